@@ -1,0 +1,230 @@
+"""The database: its types, and the one door through which it is written.
+
+Context: on SQLite a transaction that reads first and writes later fails at once when another
+writer came between, whatever the timeout; `with_for_update` does nothing there; and its own
+waiting is unfair. On PostgreSQL the rows decided on must be locked.
+Decision: everything outside `write()` runs in read-only transactions, enforced by the engine
+itself. `write()` takes a file lock with a deadline and begins IMMEDIATE on SQLite, and locks the
+rows named on PostgreSQL. What is decided on is read inside it.
+Consequences: a forgotten door fails in the first test; nothing slow may happen inside.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Uuid, event
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from uuid_utils.compat import uuid7
+
+from portal.errors import Busy
+
+WRITE_DEADLINE = 5.0
+WRITE_OPTION = "portal_write"
+
+
+class Base(DeclarativeBase):
+    """What every table of the portal descends from."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "autoflush": True})
+migrate = Migrate()
+
+
+class Key(TypeDecorator[uuid.UUID]):
+    """A UUID: native on PostgreSQL, 16 bytes on SQLite."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(
+            Uuid() if dialect.name == "postgresql" else LargeBinary(16)
+        )
+
+    def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.bytes
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
+        if value is None or isinstance(value, uuid.UUID):
+            return value
+        return uuid.UUID(bytes=bytes(value))
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment. Naive values are refused; what comes back is always aware and in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Milliseconds = BigInteger
+
+
+def new_id() -> uuid.UUID:
+    """A fresh UUIDv7 key: sorted by creation, without telling how many came before."""
+    return uuid7()
+
+
+def instrument(engine: Engine) -> None:
+    """Teach `engine` the rules above: read-only by default, foreign keys on, WAL and FULL."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+    else:
+        event.listen(engine, "begin", _postgres_begin)
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(WRITE_OPTION, False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _postgres_begin(connection: Connection) -> None:
+    # A snapshot for reads, so that a report's tables agree with each other.
+    if not connection.get_execution_options().get(WRITE_OPTION, False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+class _FileLock:
+    """One writer per SQLite file over all threads and processes, first come first served nearly."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._threads = threading.Lock()
+        self._descriptor = -1
+        self._pid = -1
+
+    @contextmanager
+    def held(self, deadline: float) -> Iterator[None]:
+        until = time.monotonic() + deadline
+        if not self._threads.acquire(timeout=deadline):
+            raise Busy("The portal is busy. Nothing was changed; please try again in a moment.")
+        try:
+            if self._pid != os.getpid():
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._pid = os.getpid()
+            self._lock_file(until)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
+
+    def _lock_file(self, until: float) -> None:
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Busy(
+                        "The portal is busy. Nothing was changed; please try again in a moment."
+                    ) from None
+                time.sleep(0.001)
+
+
+_locks: dict[str, _FileLock] = {}
+_locks_guard = threading.Lock()
+_inside = threading.local()
+
+
+@contextmanager
+def _door(engine: Engine, deadline: float) -> Iterator[None]:
+    if getattr(_inside, "write", False):
+        raise RuntimeError("write() inside write(): one door, one transaction")
+    _inside.write = True
+    try:
+        path = engine.url.database
+        if engine.dialect.name != "sqlite" or not path or path == ":memory:":
+            yield
+            return
+        with _locks_guard:
+            lock = _locks.setdefault(path, _FileLock(path + ".lock"))
+        with lock.held(deadline):
+            yield
+    except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise Busy("The portal is busy. Nothing was changed; please try again.") from error
+        raise
+    finally:
+        _inside.write = False
+
+
+@contextmanager
+def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> Iterator[Session]:
+    """The door for views and jobs: one transaction that commits at its end.
+
+    `rows` are (model, key) pairs to lock, taken in one order everywhere. Whatever was read before
+    is forgotten, so that decisions rest on what is read inside. Raises Busy after `deadline`
+    seconds of waiting; an exception inside rolls everything back.
+    """
+    session: Session = db.session()
+    session.rollback()
+    with _door(db.engine, deadline):
+        try:
+            session.connection(execution_options={WRITE_OPTION: True})
+            for model, key in sorted(rows, key=lambda row: (row[0].__name__, str(row[1]))):
+                session.get(model, key, with_for_update=True, populate_existing=True)
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def write_connection(engine: Engine, deadline: float = WRITE_DEADLINE) -> Iterator[Connection]:
+    """The same door for code that needs no session: a connection, committed at the end."""
+    with (
+        _door(engine, deadline),
+        engine.connect().execution_options(**{WRITE_OPTION: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection

@@ -1,0 +1,176 @@
+"""Customers, deals with their history and notes, policies and protections."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, event
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts.models import Partner, User
+from portal.content.models import ProductFamily
+from portal.db import Base, Key, UTCDateTime, new_id
+
+
+class Customer(Base):
+    """An end customer as the vendor knows it; partners only state claims."""
+
+    __tablename__ = "customer"
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    name_key: Mapped[str] = mapped_column(String(400), index=True)
+    domain: Mapped[str] = mapped_column(String(253), default="", index=True)
+    country: Mapped[str] = mapped_column(String(2))
+    postcode: Mapped[str] = mapped_column(String(20), default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Policy(Base):
+    """One version of the rules for registrations, in force from its first moment on."""
+
+    __tablename__ = "policy"
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    version: Mapped[int] = mapped_column(unique=True)
+    decision_days: Mapped[int]
+    protection_days: Mapped[int]
+    valid_from: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class Deal(Base):
+    """A registration: what the partner claims, what the vendor decided, how far it has come."""
+
+    __tablename__ = "deal"
+    __table_args__ = (
+        Index("ix_deal_status_decision_due_at", "status", "decision_due_at"),
+        Index("ix_deal_partner_id_status", "partner_id", "status"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    reference: Mapped[str] = mapped_column(String(12), unique=True)
+    partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"))
+    submitted_by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    customer_name: Mapped[str] = mapped_column(String(200))
+    domain: Mapped[str] = mapped_column(String(253), default="")
+    country: Mapped[str] = mapped_column(String(2), default="")
+    postcode: Mapped[str] = mapped_column(String(20), default="")
+    contact: Mapped[str] = mapped_column(String(200), default="")
+    product_family_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("product_family.id"), index=True
+    )
+    deal_type: Mapped[str] = mapped_column(String(20), default="")
+    expected_close: Mapped[date | None]
+    amount_minor: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3), default="")
+    first_contact: Mapped[date | None]
+
+    status: Mapped[str] = mapped_column(String(20))
+    stage: Mapped[str | None] = mapped_column(String(20))
+    customer_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"), index=True)
+    policy_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("policy.id"))
+    submitted_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
+    decision_due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    decided_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    seen_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    won_amount_minor: Mapped[int | None] = mapped_column(BigInteger)
+    won_currency: Mapped[str | None] = mapped_column(String(3))
+    won_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
+    won_confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    loss_reason: Mapped[str | None] = mapped_column(String(20))
+
+    partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
+    submitted_by: Mapped[User] = relationship(foreign_keys=[submitted_by_id])
+    decided_by: Mapped[User | None] = relationship(foreign_keys=[decided_by_id])
+    seen_by: Mapped[User | None] = relationship(foreign_keys=[seen_by_id])
+    customer: Mapped[Customer | None] = relationship(foreign_keys=[customer_id])
+    product_family: Mapped[ProductFamily | None] = relationship(foreign_keys=[product_family_id])
+
+
+class DealHistory(Base):
+    """One move of a deal, written once and never changed.
+
+    `sentence` is the vendor's words to the partner, `note` the partner's words or what changed;
+    `reason_code` is for the vendor alone.
+    """
+
+    __tablename__ = "deal_history"
+    __table_args__ = (Index("ix_deal_history_deal_id_at", "deal_id", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    actor_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    side: Mapped[str] = mapped_column(String(10))
+    move: Mapped[str] = mapped_column(String(20))
+    from_status: Mapped[str] = mapped_column(String(20))
+    to_status: Mapped[str] = mapped_column(String(20))
+    from_stage: Mapped[str | None] = mapped_column(String(20))
+    to_stage: Mapped[str | None] = mapped_column(String(20))
+    reason_code: Mapped[str | None] = mapped_column(String(30))
+    sentence: Mapped[str] = mapped_column(Text, default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+
+    actor: Mapped[User] = relationship()
+
+
+class InternalNote(Base):
+    """What the vendor writes about a deal for itself. No partner template reaches this table."""
+
+    __tablename__ = "internal_note"
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"), index=True)
+    author_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    text: Mapped[str] = mapped_column(Text)
+
+    author: Mapped[User] = relationship()
+
+
+class Protection(Base):
+    """A customer reserved for one deal's partner and product family, from `starts_at` until before
+    `ends_at`. It is valid by time alone."""
+
+    __tablename__ = "protection"
+    __table_args__ = (
+        CheckConstraint("ends_at >= starts_at", name="ends_after_start"),
+        Index("ix_protection_customer_family", "customer_id", "product_family_id", "ends_at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customer.id"))
+    product_family_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("product_family.id"))
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"), index=True)
+    starts_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+    deal: Mapped[Deal] = relationship()
+    customer: Mapped[Customer] = relationship()
+
+
+class ProtectionReminder(Base):
+    """A reminder that was sent: at most one per protection and number of days before its end."""
+
+    __tablename__ = "protection_reminder"
+    __table_args__ = (UniqueConstraint("protection_id", "days_before"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    protection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("protection.id"))
+    days_before: Mapped[int]
+    sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:
+    raise TypeError(f"history is append-only: {row.id}")
+
+
+event.listen(DealHistory, "before_update", _refuse)
+event.listen(DealHistory, "before_delete", _refuse)

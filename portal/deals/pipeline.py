@@ -1,0 +1,236 @@
+"""The life of a deal: one table of allowed moves. What is not in it is refused with a sentence.
+
+*Status* says whether the claim was accepted, *stage* whether the deal is being won. The sentences
+are marked for translation here (`N_`) and translated where they are shown.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from portal.errors import NotFound, Refused
+
+
+class Status(StrEnum):
+    """Was the claim accepted?"""
+
+    draft = "draft"
+    submitted = "submitted"
+    in_review = "in_review"
+    returned = "returned"
+    approved = "approved"
+    rejected = "rejected"
+    withdrawn = "withdrawn"
+    expired = "expired"
+    revoked = "revoked"
+    closed = "closed"
+
+
+class Stage(StrEnum):
+    """Is the deal being won?"""
+
+    qualified = "qualified"
+    proposal = "proposal"
+    negotiation = "negotiation"
+    won = "won"
+    lost = "lost"
+
+
+class Side(StrEnum):
+    """Who acts: someone of a partner, or someone of the vendor."""
+
+    partner = "partner"
+    vendor = "vendor"
+
+
+OPEN_STAGES = (Stage.qualified, Stage.proposal, Stage.negotiation)
+UNDECIDED = (Status.submitted, Status.in_review)
+EITHER = (Side.partner, Side.vendor)
+CLAIM = (
+    "customer_name",
+    "country",
+    "product_family_id",
+    "deal_type",
+    "amount_minor",
+    "currency",
+    "expected_close",
+    "first_contact",
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a move is decided on: where the deal is, whose it is, and who wrote the claim."""
+
+    status: Status
+    stage: Stage | None
+    partner_id: uuid.UUID
+    authors: frozenset[uuid.UUID]
+    protected: bool = False
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The person who wants to move the deal."""
+
+    user_id: uuid.UUID
+    side: Side
+    partner_id: uuid.UUID | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One allowed step. `stages` limits it to deals in these stages; None as a target: it stays."""
+
+    name: str
+    statuses: tuple[Status, ...]
+    to_status: Status | None
+    who: tuple[Side, ...]
+    stages: tuple[Stage, ...] | None = None
+    to_stage: Stage | None = None
+    needs: tuple[str, ...] = ()
+    decides: bool = False
+    after_protection: bool = False
+
+    def fits(self, state: State) -> bool:
+        """Whether the deal is where this step begins."""
+        if state.status not in self.statuses or (self.after_protection and state.protected):
+            return False
+        # A stage limits only deals that have one: a claim sent back has none.
+        return self.stages is None or state.stage is None or state.stage in self.stages
+
+
+S, G, PARTNER, VENDOR = Status, Stage, (Side.partner,), (Side.vendor,)
+
+MOVES: tuple[Move, ...] = (
+    Move("edit", (S.draft, S.returned), None, PARTNER, needs=("customer_name",)),
+    Move("submit", (S.draft,), S.submitted, PARTNER, needs=CLAIM),
+    Move("take_in_review", (S.submitted,), S.in_review, VENDOR, decides=True),
+    Move("ask", (S.in_review,), S.returned, VENDOR, needs=("sentence",), decides=True),
+    Move("resubmit", (S.returned,), S.in_review, PARTNER, needs=CLAIM),
+    Move("approve", (S.in_review,), S.approved, VENDOR, None, G.qualified, ("customer",), True),
+    Move("reject", (S.in_review,), S.rejected, VENDOR, needs=("reason_code",), decides=True),
+    Move("withdraw", (S.draft, S.submitted, S.in_review, S.returned), S.withdrawn, PARTNER),
+    Move("to_qualified", (S.approved,), None, PARTNER, OPEN_STAGES[1:], G.qualified),
+    Move("to_proposal", (S.approved,), None, PARTNER, (G.qualified, G.negotiation), G.proposal),
+    Move("to_negotiation", (S.approved,), None, PARTNER, OPEN_STAGES[:2], G.negotiation),
+    Move("report_won", (S.approved,), None, PARTNER, OPEN_STAGES, G.won, ("won_amount", "won_on")),
+    Move(
+        "confirm_win",
+        (S.approved,),
+        S.closed,
+        VENDOR,
+        (*OPEN_STAGES, G.won),
+        G.won,
+        ("won_amount", "won_on"),
+        decides=True,
+    ),
+    Move("question_win", (S.approved,), None, VENDOR, (G.won,), G.negotiation, ("sentence",), True),
+    Move("lose", (S.approved,), S.closed, EITHER, OPEN_STAGES, G.lost, ("loss_reason",)),
+    Move(
+        "expire", (S.returned, S.approved), S.expired, VENDOR, OPEN_STAGES, after_protection=True
+    ),
+)
+TABLE = {move.name: move for move in MOVES}
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name by which translations are collected
+    """Mark `text` for translation; it is translated where it is shown."""
+    return text
+
+
+_ONLY = {
+    PARTNER: N_("Only the partner who registered this deal can do that."),
+    VENDOR: N_("Only the vendor can do that."),
+}
+_OWN = N_("Nobody decides on their own registration. Please ask a colleague.")
+_PROTECTED = N_("The protection of this deal still runs.")
+_STANDS = {
+    S.draft: N_("This is a draft; it has not been submitted yet."),
+    S.submitted: N_("This registration waits for the vendor's review."),
+    S.in_review: N_("This registration is already in review."),
+    S.returned: N_("This registration waits for more information from the partner."),
+    S.approved: N_("This registration is already approved."),
+    S.rejected: N_("This registration was already rejected."),
+    S.withdrawn: N_("This registration was withdrawn."),
+    S.expired: N_("This registration has expired."),
+    S.revoked: N_("The approval of this registration was withdrawn."),
+    S.closed: N_("This deal is already closed."),
+}
+_STAGE_STANDS = {
+    G.qualified: N_("This deal is approved and stands at qualified."),
+    G.proposal: N_("This deal is approved and stands at proposal."),
+    G.negotiation: N_("This deal is approved and stands at negotiation."),
+    G.won: N_("This deal is already reported as won; the vendor confirms it."),
+}
+_MISSING = {
+    "customer_name": N_("Please give the customer's name."),
+    "country": N_("Please choose the customer's country."),
+    "product_family_id": N_("Please choose a product family."),
+    "deal_type": N_("Please choose what kind of deal it is."),
+    "amount_minor": N_("Please give the expected amount."),
+    "currency": N_("Please choose the currency."),
+    "expected_close": N_("Please give the day you expect the order."),
+    "first_contact": N_("Please give the day of your first contact."),
+    "sentence": N_("Please write the question for the partner."),
+    "customer": N_("Please choose the customer this deal belongs to."),
+    "reason_code": N_("Please choose a reason."),
+    "won_amount": N_("Please give the amount of the order."),
+    "won_on": N_("Please give the day of the order."),
+    "loss_reason": N_("Please choose why the deal was lost."),
+}
+
+
+def missing(name: str) -> str:
+    """The sentence that asks for the field `name`."""
+    return _MISSING[name]
+
+
+def _may(move: Move, state: State, actor: Actor) -> str | None:
+    """Why this person may not make this move at all, or None."""
+    if actor.side not in move.who:
+        return _ONLY[move.who]
+    if actor.side == Side.partner and actor.partner_id != state.partner_id:
+        return _ONLY[PARTNER]
+    if move.decides and (actor.user_id in state.authors or actor.partner_id == state.partner_id):
+        return _OWN
+    return None
+
+
+def _why_not(move: Move, state: State) -> str:
+    if move.after_protection and state.protected:
+        return _PROTECTED
+    if state.status == S.approved and state.status in move.statuses and state.stage:
+        return _STAGE_STANDS.get(state.stage, _STANDS[state.status])
+    return _STANDS[state.status]
+
+
+def allowed(state: State, actor: Actor) -> list[Move]:
+    """The steps this person can take with this deal now, in the order of the table."""
+    return [move for move in MOVES if move.fits(state) and not _may(move, state, actor)]
+
+
+def check(name: str, state: State, actor: Actor, given: Collection[str]) -> Move:
+    """The move called `name`, if this person may make it now with what is `given`.
+
+    Raises Refused with the sentence that says why not.
+    """
+    move = TABLE.get(name)
+    if move is None:
+        raise NotFound(N_("There is no such step."))
+    if why := _may(move, state, actor):
+        raise Refused(why)
+    if not move.fits(state):
+        raise Refused(_why_not(move, state))
+    for need in move.needs:
+        if need not in given:
+            raise Refused(_MISSING[need])
+    return move
+
+
+def after(move: Move, state: State) -> tuple[Status, Stage | None]:
+    """Status and stage of the deal once `move` is made."""
+    return move.to_status or state.status, move.to_stage or state.stage

@@ -1,0 +1,1 @@
+"""What people did with content, and for how long: DESIGN section 6."""

@@ -1,0 +1,116 @@
+"""How attention is counted: the cap per person, and which loads make one view.
+
+Pure: values in, values out. `tracking.rollups` applies it to the rows of a day.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+SLOT_MS = 15_000
+VIEW_GAP_MS = 30_000
+ENGAGED_MS = 10_000
+PAGE_READ_MS = 2_000
+
+Buckets = tuple[int, int, int, int]
+
+
+class Granted(NamedTuple):
+    """Attention that counts, by bucket, and what was beyond the person's wall time."""
+
+    active: int
+    reading: int
+    idle: int
+    glance: int
+    overlap: int
+
+
+class LoadFacts(NamedTuple):
+    """What decides about a load's place in a view. Times in milliseconds."""
+
+    id: uuid.UUID
+    subject: uuid.UUID
+    partner_id: uuid.UUID
+    audience: str
+    asset_id: uuid.UUID
+    version_id: uuid.UUID
+    issued_at: int
+    activated_at: int | None
+    last_slot: int
+
+    @property
+    def attention_until(self) -> int | None:
+        """The end of the last slot with attention; nothing finer is known of the past."""
+        return (self.last_slot + 1) * SLOT_MS if self.last_slot else None
+
+
+def cap(entries: Sequence[Buckets]) -> list[Granted]:
+    """Grant one person's attention in one slot, over all tabs and devices.
+
+    15 000 ms are given out in the order active, reading, idle, glance; where a bucket does not fit
+    any more, in proportion and rounded down. Nobody's attention exceeds wall time.
+    """
+    if sum(map(sum, entries)) <= SLOT_MS:
+        return [Granted(*entry, 0) for entry in entries]
+    room = SLOT_MS
+    columns: list[list[int]] = []
+    for bucket in zip(*entries, strict=True):
+        wanted = sum(bucket)
+        if wanted <= room:
+            columns.append(list(bucket))
+            room -= wanted
+        else:
+            columns.append([wish * room // wanted for wish in bucket])
+            room = 0
+    given = zip(*columns, strict=True)
+    return [
+        Granted(*buckets, sum(entry) - sum(buckets))
+        for entry, buckets in zip(entries, given, strict=True)
+    ]
+
+
+def chains(loads: Iterable[LoadFacts]) -> list[list[LoadFacts]]:
+    """Put loads that belong together into chains, each in the order of issue.
+
+    They are of the same person, asset and version, and each next one was issued at most 30 s
+    after the last attention of an earlier one.
+    """
+
+    def same(load: LoadFacts) -> tuple[bytes, bytes, bytes]:
+        return load.subject.bytes, load.asset_id.bytes, load.version_id.bytes
+
+    found: list[list[LoadFacts]] = []
+    ordered = sorted(loads, key=lambda load: (*same(load), load.issued_at, load.id.bytes))
+    for _key, group in groupby(ordered, key=same):
+        until: int | None = None
+        chain: list[LoadFacts] = []
+        for load in group:
+            if chain and (until is None or load.issued_at > until + VIEW_GAP_MS):
+                found.append(chain)
+                chain, until = [], None
+            chain.append(load)
+            ended = load.attention_until
+            if ended is not None:
+                until = ended if until is None else max(until, ended)
+        found.append(chain)
+    return found
+
+
+def first_activated(chain: Sequence[LoadFacts]) -> LoadFacts | None:
+    """The load whose activation makes this chain a view, on that day; None when nobody looked."""
+    activated = [load for load in chain if load.activated_at is not None]
+    return min(
+        activated,
+        key=lambda load: (load.activated_at or 0, load.issued_at, load.id.bytes),
+        default=None,
+    )
+
+
+def chain_until(chain: Sequence[LoadFacts]) -> int:
+    """The last moment that anything is known to have happened in this chain."""
+    return max(
+        max(load.issued_at, load.activated_at or 0, load.attention_until or 0) for load in chain
+    )
