@@ -1,0 +1,197 @@
+"""The outbox: mail is written in the transaction that caused it and sent by a job.
+
+A row names its message and parameters, never its text: secrets are made at the moment of sending,
+kept as hashes, and exist in clear only in the mail. Sending claims the row first; when the
+answer of the mail server is lost the outcome is `unknown`, shown, and not repeated.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from flask import current_app, render_template
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from portal.clock import now as clock_now
+from portal.config import Settings
+from portal.db import Base, Key, UTCDateTime, db, new_id, write
+
+WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
+    "waiting",
+    "sending",
+    "sent",
+    "failed",
+    "unknown",
+    "expired",
+)
+MAX_TRIES = 8
+CLAIM = timedelta(minutes=5)
+
+Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object]]
+_messages: dict[str, Prepare] = {}
+
+
+class Outbox(Base):
+    """One mail to be sent."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_state_due", "state", "due_at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    message: Mapped[str] = mapped_column(String(40))
+    message_id: Mapped[str] = mapped_column(String(200))
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    params: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    state: Mapped[str] = mapped_column(String(10), default=WAITING)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str] = mapped_column(String(300), default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    # By name: people live above mail.
+    user: Mapped[Any] = relationship("User")
+
+
+def prepares(message: str) -> Callable[[Prepare], Prepare]:
+    """Register what fills the template `emails/<message>/` when the mail is sent."""
+
+    def register(function: Prepare) -> Prepare:
+        _messages[message] = function
+        return function
+
+    return register
+
+
+def queue(
+    session: Session,
+    *,
+    message: str,
+    user_id: uuid.UUID,
+    params: dict[str, str] | None = None,
+    expires_at: datetime | None = None,
+) -> Outbox:
+    """Write a mail to `user_id` into the outbox; it leaves after the commit."""
+    if message not in _messages:
+        raise KeyError(f"no message {message!r}")
+    now = clock_now()
+    row = Outbox(
+        message=message,
+        message_id=make_msgid(domain=urlsplit(_settings().url).hostname),
+        user_id=user_id,
+        params=params or {},
+        created_at=now,
+        due_at=now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def absolute(path: str) -> str:
+    """The full address of a page, for links in mails."""
+    return _settings().url + path
+
+
+def send_due(limit: int = 50) -> int:
+    """Job: send what is due; returns how many left. Does nothing without a mail server."""
+    if not _settings().smtp_url:
+        return 0
+    ids = db.session.scalars(
+        select(Outbox.id)
+        .where(Outbox.state.in_([WAITING, SENDING]), Outbox.due_at <= clock_now())
+        .order_by(Outbox.due_at)
+        .limit(limit)
+    ).all()
+    return sum(_send(key) for key in ids)
+
+
+def _send(key: uuid.UUID) -> bool:
+    letter = _claim(key)
+    if letter is None:
+        return False
+    try:
+        _deliver(letter)
+    except (smtplib.SMTPServerDisconnected, TimeoutError) as error:
+        _finish(key, UNKNOWN, str(error))
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
+        _finish(key, FAILED, str(error))
+    except (smtplib.SMTPException, OSError) as error:
+        _finish(key, WAITING, str(error))
+    else:
+        _finish(key, SENT, "")
+        return True
+    return False
+
+
+def _claim(key: uuid.UUID) -> EmailMessage | None:
+    """Take the row and render it; None when another sender has it or it is not to be sent."""
+    now = clock_now()
+    with write((Outbox, key)) as session:
+        row = session.get(Outbox, key)
+        if row is None or row.state not in (WAITING, SENDING) or row.due_at > now:
+            return None
+        if row.state == SENDING:
+            # Its sender died between claim and answer: nobody knows, so it is not repeated.
+            row.state = UNKNOWN
+            return None
+        if row.expires_at is not None and row.expires_at <= now:
+            row.state = EXPIRED
+            return None
+        row.state, row.tries, row.due_at = SENDING, row.tries + 1, now + CLAIM
+        return _render(session, row)
+
+
+def _render(session: Session, row: Outbox) -> EmailMessage:
+    user: Any = row.user
+    context = _messages[row.message](session, user, row.params)
+    letter = EmailMessage()
+    letter["From"] = _settings().mail_from
+    letter["To"] = user.email
+    letter["Date"] = formatdate(localtime=False)
+    letter["Message-ID"] = row.message_id
+    letter["Auto-Submitted"] = "auto-generated"
+    subject = render_template(f"emails/{row.message}/subject.txt", user=user, **context)
+    letter["Subject"] = " ".join(subject.split())
+    letter.set_content(render_template(f"emails/{row.message}/body.txt", user=user, **context))
+    return letter
+
+
+def _deliver(letter: EmailMessage) -> None:
+    parts = urlsplit(_settings().smtp_url)
+    secure = parts.scheme == "smtps"
+    kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
+    port = parts.port or (465 if secure else 25)
+    with kind(parts.hostname or "localhost", port, timeout=20) as server:
+        if not secure and server.has_extn("starttls"):
+            server.starttls()
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(letter)
+
+
+def _finish(key: uuid.UUID, state: str, error: str) -> None:
+    now = clock_now()
+    with write((Outbox, key)) as session:
+        row = session.get_one(Outbox, key)
+        if state == WAITING and row.tries >= MAX_TRIES:
+            state = FAILED
+        row.state, row.error = state, error[:300]
+        row.sent_at = now if state == SENT else None
+        if state == WAITING:
+            row.due_at = now + timedelta(seconds=15 * 2**row.tries)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings
