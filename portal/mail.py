@@ -120,18 +120,9 @@ def _send(key: uuid.UUID) -> bool:
     letter = _claim(key)
     if letter is None:
         return False
-    try:
-        _deliver(letter)
-    except (smtplib.SMTPServerDisconnected, TimeoutError) as error:
-        _finish(key, UNKNOWN, str(error))
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
-        _finish(key, FAILED, str(error))
-    except (smtplib.SMTPException, OSError) as error:
-        _finish(key, WAITING, str(error))
-    else:
-        _finish(key, SENT, "")
-        return True
-    return False
+    state, error = _deliver(letter)
+    _finish(key, state, error)
+    return state == SENT
 
 
 def _claim(key: uuid.UUID) -> EmailMessage | None:
@@ -167,17 +158,38 @@ def _render(session: Session, row: Outbox) -> EmailMessage:
     return letter
 
 
-def _deliver(letter: EmailMessage) -> None:
+def _deliver(letter: EmailMessage) -> tuple[str, str]:
+    """Hand `letter` to the server; returns the row's next state and what the server said.
+
+    Until the text is on its way every failure is safe to repeat; after that only an answer is.
+    """
+    try:
+        server = _connect()
+    except (smtplib.SMTPException, OSError) as error:
+        return WAITING, str(error)
+    with server:
+        try:
+            server.send_message(letter)
+        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
+            return FAILED, str(error)
+        except smtplib.SMTPResponseException as error:
+            return (WAITING if error.smtp_code < 500 else FAILED), str(error)
+        except (smtplib.SMTPException, OSError) as error:
+            return UNKNOWN, str(error)
+    return SENT, ""
+
+
+def _connect() -> smtplib.SMTP:
     parts = urlsplit(_settings().smtp_url)
     secure = parts.scheme == "smtps"
     kind = smtplib.SMTP_SSL if secure else smtplib.SMTP
-    port = parts.port or (465 if secure else 25)
-    with kind(parts.hostname or "localhost", port, timeout=20) as server:
-        if not secure and server.has_extn("starttls"):
-            server.starttls()
-        if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
-        server.send_message(letter)
+    server = kind(parts.hostname or "localhost", parts.port or (465 if secure else 25), timeout=20)
+    server.ehlo()
+    if not secure and server.has_extn("starttls"):
+        server.starttls()
+    if parts.username:
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+    return server
 
 
 def _finish(key: uuid.UUID, state: str, error: str) -> None:

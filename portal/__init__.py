@@ -1,0 +1,19 @@
+"""The partner portal. `create_app` puts the parts together; nothing else imports them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from portal.config import Settings
+
+
+def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
+    """Build the application for `settings` (default: from the environment)."""
+    # Inside, so that `import surveys.models` works when it comes first.
+    from portal.config import Settings
+    from portal.factory import build
+
+    return build(settings or Settings.from_environ(), testing=testing)

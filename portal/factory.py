@@ -1,0 +1,142 @@
+"""How the application is put together: the only module that knows every area."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy
+from flask import Flask, request
+from flask_babel import Babel
+from flask_bootstrap import Bootstrap5
+from flask_compress import Compress
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import tracking.models
+from portal import formatting, jobs, pages
+from portal.accounts import sessions
+from portal.accounts import views as accounts
+from portal.accounts.access import signed_in_user
+from portal.accounts.service import zone
+from portal.clock import now
+from portal.config import Settings
+from portal.content import views as content
+from portal.content.storage import Storage
+from portal.db import db, instrument, migrate
+from portal.deals import views as deals
+from portal.logs import log_requests
+from portal.reports import views as reports
+from portal.security import Keys
+from surveys import views as surveys
+from tracking import beacon
+
+PACKAGE = Path(__file__).parent
+csrf = CSRFProtect()
+
+# Everything comes from this server; charts draw SVG and need no style attribute of ours.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; manifest-src 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), browsing-topics=()",
+}
+
+
+def build(settings: Settings, *, testing: bool = False) -> Flask:
+    """The application, with its database, pages, headers and the attention endpoint."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = Flask("portal", template_folder=str(_templates()), static_folder="static")
+    keys = Keys.load(settings.data_dir)
+    app.config.update(
+        SETTINGS=settings,
+        TESTING=testing,
+        SECRET_KEY=keys.all[0],
+        SECRET_KEY_FALLBACKS=keys.all[1:],
+        SESSION_COOKIE_NAME="portal_form",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.secure,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_size": settings.threads,
+            "max_overflow": settings.threads,
+            "pool_pre_ping": settings.database_url.startswith("postgresql"),
+        },
+        MAX_CONTENT_LENGTH=settings.max_upload_bytes,
+        MAX_FORM_MEMORY_SIZE=1024 * 1024,
+        SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
+        WTF_CSRF_TIME_LIMIT=None,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        # Pages carry form tokens and are never compressed (BREACH); styles and scripts are.
+        COMPRESS_MIMETYPES=["text/css", "text/javascript", "application/javascript", "image/svg+xml"],
+        COMPRESS_ALGORITHM=["br", "gzip"],
+        BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "translations"),
+    )
+    app.extensions["portal_keys"] = keys
+    app.extensions["portal_storage"] = Storage(settings.files_url)
+    _connect_database(app)
+    csrf.init_app(app)
+    Bootstrap5(app)
+    Compress(app)
+    Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))
+    app.jinja_env.filters.update(formatting.FILTERS)
+    app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
+    app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
+    app.jinja_env.globals["count"] = formatting.count
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    log_requests(app)
+    sessions.init_app(app)
+    pages.init_app(app)
+    for area in (accounts, content, deals, surveys, reports, jobs):
+        app.register_blueprint(area.bp)
+    app.after_request(_harden)
+    _mount_beacon(app, settings, keys)
+    return app
+
+
+def _templates() -> Path:
+    packaged = PACKAGE / "templates"
+    return packaged if packaged.is_dir() else PACKAGE.parent / "templates"
+
+
+def _connect_database(app: Flask) -> None:
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(PACKAGE / "migrations"))
+    with app.app_context():
+        instrument(db.engine)
+        sqlalchemy.orm.configure_mappers()
+
+
+def _mount_beacon(app: Flask, settings: Settings, keys: Keys) -> None:
+    with app.app_context():
+        engine = db.engine
+    endpoint = beacon.Beacon(lambda: engine, keys, settings.url, settings.threads)
+    app.extensions["portal_beacon"] = endpoint
+    app.wsgi_app = beacon.mount(app.wsgi_app, endpoint)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        n = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+
+
+def _harden(response):  # type: ignore[no-untyped-def]
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if not request.path.startswith(("/static/", "/bootstrap/")):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _locale() -> str:
+    user = signed_in_user()
+    return user.locale if user else "en"
+
+
+_ = tracking.models  # its tables belong to the metadata even before a page imports them
