@@ -1,0 +1,1 @@
+"""The library: content, its versions and files, previews, and links for customers."""

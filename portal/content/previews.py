@@ -1,0 +1,94 @@
+"""Page images of documents, rendered in a child process: PDFs are hostile and PDFium is not
+thread-safe, so a crash or a bomb costs a child and not the portal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import or_, select
+
+from portal.clock import now as clock_now
+from portal.content.models import AssetVersion, PreviewState
+from portal.content.storage import preview_key, storage
+from portal.db import db, write
+
+TIMEOUT = 120
+LEASE = timedelta(minutes=5)
+RENDERABLE = "application/pdf"
+
+
+def render_waiting(limit: int = 20) -> int:
+    """Job: render the page images of files that wait for them; returns how many are done."""
+    now = clock_now()
+    lapsed = (AssetVersion.preview_state == PreviewState.rendering) & (
+        AssetVersion.preview_claimed_until < now
+    )
+    waiting = AssetVersion.preview_state == PreviewState.waiting
+    keys = db.session.scalars(
+        select(AssetVersion.id).where(or_(waiting, lapsed)).order_by(AssetVersion.id).limit(limit)
+    ).all()
+    return sum(_render_one(key) for key in keys)
+
+
+def _render_one(version_id: uuid.UUID) -> bool:
+    file_key = _claim(version_id)
+    if file_key is None:
+        return False
+    try:
+        pages, state, error = _render(file_key), PreviewState.ready, ""
+    except PreviewError as problem:
+        pages, state, error = 0, PreviewState.failed, str(problem)
+    with write((AssetVersion, version_id)) as session:
+        version = session.get_one(AssetVersion, version_id)
+        version.page_count = pages or version.page_count
+        version.preview_state, version.preview_error = state, error[:300]
+        version.preview_claimed_until = None
+    return state == PreviewState.ready
+
+
+def _claim(version_id: uuid.UUID) -> str | None:
+    now = clock_now()
+    with write((AssetVersion, version_id)) as session:
+        version = session.get_one(AssetVersion, version_id)
+        claimed = version.preview_claimed_until
+        if version.preview_state not in (PreviewState.waiting, PreviewState.rendering):
+            return None
+        if claimed is not None and claimed > now:
+            return None
+        version.preview_state = PreviewState.rendering
+        version.preview_claimed_until = now + LEASE
+        return version.file_key
+
+
+class PreviewError(Exception):
+    """The file could not be turned into page images; the text says why."""
+
+
+def _render(file_key: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="portal-preview-") as folder:
+        source = Path(folder) / "source.pdf"
+        source.write_bytes(storage().read(file_key))
+        command = [sys.executable, "-m", "portal.content.render", str(source), folder]
+        try:
+            child = subprocess.run(  # noqa: S603 - our own module, no shell
+                command, capture_output=True, timeout=TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PreviewError("Rendering took too long.") from error
+        if child.returncode != 0:
+            raise PreviewError(_last_line(child.stderr) or "The file could not be read as a PDF.")
+        pages = int(json.loads(child.stdout)["pages"])
+        for page in range(1, pages + 1):
+            storage().save_bytes(preview_key(file_key, page), (Path(folder) / f"{page}.webp").read_bytes())
+    return pages
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,178 @@
+"""Everything the portal does by itself, one row per duty.
+
+The truth is the table `job`: a runner claims a due row before acting, and a claim ends by itself
+when its runner died. So two schedulers, a second run by hand, or a `kill -9` change nothing.
+Every function here is safe to run twice; its own writes go through the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from sqlalchemy import Integer, String, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from werkzeug.wrappers import Response
+
+from portal import mail
+from portal.accounts.access import admin_only
+from portal.accounts.service import zone
+from portal.clock import now as clock_now
+from portal.content import previews, storage
+from portal.db import Base, UTCDateTime, db, write
+from portal.deals import service as deals
+from portal.errors import NotFound
+from portal.logs import log
+from surveys import waves
+from tracking import rollups
+
+bp = Blueprint("jobs", __name__)
+
+LEASE = timedelta(minutes=10)
+LATE = timedelta(minutes=5)
+
+
+class JobState(Base):
+    """When a duty ran last, how it ended, and who runs it now."""
+
+    __tablename__ = "job"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    took_ms: Mapped[int] = mapped_column(Integer, default=0)
+    done: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str] = mapped_column(String(500), default="")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One duty: its name, what it does, and how often it is looked at."""
+
+    name: str
+    run: Callable[[], int]
+    every: timedelta
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("send_mail", lambda: mail.send_due(), timedelta(seconds=1)),
+        Job("render_previews", lambda: previews.render_waiting(), timedelta(seconds=2)),
+        Job("rebuild_days", lambda: rollups.rebuild_marked(db.engine, zone()), timedelta(seconds=5)),
+        Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
+        Job(
+            "remind_protections",
+            lambda: deals.remind_protections(clock_now()),
+            timedelta(minutes=10),
+        ),
+        Job("sweep_files", lambda: storage.sweep_orphans(), timedelta(hours=6)),
+    )
+}
+
+
+def run_due() -> int:
+    """Run every duty that is due and not claimed; returns how many ran. Called every second."""
+    now = clock_now()
+    states = {row.name: row for row in db.session.scalars(select(JobState))}
+    due = [
+        job
+        for job in JOBS.values()
+        if job.name not in states or _claimable(states[job.name], now)
+    ]
+    db.session.rollback()
+    return sum(_claim_and_run(job) for job in due)
+
+
+def _claimable(row: JobState, now: datetime) -> bool:
+    return row.due_at <= now and (row.claimed_until is None or row.claimed_until <= now)
+
+
+def _claim_and_run(job: Job) -> bool:
+    now = clock_now()
+    with write((JobState, job.name)) as session:
+        row = session.get(JobState, job.name)
+        if row is None:
+            row = JobState(name=job.name, due_at=now)
+            session.add(row)
+        if not _claimable(row, now):
+            return False
+        row.claimed_until, row.started_at = now + LEASE, now
+    _run(job, now)
+    return True
+
+
+def run_now(name: str) -> int:
+    """Run one duty by hand, due or not; returns what it did. Raises NotFound."""
+    if name not in JOBS:
+        raise NotFound(_("There is no job %(name)s.", name=name))
+    now = clock_now()
+    with write((JobState, name)) as session:
+        if session.get(JobState, name) is None:
+            session.add(JobState(name=name, due_at=now))
+    return _run(JOBS[name], now)
+
+
+def _run(job: Job, started: datetime) -> int:
+    done, error = 0, ""
+    try:
+        done = job.run()
+    except Exception as problem:  # one failing duty must not stop the others
+        error = f"{type(problem).__name__}: {problem}"[:500]
+        log.error("job failed", exc_info=problem, extra={"fields": {"job": job.name}})
+        db.session.rollback()
+    ended = clock_now()
+    values = {
+        "claimed_until": None,
+        "started_at": started,
+        "finished_at": ended,
+        "took_ms": int((ended - started).total_seconds() * 1000),
+        "done": done,
+        "error": error,
+        "due_at": ended + job.every,
+    }
+    with write() as session:
+        session.execute(update(JobState).where(JobState.name == job.name).values(**values))
+    return done
+
+
+def overdue(session: Session) -> list[str]:
+    """Duties that should have run minutes ago, or failed the last time."""
+    now = clock_now()
+    states = {row.name: row for row in session.scalars(select(JobState))}
+    return [
+        name
+        for name in JOBS
+        if name not in states or states[name].due_at + LATE < now or states[name].error
+    ]
+
+
+@bp.get("/jobs")
+@admin_only
+def overview() -> str:
+    """Is it alive: one sentence, then every duty and the mails that wait."""
+    states = {row.name: row for row in db.session.scalars(select(JobState))}
+    mails = db.session.scalars(
+        select(mail.Outbox).order_by(mail.Outbox.created_at.desc()).limit(100)
+    ).all()
+    return render_template(
+        "reports/jobs.html",
+        jobs=[(job, states.get(job.name)) for job in JOBS.values()],
+        late=overdue(db.session()),
+        mails=mails,
+        smtp=bool(current_app.config["SETTINGS"].smtp_url),
+    )
+
+
+@bp.post("/jobs/<name>/run")
+@admin_only
+def run(name: str) -> Response:
+    """Run one duty now."""
+    done = run_now(name)
+    flash(_("%(name)s ran: %(done)s done.", name=name, done=done))
+    return redirect(url_for("jobs.overview"))
