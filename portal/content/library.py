@@ -1,0 +1,134 @@
+"""What is in the library for whom: the one place that knows who may see which content."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from portal.accounts.models import Partner, User
+from portal.content.models import Asset, AssetVersion, AudienceRule, ProductFamily
+from portal.errors import NotFound
+from portal.formatting import sort_key
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a person looks for in the library; empty means everything."""
+
+    words: str = ""
+    content_type: str = ""
+    family_id: str = ""
+    language: str = ""
+
+
+def visible_to(user: User) -> list[ColumnElement[bool]]:
+    """The conditions on an asset for `user` to see it. The vendor sees all that is not a draft."""
+    live = [Asset.published_at.is_not(None), Asset.retired_at.is_(None)]
+    if user.is_vendor or user.partner is None:
+        return live
+    return [*live, addressed_to(user.partner)]
+
+
+def addressed_to(partner: Partner) -> ColumnElement[bool]:
+    """Whether an asset's audience includes `partner`: one rule of every kind present fits."""
+    values = {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
+
+    def fits(kind: str, value: str) -> ColumnElement[bool]:
+        of_kind = and_(AudienceRule.asset_id == Asset.id, AudienceRule.kind == kind)
+        return or_(~exists().where(of_kind), exists().where(of_kind, AudienceRule.value == value))
+
+    return and_(*(fits(kind, value) for kind, value in values.items()))
+
+
+def find(session: Session, user: User, filters: Filters) -> list[Asset]:
+    """The assets `user` may see that fit, newest first."""
+    query = (
+        select(Asset)
+        .where(*visible_to(user))
+        .options(selectinload(Asset.versions), selectinload(Asset.families))
+        .order_by(Asset.published_at.desc(), Asset.id.desc())
+    )
+    if filters.content_type:
+        query = query.where(Asset.content_type == filters.content_type)
+    if family_id := _uuid(filters.family_id):
+        query = query.where(Asset.families.any(ProductFamily.id == family_id))
+    if filters.language:
+        query = query.where(
+            Asset.versions.any(
+                and_(AssetVersion.language == filters.language, AssetVersion.current)
+            )
+        )
+    found = list(session.scalars(query))
+    # In Python, because the engines disagree on case and accents.
+    words = [sort_key(word)[0] for word in filters.words.split()]
+    return [a for a in found if all(w in sort_key(f"{a.title} {a.summary}")[0] for w in words)]
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def get_visible(session: Session, user: User, asset_id: uuid.UUID) -> Asset:
+    """The asset, or NotFound whether it does not exist or is not for `user`."""
+    query = (
+        select(Asset)
+        .where(Asset.id == asset_id, *visible_to(user))
+        .options(selectinload(Asset.versions), selectinload(Asset.families))
+    )
+    asset = session.scalars(query).one_or_none()
+    if asset is None:
+        raise NotFound(_("There is no such content, or it is not for you."))
+    return asset
+
+
+def pick_version(asset: Asset, wanted: str, preferred: Iterable[str]) -> AssetVersion | None:
+    """The current version in the language wanted, else the reader's, else English, else any."""
+    by_language = {version.language: version for version in asset.current_versions}
+    for language in (wanted, *preferred, "en"):
+        if language in by_language:
+            return by_language[language]
+    return next(iter(by_language.values()), None)
+
+
+def languages(session: Session) -> list[str]:
+    """Every language in which something is published."""
+    query = (
+        select(AssetVersion.language)
+        .join(Asset)
+        .where(AssetVersion.current, Asset.published_at.is_not(None), Asset.retired_at.is_(None))
+        .distinct()
+    )
+    return sorted(session.scalars(query))
+
+
+def families(session: Session) -> list[ProductFamily]:
+    """Every product family, by name."""
+    rows = session.scalars(select(ProductFamily))
+    return sorted(rows, key=lambda family: sort_key(family.name, family.id))
+
+
+def newest(session: Session, user: User, limit: int) -> list[Asset]:
+    """The latest content for `user`."""
+    return find(session, user, Filters())[:limit]
+
+
+def titles(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Asset]:
+    """The assets behind ids, for reports, retired ones included."""
+    rows = session.scalars(select(Asset).where(Asset.id.in_(list(asset_ids))))
+    return {asset.id: asset for asset in rows}
+
+
+def live_count(session: Session) -> int:
+    """How many assets are published now."""
+    query = select(func.count(Asset.id)).where(
+        Asset.published_at.is_not(None), Asset.retired_at.is_(None)
+    )
+    return session.scalar(query) or 0

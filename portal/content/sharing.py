@@ -1,0 +1,133 @@
+"""Links that partners make for their customers. Recipients belong to the partner (rule 5)."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask_babel import gettext as _
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from portal.accounts.models import User
+from portal.accounts.service import zone
+from portal.content.models import Asset, Recipient, ShareItem, ShareLink
+from portal.errors import Gone, NotFound
+from portal.formatting import sort_key
+from tracking import events
+
+DEFAULT_DAYS = 90
+LIFE_CHOICES = (7, 30, 90, 365)
+
+
+def make_link(
+    session: Session,
+    user: User,
+    assets: list[tuple[Asset, str]],
+    *,
+    recipient: str,
+    days: int,
+    allow_download: bool,
+    now: datetime,
+) -> ShareLink:
+    """A new link to `assets` (each with a language), good for `days` days."""
+    assert user.partner_id is not None
+    link = ShareLink(
+        slug=secrets.token_urlsafe(18),
+        partner_id=user.partner_id,
+        user_id=user.id,
+        recipient_id=_recipient(session, user.partner_id, recipient, now),
+        allow_download=allow_download,
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+    )
+    session.add(link)
+    session.flush()
+    for position, (asset, language) in enumerate(assets):
+        session.add(
+            ShareItem(share_id=link.id, asset_id=asset.id, language=language, position=position)
+        )
+    session.flush()
+    events.record_share(session, user, link.id, [asset.id for asset, _language in assets], zone())
+    return link
+
+
+def _recipient(
+    session: Session, partner_id: uuid.UUID, name: str, now: datetime
+) -> uuid.UUID | None:
+    name = " ".join(name.split())
+    if not name:
+        return None
+    known = session.scalars(select(Recipient).where(Recipient.partner_id == partner_id))
+    for recipient in known:
+        if sort_key(recipient.name)[0] == sort_key(name)[0]:
+            return recipient.id
+    fresh = Recipient(partner_id=partner_id, name=name, created_at=now)
+    session.add(fresh)
+    session.flush()
+    return fresh.id
+
+
+_WITH_ITEMS = (joinedload(ShareLink.recipient), selectinload(ShareLink.items))
+
+
+def links_of(session: Session, partner_id: uuid.UUID, limit: int = 200) -> list[ShareLink]:
+    """A partner's links, newest first."""
+    query = select(ShareLink).where(ShareLink.partner_id == partner_id).options(*_WITH_ITEMS)
+    return list(session.scalars(query.order_by(ShareLink.created_at.desc()).limit(limit)))
+
+
+def get_own(session: Session, partner_id: uuid.UUID, link_id: uuid.UUID) -> ShareLink:
+    """A partner's link. Raises NotFound, also for another partner's."""
+    query = select(ShareLink).where(ShareLink.id == link_id, ShareLink.partner_id == partner_id)
+    link = session.scalars(query.options(*_WITH_ITEMS)).one_or_none()
+    if link is None:
+        raise NotFound(_("There is no such link."))
+    return link
+
+
+def open_link(session: Session, slug: str, now: datetime) -> ShareLink:
+    """The link a customer followed. Raises NotFound, or Gone when it expired or was revoked."""
+    query = select(ShareLink).where(ShareLink.slug == slug).options(*_WITH_ITEMS)
+    link = session.scalars(query).one_or_none()
+    if link is None:
+        raise NotFound(_("This link does not exist. Please check it with whoever sent it."))
+    if link.revoked_at is not None or link.expires_at <= now:
+        raise Gone(_("This link has ended. Please ask whoever sent it for a new one."))
+    return link
+
+
+def revoke(session: Session, link: ShareLink, now: datetime) -> None:
+    """End a link at once; what it measured stays."""
+    link.revoked_at = link.revoked_at or now
+    session.flush()
+
+
+def shared_item(link: ShareLink, asset_id: uuid.UUID) -> ShareItem:
+    """One asset of a link, while it is still in the library. Raises NotFound or Gone."""
+    item = next((item for item in link.items if item.asset_id == asset_id), None)
+    if item is None:
+        raise NotFound(_("This link does not contain that document."))
+    if not item.asset.is_live:
+        raise Gone(_("This document has been withdrawn. Please ask whoever sent the link."))
+    return item
+
+
+@dataclass(frozen=True)
+class ShareCounts:
+    """How many links were made, for the vendor: counts only."""
+
+    links: int
+    partners: int
+
+
+def counts(session: Session, since: datetime, until: datetime) -> ShareCounts:
+    """Links made in [since, until)."""
+    row = session.execute(
+        select(func.count(ShareLink.id), func.count(ShareLink.partner_id.distinct())).where(
+            ShareLink.created_at >= since, ShareLink.created_at < until
+        )
+    ).one()
+    return ShareCounts(links=row[0], partners=row[1])
