@@ -1,0 +1,274 @@
+"""Many reports, one commit: every request that is acknowledged has been stored.
+
+Context: an fsync per report would bound the portal to a few hundred reports a second, and a
+committer thread of its own spends more on hand-overs than on writing.
+Decision: leader and follower. Each request adds its entry and takes the commit lock; whoever gets
+it first commits for all who wait, then each finds the outcome of its own entry.
+Consequences: an entry ends `committed`, `failed` or `refused`, never by being gone; a waiter that
+gives up takes its entry back, or leaves one that is being committed unacknowledged, which is
+harmless because the merge is idempotent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
+
+from portal import clock
+from portal.db import new_id, write_connection
+from portal.errors import Busy, PortalError
+from tracking.dwell import Buckets
+from tracking.events import Token
+from tracking.models import Load, Mark, Slot
+
+WAIT_SECONDS = 2.0
+BUCKETS = ("active", "reading", "idle", "glance")
+_BUSY = "The portal is busy; the report is repeated by itself."
+_log = logging.getLogger(__name__)
+
+
+class Unacceptable(PortalError):
+    """The report names something that does not exist; repeating it cannot help."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One report on its way to the database. `activated_at` in milliseconds."""
+
+    token: Token
+    activated_at: int | None
+    slots: dict[tuple[int, int], Buckets]
+    outcome: str | None = field(default=None)
+
+    @property
+    def last_slot(self) -> int:
+        """The last slot with attention in this report, 0 without any."""
+        return max((slot for (slot, _page) in self.slots), default=0)
+
+
+class Committer:
+    """Stores entries of many threads in few transactions."""
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        zone: Callable[[], ZoneInfo],
+        waiting: int,
+        patience: float = WAIT_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._zone = zone
+        self._room = waiting
+        self._patience = patience
+        self._guard = threading.Lock()
+        self._committing = threading.Lock()
+        self._queue: list[Entry] = []
+        self._waiting = 0
+        self._merge: Merge | None = None
+
+    def store(self, entry: Entry) -> None:
+        """Return when `entry` is durable. Raises Busy when it may be tried again, Unacceptable
+        when it never will be stored."""
+        with self._guard:
+            if self._waiting >= self._room:
+                raise Busy(_BUSY)
+            self._waiting += 1
+            self._queue.append(entry)
+        try:
+            self._lead_or_follow(entry)
+        finally:
+            with self._guard:
+                self._waiting -= 1
+        if entry.outcome == "refused":
+            raise Unacceptable("The report names content that does not exist.")
+        if entry.outcome != "committed":
+            raise Busy(_BUSY)
+
+    def _lead_or_follow(self, entry: Entry) -> None:
+        if not self._committing.acquire(timeout=self._patience):
+            with self._guard:
+                if entry in self._queue:
+                    self._queue.remove(entry)
+            return
+        try:
+            if entry.outcome is None:
+                with self._guard:
+                    batch, self._queue = self._queue, []
+                self._commit(batch)
+        finally:
+            self._committing.release()
+
+    def _commit(self, batch: list[Entry]) -> None:
+        try:
+            self._write(batch)
+        except Busy:
+            _settle(batch, "failed")
+        except Exception as error:
+            if len(batch) == 1:
+                refused = isinstance(error, IntegrityError | DataError)
+                _settle(batch, "refused" if refused else "failed")
+                _log.warning("a report was %s: %s", batch[0].outcome, type(error).__name__)
+                return
+            for entry in batch:
+                self._commit([entry])
+        finally:
+            # Whatever else happened (an interrupt): nobody is acknowledged by accident.
+            _settle([entry for entry in batch if entry.outcome is None], "failed")
+
+    def _write(self, batch: list[Entry]) -> None:
+        engine = self._engine()
+        if self._merge is None:
+            self._merge = Merge(engine)
+        zone, until = self._zone(), time.monotonic() + self._patience
+        with write_connection(engine, deadline=max(0.01, until - time.monotonic())) as connection:
+            self._merge.apply(connection, batch)
+            days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
+            at = clock.now()
+            marks = [{"id": new_id(), "day": day, "at": at} for day in days]
+            connection.execute(insert(Mark), marks)
+        _settle(batch, "committed")
+
+
+def _settle(batch: Iterable[Entry], outcome: str) -> None:
+    for entry in batch:
+        entry.outcome = outcome
+
+
+def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
+    """The local days whose numbers this entry may change.
+
+    An activation may replace a later one of the same load, hence all days of the load's life up to
+    now; chains over midnight are the rebuild's business.
+    """
+    days = {clock.local_day(clock.slot_start(slot), zone) for slot, _page in entry.slots}
+    if entry.activated_at is not None:
+        for moment in (entry.activated_at, min(clock.now_ms(), entry.token.expires_at)):
+            days.add(clock.local_day(clock.from_ms(moment), zone))
+    return days or {clock.local_day(clock.from_ms(entry.token.issued_at), zone)}
+
+
+class Merge:
+    """The upserts, compiled once per engine: `max(old, new)` per bucket.
+
+    Commutative and idempotent: replays, reordering and two workers at once change nothing.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        dialect = engine.dialect
+        self._native_keys = dialect.name == "postgresql"
+        self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
+        self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
+
+    def apply(self, connection: Connection, batch: Iterable[Entry]) -> None:
+        """Merge `batch` into the base rows, keys sorted, so that two workers never deadlock."""
+        loads: dict[uuid.UUID, dict[str, Any]] = {}
+        slots: dict[tuple[uuid.UUID, int, int], Buckets] = {}
+        for entry in batch:
+            row = self._load_row(entry)
+            loads[entry.token.load_id] = _joined(loads.get(entry.token.load_id), row)
+            for (slot, page), buckets in entry.slots.items():
+                key = (entry.token.load_id, slot, page)
+                before = slots.get(key, (0, 0, 0, 0))
+                slots[key] = tuple(map(max, before, buckets))  # type: ignore[assignment]
+        self._run(connection, self._load, self._load_order, [loads[key] for key in sorted(loads)])
+        rows = [
+            {
+                "load_id": self._key(load),
+                "slot": slot,
+                "page": page,
+                **dict(zip(BUCKETS, slots[load, slot, page], strict=True)),
+            }
+            for load, slot, page in sorted(slots)
+        ]
+        self._run(connection, self._slot, self._slot_order, rows)
+
+    def _load_row(self, entry: Entry) -> dict[str, Any]:
+        token = entry.token
+        return {
+            "id": self._key(token.load_id),
+            "subject": self._key(token.subject),
+            "partner_id": self._key(token.partner_id),
+            "audience": token.audience,
+            "asset_id": self._key(token.asset_id),
+            "version_id": self._key(token.version_id),
+            "share_id": self._key(token.share_id),
+            "page_count": token.page_count,
+            "issued_at": token.issued_at,
+            "activated_at": entry.activated_at,
+            "last_slot": entry.last_slot,
+        }
+
+    def _key(self, key: uuid.UUID | None) -> Any:
+        return key if key is None or self._native_keys else key.bytes
+
+    @staticmethod
+    def _run(
+        connection: Connection, sql: str, order: list[str] | None, rows: list[dict[str, Any]]
+    ) -> None:
+        if not rows:
+            return
+        if order is None:
+            connection.exec_driver_sql(sql, rows)
+        else:
+            connection.exec_driver_sql(sql, [tuple(row[name] for name in order) for row in rows])
+
+
+def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    if old is None:
+        return new
+    activated = [row["activated_at"] for row in (old, new) if row["activated_at"] is not None]
+    return {
+        **new,
+        "activated_at": min(activated, default=None),
+        "last_slot": max(old["last_slot"], new["last_slot"]),
+    }
+
+
+def _insert_of(dialect: str) -> Any:
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+
+
+def _load_upsert(dialect: str) -> Any:
+    statement = _insert_of(dialect)(Load.__table__)
+    new = statement.excluded
+    least, greatest = _extremes(dialect)
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "activated_at": func.coalesce(
+                least(Load.activated_at, new.activated_at), Load.activated_at, new.activated_at
+            ),
+            "last_slot": greatest(Load.last_slot, new.last_slot),
+        },
+    )
+
+
+def _slot_upsert(dialect: str) -> Any:
+    statement = _insert_of(dialect)(Slot.__table__)
+    greatest = _extremes(dialect)[1]
+    return statement.on_conflict_do_update(
+        index_elements=["load_id", "slot", "page"],
+        set_={name: greatest(getattr(Slot, name), statement.excluded[name]) for name in BUCKETS},
+    )
+
+
+def _extremes(dialect: str) -> tuple[Any, Any]:
+    # Two arguments: on SQLite these are scalar functions, not aggregates.
+    return (func.least, func.greatest) if dialect == "postgresql" else (func.min, func.max)
+
+
+def _compiled(statement: Any, dialect: Any) -> tuple[str, list[str] | None]:
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), getattr(compiled, "positiontup", None)
