@@ -28,7 +28,9 @@ class Raw:
 
     data_dir: str = _setting("folder for database, files and keys", "portal-data")
     database_url: str = _setting("SQLite or PostgreSQL; empty: a SQLite file in the data folder")
-    files_url: str = _setting("where files are kept (fsspec URL); empty: `files` in the data folder")
+    files_url: str = _setting(
+        "where files are kept (fsspec URL); empty: `files` in the data folder"
+    )
     url: str = _setting("the address people use; empty: http://HOST:PORT")
     host: str = _setting("address to listen on", "127.0.0.1")
     port: str = _setting("port to listen on", "8000")
@@ -89,7 +91,9 @@ class Settings:
             raise BadSetting("PORTAL_DATABASE_URL must begin with sqlite:/// or postgresql://.")
         url = (raw.url or f"http://{raw.host}:{port}").rstrip("/")
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-            raise BadSetting("PORTAL_URL must be a full address such as https://partners.example.com.")
+            raise BadSetting(
+                "PORTAL_URL must be a full address such as https://partners.example.com."
+            )
         if raw.smtp_url and urlsplit(raw.smtp_url).scheme not in ("smtp", "smtps"):
             raise BadSetting("PORTAL_SMTP_URL must begin with smtp:// or smtps://.")
         if raw.log_level not in ("debug", "info", "warning", "error"):

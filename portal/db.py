@@ -61,9 +61,7 @@ class Key(TypeDecorator[uuid.UUID]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(
-            Uuid() if dialect.name == "postgresql" else LargeBinary(16)
-        )
+        return dialect.type_descriptor(Uuid() if dialect.name == "postgresql" else LargeBinary(16))
 
     def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":

@@ -76,7 +76,12 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         BOOTSTRAP_SERVE_LOCAL=True,
         # Pages carry form tokens and are never compressed (BREACH); styles and scripts are.
-        COMPRESS_MIMETYPES=["text/css", "text/javascript", "application/javascript", "image/svg+xml"],
+        COMPRESS_MIMETYPES=[
+            "text/css",
+            "text/javascript",
+            "application/javascript",
+            "image/svg+xml",
+        ],
         COMPRESS_ALGORITHM=["br", "gzip"],
         BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "translations"),
     )

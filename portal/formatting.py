@@ -94,7 +94,9 @@ def count(n: int, one: str, many: str) -> str:
 def initials(name: str) -> str:
     """`Lena Kühn` as `LK`."""
     parts = name.split()
-    return "".join(part[0] for part in (parts[:1] + parts[-1:] if len(parts) > 1 else parts)).upper()
+    return "".join(
+        part[0] for part in (parts[:1] + parts[-1:] if len(parts) > 1 else parts)
+    ).upper()
 
 
 FILTERS: dict[str, Any] = {

@@ -64,7 +64,9 @@ JOBS = {
     for job in (
         Job("send_mail", lambda: mail.send_due(), timedelta(seconds=1)),
         Job("render_previews", lambda: previews.render_waiting(), timedelta(seconds=2)),
-        Job("rebuild_days", lambda: rollups.rebuild_marked(db.engine, zone()), timedelta(seconds=5)),
+        Job(
+            "rebuild_days", lambda: rollups.rebuild_marked(db.engine, zone()), timedelta(seconds=5)
+        ),
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
         Job(
             "remind_protections",
@@ -81,9 +83,7 @@ def run_due() -> int:
     now = clock_now()
     states = {row.name: row for row in db.session.scalars(select(JobState))}
     due = [
-        job
-        for job in JOBS.values()
-        if job.name not in states or _claimable(states[job.name], now)
+        job for job in JOBS.values() if job.name not in states or _claimable(states[job.name], now)
     ]
     db.session.rollback()
     return sum(_claim_and_run(job) for job in due)

@@ -109,7 +109,7 @@ def subject_for(keys: Keys, user_id: uuid.UUID, mode: str, day: date) -> uuid.UU
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks, as far as tracking may know: `user_id` only where the privacy mode names people."""
+    """Who looks, as far as tracking may know; `user_id` only where the privacy mode says so."""
 
     subject: uuid.UUID
     partner_id: uuid.UUID | None
@@ -223,3 +223,13 @@ def _current_like(session: Session, user: User, asset_id: uuid.UUID) -> LikeInte
             LikeInterval.unliked_at.is_(None),
         )
     ).one_or_none()
+
+
+def likes(session: Session, user_id: uuid.UUID, asset_id: uuid.UUID) -> bool:
+    """Whether a person likes the asset now."""
+    found = select(LikeInterval.id).where(
+        LikeInterval.user_id == user_id,
+        LikeInterval.asset_id == asset_id,
+        LikeInterval.unliked_at.is_(None),
+    )
+    return session.scalar(found) is not None

@@ -149,9 +149,7 @@ def find_session(session: Session, token: str, now: datetime) -> UserSession | N
 
 def end_session(session: Session, session_id: uuid.UUID, now: datetime) -> None:
     """Sign out this browser."""
-    session.execute(
-        update(UserSession).where(UserSession.id == session_id).values(ended_at=now)
-    )
+    session.execute(update(UserSession).where(UserSession.id == session_id).values(ended_at=now))
 
 
 def end_all_sessions(session: Session, user_id: uuid.UUID, now: datetime) -> None:
@@ -296,7 +294,9 @@ def prepare_code(session: Session, user: User, params: dict[str, str]) -> dict[s
     """Mint the code at the moment of sending: no secret ever lies in the outbox."""
     code = new_code()
     mint_token(session, user, CODE, CODE_LIFE, clock_now(), code)
-    path = f"/sign-in?email={user.email}" + (f"&next={params['next']}" if params.get("next") else "")
+    path = f"/sign-in?email={user.email}" + (
+        f"&next={params['next']}" if params.get("next") else ""
+    )
     return {"code": code, "link": mail.absolute(path), "minutes": 15}
 
 

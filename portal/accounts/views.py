@@ -113,7 +113,9 @@ def request_code() -> tuple[str, int] | Response:
                 expires_at=now() + service.CODE_LIFE,
             )
     service.refuse_flood(allowed)
-    return redirect(url_for("accounts.enter_code", email=form.email.data, next=form.next.data or None))
+    return redirect(
+        url_for("accounts.enter_code", email=form.email.data, next=form.next.data or None)
+    )
 
 
 @bp.route("/sign-in/enter", methods=["GET", "POST"])
@@ -131,7 +133,9 @@ def enter_code() -> tuple[str, int] | Response:
         service.refuse_flood(allowed)
         if user is not None and fits:
             return _arrive(user)
-        form.code.errors = [_("This code does not fit or is too old. Check it or ask for a new one.")]
+        form.code.errors = [
+            _("This code does not fit or is too old. Check it or ask for a new one.")
+        ]
     return render_template("accounts/enter_code.html", form=form), 400 if form.errors else 200
 
 

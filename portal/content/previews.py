@@ -85,7 +85,9 @@ def _render(file_key: str) -> int:
             raise PreviewError(_last_line(child.stderr) or "The file could not be read as a PDF.")
         pages = int(json.loads(child.stdout)["pages"])
         for page in range(1, pages + 1):
-            storage().save_bytes(preview_key(file_key, page), (Path(folder) / f"{page}.webp").read_bytes())
+            storage().save_bytes(
+                preview_key(file_key, page), (Path(folder) / f"{page}.webp").read_bytes()
+            )
     return pages
 
 

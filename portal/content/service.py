@@ -77,7 +77,8 @@ def describe(
     asset.families = list(session.scalars(chosen))
     kept = {(rule.kind, rule.value): rule for rule in asset.audience}
     asset.audience = [
-        kept.get(rule) or AudienceRule(kind=rule[0], value=rule[1]) for rule in dict.fromkeys(audience)
+        kept.get(rule) or AudienceRule(kind=rule[0], value=rule[1])
+        for rule in dict.fromkeys(audience)
     ]
     session.flush()
     return asset

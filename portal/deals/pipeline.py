@@ -130,9 +130,7 @@ MOVES: tuple[Move, ...] = (
     ),
     Move("question_win", (S.approved,), None, VENDOR, (G.won,), G.negotiation, ("sentence",), True),
     Move("lose", (S.approved,), S.closed, EITHER, OPEN_STAGES, G.lost, ("loss_reason",)),
-    Move(
-        "expire", (S.returned, S.approved), S.expired, VENDOR, OPEN_STAGES, after_protection=True
-    ),
+    Move("expire", (S.returned, S.approved), S.expired, VENDOR, OPEN_STAGES, after_protection=True),
 )
 TABLE = {move.name: move for move in MOVES}
 

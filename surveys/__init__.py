@@ -1,0 +1,1 @@
+"""Recurring surveys: asked the same way every time, each wave opened exactly once."""

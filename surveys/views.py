@@ -1,0 +1,5 @@
+"""Pages of surveys."""
+
+from flask import Blueprint
+
+bp = Blueprint("surveys", __name__)

