@@ -73,7 +73,7 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings. Raises BadSetting with the name of the one that makes no sense."""
-        given = {k: v for k, v in (os.environ if environ is None else environ).items()}
+        given = dict(os.environ if environ is None else environ)
         data_dir = Path(given.get("PORTAL_DATA_DIR") or Raw().data_dir).resolve()
         values = {**_read_file(data_dir / SETTINGS_FILE), **given}
         known = {f"PORTAL_{f.name.upper()}": f.name for f in fields(Raw)}

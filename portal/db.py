@@ -68,7 +68,7 @@ class Key(TypeDecorator[uuid.UUID]):
             return value
         return value.bytes
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
+    def process_result_value(self, value: Any, _dialect: Dialect) -> uuid.UUID | None:
         if value is None or isinstance(value, uuid.UUID):
             return value
         return uuid.UUID(bytes=bytes(value))
@@ -88,7 +88,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -218,11 +218,22 @@ def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> It
 
 
 @contextmanager
-def write_connection(engine: Engine, deadline: float = WRITE_DEADLINE) -> Iterator[Connection]:
-    """The same door for code that needs no session: a connection, committed at the end."""
-    with (
-        _door(engine, deadline),
-        engine.connect().execution_options(**{WRITE_OPTION: True}) as connection,
-        connection.begin(),
-    ):
-        yield connection
+def write_connection(
+    engine: Engine, deadline: float = WRITE_DEADLINE, *, keep_foreign_keys: bool = True
+) -> Iterator[Connection]:
+    """The same door for code that needs no session: a connection, committed at the end.
+
+    Migrations ask for it without foreign keys, which SQLite can switch only outside a transaction.
+    """
+    with _door(engine, deadline), engine.connect() as plain:
+        switch = engine.dialect.name == "sqlite" and not keep_foreign_keys
+        raw = plain.connection.dbapi_connection
+        if switch and raw is not None:
+            raw.execute("PRAGMA foreign_keys=OFF")  # type: ignore[attr-defined]
+        try:
+            connection = plain.execution_options(**{WRITE_OPTION: True})
+            with connection.begin():
+                yield connection
+        finally:
+            if switch and raw is not None:
+                raw.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]

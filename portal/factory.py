@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import sqlalchemy
 from flask import Flask, request
@@ -17,7 +19,7 @@ from portal import formatting, jobs, pages
 from portal.accounts import sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
-from portal.accounts.service import zone
+from portal.accounts.service import installation, zone
 from portal.clock import now
 from portal.config import Settings
 from portal.content import views as content
@@ -94,6 +96,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
+    app.jinja_env.filters["clock_time"] = lambda value: f"{value.astimezone(zone()):%H:%M}"
     app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
     app.jinja_env.globals["count"] = formatting.count
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -123,12 +126,27 @@ def _connect_database(app: Flask) -> None:
 def _mount_beacon(app: Flask, settings: Settings, keys: Keys) -> None:
     with app.app_context():
         engine = db.engine
-    endpoint = beacon.Beacon(lambda: engine, keys, settings.url, settings.threads)
+    endpoint = beacon.Beacon(lambda: engine, keys, settings.url, settings.threads, _zone_of(app))
     app.extensions["portal_beacon"] = endpoint
     app.wsgi_app = beacon.mount(app.wsgi_app, endpoint)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+
+
+def _zone_of(app: Flask) -> Callable[[], ZoneInfo]:
+    known: list[ZoneInfo] = []
+
+    def zone_once() -> ZoneInfo:
+        # Fixed at setup, so a worker asks once; before setup there is nothing to report about.
+        if not known:
+            with app.app_context():
+                if installation() is None:
+                    return zone()
+                known.append(zone())
+        return known[0]
+
+    return zone_once
 
 
 def _harden(response):  # type: ignore[no-untyped-def]

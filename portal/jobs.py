@@ -165,6 +165,7 @@ def overview() -> str:
         jobs=[(job, states.get(job.name)) for job in JOBS.values()],
         late=overdue(db.session()),
         mails=mails,
+        waiting=mail.waiting(db.session()),
         smtp=bool(current_app.config["SETTINGS"].smtp_url),
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from flask import current_app, render_template
-from sqlalchemy import JSON, ForeignKey, Index, Integer, String, select
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from portal.clock import now as clock_now
@@ -70,6 +70,12 @@ def prepares(message: str) -> Callable[[Prepare], Prepare]:
         return function
 
     return register
+
+
+def waiting(session: Session) -> int:
+    """How many mails have not left yet."""
+    states = (WAITING, SENDING)
+    return session.scalar(select(func.count()).where(Outbox.state.in_(states))) or 0
 
 
 def queue(

@@ -38,6 +38,7 @@ class Engagement:
     likes: int = 0
     opens: int = 0
     customer_dwell: int = 0
+    customer_downloads: int = 0
 
     @property
     def dwell(self) -> int:
@@ -109,7 +110,7 @@ def _with(before: Engagement, audience: str, values: dict[str, int]) -> Engageme
             before,
             opens=before.opens + values["views"],
             customer_dwell=before.customer_dwell + values["active"] + values["reading"],
-            downloads=before.downloads,
+            customer_downloads=before.customer_downloads + values["downloads"],
         )
     return replace(before, **{name: getattr(before, name) + values[name] for name in _SUMS})
 

@@ -14,10 +14,11 @@ _ADDRESS = [
 ]
 
 
-class CodeRequestForm(FlaskForm):  # type: ignore[misc]
-    """Ask for a sign-in code by mail."""
+class SignInForm(FlaskForm):  # type: ignore[misc]
+    """One address; a code by mail, or a password."""
 
     email = EmailField(_l("E-mail address"), _ADDRESS)
+    password = PasswordField(_l("Password"), [Length(max=200)])
     next = HiddenField()
 
 
@@ -27,16 +28,6 @@ class CodeForm(FlaskForm):  # type: ignore[misc]
     email = HiddenField()
     code = StringField(
         _l("Six-digit code"), [InputRequired(_l("Enter the code from the mail.")), Length(max=12)]
-    )
-    next = HiddenField()
-
-
-class PasswordForm(FlaskForm):  # type: ignore[misc]
-    """Sign in with a password."""
-
-    email = EmailField(_l("E-mail address"), _ADDRESS)
-    password = PasswordField(
-        _l("Password"), [InputRequired(_l("Enter your password.")), Length(max=200)]
     )
     next = HiddenField()
 

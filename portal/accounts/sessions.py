@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, current_app, g, request
 
+from portal.accounts.models import User, UserSession
 from portal.accounts.service import (
     SEEN_EVERY,
     end_session,
@@ -11,7 +12,6 @@ from portal.accounts.service import (
     installation,
     start_session,
 )
-from portal.accounts.models import User, UserSession
 from portal.clock import now
 from portal.db import db, write
 

@@ -30,10 +30,9 @@ from portal.accounts.access import (
 )
 from portal.accounts.forms import (
     CodeForm,
-    CodeRequestForm,
     InviteForm,
     NewPasswordForm,
-    PasswordForm,
+    SignInForm,
     WelcomeForm,
 )
 from portal.accounts.models import Partner, Role, User
@@ -63,17 +62,16 @@ def role_name(role: str) -> str:
     }[Role(role)]
 
 
-def _sign_in_page(status: int = 200, **forms: object) -> tuple[str, int]:
+def _sign_in_page(form: SignInForm | None = None) -> tuple[str, int]:
     wanted = local_path(request.values.get("next")) or ""
     row = service.installation()
-    context = {
-        "by_code": CodeRequestForm(next=wanted, email=request.args.get("email", "")),
-        "by_password": PasswordForm(next=wanted),
-        "is_demo": row is not None and row.demo,
-        "next": wanted,
-        **forms,
-    }
-    return render_template("accounts/sign_in.html", **context), status
+    page = render_template(
+        "accounts/sign_in.html",
+        form=form or SignInForm(next=wanted, email=request.args.get("email", "")),
+        is_demo=row is not None and row.demo,
+        next=wanted,
+    )
+    return page, 400 if form else 200
 
 
 def _arrive(user: User) -> Response:
@@ -94,13 +92,21 @@ def sign_in_page() -> tuple[str, int] | Response:
 bp.add_url_rule("/sign-in", "sign_in", sign_in_page, methods=["GET"])
 
 
-@bp.post("/sign-in/code")
+@bp.post("/sign-in")
 @public
-def request_code() -> tuple[str, int] | Response:
-    """Send a code. The answer is the same whether the address is known or not."""
-    form = CodeRequestForm()
+def submit_sign_in() -> tuple[str, int] | Response:
+    """Sign in with the password, or have a code sent; Enter does what was filled in."""
+    form = SignInForm()
     if not form.validate_on_submit():
-        return _sign_in_page(400, by_code=form)
+        return _sign_in_page(form)
+    way = request.form.get("way", "")
+    if way == "code" or (way != "password" and not form.password.data):
+        return _send_code(form)
+    return _check_password(form)
+
+
+def _send_code(form: SignInForm) -> Response:
+    """The answer is the same whether the address is known or not."""
     with write() as session:
         allowed = service.count_attempt(session, form.email.data, _network(), now())
         user = service.user_by_email(session, form.email.data)
@@ -116,6 +122,22 @@ def request_code() -> tuple[str, int] | Response:
     return redirect(
         url_for("accounts.enter_code", email=form.email.data, next=form.next.data or None)
     )
+
+
+def _check_password(form: SignInForm) -> tuple[str, int] | Response:
+    if not form.password.data:
+        form.password.errors = [_("Enter your password, or have a code sent.")]
+        return _sign_in_page(form)
+    with write() as session:
+        allowed = service.count_attempt(session, form.email.data, _network(), now())
+    service.refuse_flood(allowed)
+    user = service.user_by_email(db.session(), form.email.data)
+    stored = user.password_hash if user else None
+    db.session.rollback()
+    if not verify_password(stored, form.password.data) or user is None:
+        form.password.errors = [_("Address and password do not fit. Try again or use a code.")]
+        return _sign_in_page(form)
+    return _arrive(user)
 
 
 @bp.route("/sign-in/enter", methods=["GET", "POST"])
@@ -137,25 +159,6 @@ def enter_code() -> tuple[str, int] | Response:
             _("This code does not fit or is too old. Check it or ask for a new one.")
         ]
     return render_template("accounts/enter_code.html", form=form), 400 if form.errors else 200
-
-
-@bp.post("/sign-in")
-@public
-def password_sign_in() -> tuple[str, int] | Response:
-    """Sign in with a password."""
-    form = PasswordForm()
-    if not form.validate_on_submit():
-        return _sign_in_page(400, by_password=form)
-    with write() as session:
-        allowed = service.count_attempt(session, form.email.data, _network(), now())
-    service.refuse_flood(allowed)
-    user = service.user_by_email(db.session(), form.email.data)
-    stored = user.password_hash if user else None
-    db.session.rollback()
-    if not verify_password(stored, form.password.data) or user is None:
-        form.password.errors = [_("Address and password do not fit. Try again or use a code.")]
-        return _sign_in_page(400, by_password=form)
-    return _arrive(user)
 
 
 def _network() -> str:

@@ -98,6 +98,11 @@ def pick_version(asset: Asset, wanted: str, preferred: Iterable[str]) -> AssetVe
     return next(iter(by_language.values()), None)
 
 
+def content_types(session: Session, user: User) -> set[str]:
+    """The content types of which there is something for `user`."""
+    return set(session.scalars(select(Asset.content_type).where(*visible_to(user)).distinct()))
+
+
 def languages(session: Session) -> list[str]:
     """Every language in which something is published."""
     query = (

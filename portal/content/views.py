@@ -60,10 +60,13 @@ def index() -> str:
         family_id=request.args.get("family", ""),
         language=request.args.get("language", ""),
     )
+    found = library.find(db.session(), user, filters)
     drafts = select(Asset).where((Asset.published_at.is_(None)) | (Asset.retired_at.is_not(None)))
     return render_template(
         "content/library.html",
-        assets=library.find(db.session(), user, filters),
+        assets=found,
+        present=library.content_types(db.session(), user),
+        now=now(),
         filters=filters,
         types=TYPE_NAMES,
         families=library.families(db.session()),
@@ -298,7 +301,8 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
     item = sharing.shared_item(link, asset_id)
     version = library.pick_version(item.asset, item.language, [])
     assert version is not None
-    unmeasured = request.args.get("measure") == "0"
+    # Global Privacy Control says the same without a click.
+    unmeasured = request.args.get("measure") == "0" or request.headers.get("Sec-GPC") == "1"
     token = events.issue_token(
         _keys(),
         # The link stands for the person it was made for: no cookie is set for customers.

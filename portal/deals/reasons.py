@@ -46,3 +46,13 @@ def sentence_for(code: str, added: str = "") -> str:
     if code in FIXED:
         return SENTENCES[code]
     return added.strip() or SENTENCES[code]
+
+
+LOSS_LABELS: dict[str, LazyString] = {
+    "price": _l("Price"),
+    "competitor": _l("A competitor's product"),
+    "no_budget": _l("No budget"),
+    "postponed": _l("Postponed"),
+    "no_response": _l("The customer stopped answering"),
+    "other": _l("Other"),
+}

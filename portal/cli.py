@@ -1,0 +1,290 @@
+"""The commands of the portal. `portal --help` lists them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import click
+from flask import Flask
+from flask_migrate import upgrade as migrate_up
+from sqlalchemy import inspect
+
+from portal import create_app, jobs, logs, server
+from portal.accounts import service as accounts
+from portal.accounts.models import PrivacyMode, Role
+from portal.clock import local_day, now
+from portal.config import Settings, save_settings
+from portal.db import db, write
+from portal.deals.service import ensure_policy
+from portal.errors import BadSetting, PortalError
+from portal.formatting import sort_by_name
+from portal.health import migrations_are_current
+from portal.security import hash_password
+from tracking import rollups, verify
+
+
+@click.group()
+@click.pass_context
+def portal(context: click.Context) -> None:
+    """A self-hosted partner portal that measures itself."""
+    context.obj = Settings.from_environ()
+    logs.configure(context.obj.log_level)
+
+
+def _app(settings: Settings, *, ready: bool = True) -> Flask:
+    """The application; `ready`: on a database that fits this version, made when it is empty."""
+    app = create_app(settings)
+    if not ready:
+        return app
+    with app.app_context():
+        if not inspect(db.engine).get_table_names():
+            migrate_up()
+        with db.engine.connect() as connection:
+            current = migrations_are_current(connection)
+    if not current:
+        raise click.ClickException("The database needs `portal db upgrade` first.")
+    return app
+
+
+@portal.group(name="db")
+def database() -> None:
+    """The database."""
+
+
+@database.command()
+@click.pass_obj
+def upgrade(settings: Settings) -> None:
+    """Bring the database to this version."""
+    with _app(settings, ready=False).app_context():
+        migrate_up()
+    click.echo("The database is up to date.")
+
+
+@portal.command()
+@click.pass_obj
+def serve(settings: Settings) -> None:
+    """Start the server."""
+    _app(settings)
+    click.echo(f"Serving {settings.url}", err=True)
+    server.serve(settings)
+
+
+@portal.command()
+@click.option("--parent", type=int, hidden=True)
+@click.pass_obj
+def scheduler(settings: Settings, parent: int | None) -> None:
+    """Start what runs by itself: mail, page images, numbers, survey waves, reminders."""
+    server.schedule(_app(settings), parent)
+
+
+@portal.command()
+@click.pass_obj
+def run(settings: Settings) -> None:
+    """Start everything: database, demo company (unless PORTAL_DEMO=0), server and scheduler."""
+    app = _app(settings, ready=False)
+    with app.app_context():
+        migrate_up()
+        installed = accounts.installation()
+        if installed is None and settings.demo:
+            _fill()
+            installed = accounts.installation()
+    if installed is None:
+        if not sys.stdin.isatty():
+            raise click.ClickException("Not set up yet: run `portal setup`, then start again.")
+        click.get_current_context().invoke(setup)
+    click.echo(f"\n  The portal is at {settings.url}\n")
+    if installed is not None and installed.demo:
+        _print_demo_people()
+    click.echo("  Ctrl-C stops it.\n")
+    server.run(settings)
+
+
+def _print_demo_people() -> None:
+    from portal.demo import PASSWORDS
+
+    for role, (email, password) in PASSWORDS.items():
+        click.echo(f"  {role:<16} {email:<36} password {password}")
+    click.echo()
+
+
+def _fill() -> None:
+    from portal.demo import fill
+
+    began = time.perf_counter()
+    click.echo("Filling the portal with the demo company Nordwerk (less than a minute) ...")
+    fill()
+    click.echo(f"Done in {time.perf_counter() - began:.0f} s.")
+
+
+@portal.command()
+@click.option("--remove", is_flag=True, help="Take the demo company away again.")
+@click.pass_obj
+def demo(settings: Settings, remove: bool) -> None:
+    """Fill an empty portal with the demo company, or take it away."""
+    with _app(settings).app_context():
+        if remove:
+            from portal.demo import remove as take_away
+
+            for table, rows in take_away().items():
+                click.echo(f"{table}: {rows} removed")
+            return
+        _fill()
+    _print_demo_people()
+
+
+def _zone(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if value not in available_timezones():
+        raise click.BadParameter("Use a name such as Europe/Berlin.")
+    return value
+
+
+@portal.command()
+@click.option("--company", prompt="Company")
+@click.option("--timezone", prompt="Time zone", default="Europe/Berlin", callback=_zone)
+@click.option("--admin-name", prompt="First administrator's name")
+@click.option("--admin-email", prompt="First administrator's e-mail address")
+@click.option(
+    "--smtp-url",
+    prompt="Mail server (smtp://user:password@host:587, empty: none)",
+    default="",
+    show_default=False,
+)
+@click.option("--mail-from", prompt="Sender of all mail", default="portal@localhost")
+@click.option(
+    "--privacy-mode",
+    prompt="Privacy mode",
+    default=PrivacyMode.pseudonymous.value,
+    type=click.Choice([mode.value for mode in PrivacyMode]),
+)
+@click.password_option("--admin-password", prompt="First administrator's password")
+@click.pass_obj
+def setup(
+    settings: Settings,
+    company: str,
+    timezone: str,
+    admin_name: str,
+    admin_email: str,
+    smtp_url: str,
+    mail_from: str,
+    privacy_mode: str,
+    admin_password: str,
+) -> None:
+    """Set the portal up: company, time zone, first administrator, mail, privacy mode."""
+    if len(admin_password) < 10:
+        raise click.BadParameter("Use at least 10 characters.", param_hint="--admin-password")
+    app = _app(settings, ready=False)
+    hashed = hash_password(admin_password)
+    # Checked before anything is written, with the same rules as at every start.
+    mail = {"PORTAL_SMTP_URL": smtp_url, "PORTAL_MAIL_FROM": mail_from}
+    Settings.from_environ({"PORTAL_DATA_DIR": str(settings.data_dir), **mail})
+    with app.app_context():
+        migrate_up()
+        with write() as session:
+            accounts.set_up(session, company=company, timezone=timezone, privacy_mode=privacy_mode)
+            ensure_policy(session, now())
+            admin = accounts.add_user(
+                session, email=admin_email, name=admin_name, role=Role.admin, partner_id=None
+            )
+            admin.password_hash, admin.joined_at = hashed, now()
+    save_settings(settings.data_dir, {name: value for name, value in mail.items() if value})
+    click.echo(f"{company} is set up. {admin_email} can sign in at {settings.url}.")
+
+
+@portal.group()
+def users() -> None:
+    """People with access."""
+
+
+@users.command()
+@click.argument("email")
+@click.option("--name", prompt="Name")
+@click.option("--role", prompt="Role", type=click.Choice([role.value for role in Role]))
+@click.option("--partner", default="", help="Name of the partner, for partner roles.")
+@click.password_option(help="At least 10 characters.")
+@click.pass_obj
+def add(settings: Settings, email: str, name: str, role: str, partner: str, password: str) -> None:
+    """Add a person who can sign in at once."""
+    if len(password) < 10:
+        raise click.BadParameter("Use at least 10 characters.", param_hint="--password")
+    hashed = hash_password(password)
+    with _app(settings).app_context(), write() as session:
+        partner_id = _partner_id(partner) if partner else None
+        if (role in (Role.partner_user, Role.partner_admin)) != (partner_id is not None):
+            raise click.ClickException("Partner roles need --partner; vendor roles have none.")
+        user = accounts.add_user(session, email=email, name=name, role=role, partner_id=partner_id)
+        user.password_hash, user.joined_at = hashed, now()
+    click.echo(f"{email} can sign in at {settings.url}.")
+
+
+def _partner_id(name: str):  # type: ignore[no-untyped-def]
+    rows = sort_by_name(accounts.partners(db.session()), lambda row: row.name)
+    found = [row for row in rows if row.name == name]
+    if len(found) != 1:
+        raise click.ClickException(f"There are {len(found)} partners called {name!r}.")
+    return found[0].id
+
+
+@portal.group(name="jobs")
+def job_commands() -> None:
+    """What runs by itself."""
+
+
+@job_commands.command(name="run")
+@click.argument("name", type=click.Choice(list(jobs.JOBS)))
+@click.pass_obj
+def run_job(settings: Settings, name: str) -> None:
+    """Run one job by hand."""
+    with _app(settings).app_context():
+        click.echo(f"{name}: {jobs.run_now(name)} done")
+
+
+@portal.command(name="verify")
+@click.pass_obj
+def verify_numbers(settings: Settings) -> None:
+    """Compare every number with the rows behind it; prints the differences, which must be none."""
+    with _app(settings).app_context():
+        # What was reported a moment ago is counted first, as the scheduler would.
+        rollups.rebuild_marked(db.engine, accounts.zone(), at_once=True)
+        found = 0
+        for line in verify.differences(db.engine, accounts.zone()):
+            click.echo(line)
+            found += 1
+    if found:
+        sys.exit(1)
+
+
+@portal.command()
+@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+@click.option("--to", "until", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
+@click.pass_obj
+def rebuild(settings: Settings, since: click.DateTime | None, until: click.DateTime | None) -> None:
+    """Compute the days again from the rows behind them."""
+    with _app(settings).app_context():
+        zone = accounts.zone()
+        with db.engine.connect() as connection:
+            days = verify.days_with_rows(connection, zone)
+        wanted = [day for day in days if _within(day, since, until, zone)]
+        rollups.mark(db.engine, wanted)
+        click.echo(f"{rollups.rebuild_marked(db.engine, zone, at_once=True)} days rebuilt")
+
+
+def _within(day: date, since: object, until: object, zone: ZoneInfo) -> bool:
+    first = since.date() if since else date.min  # type: ignore[attr-defined]
+    last = until.date() if until else local_day(now() + timedelta(days=1), zone)  # type: ignore[attr-defined]
+    return bool(first <= day <= last)
+
+
+def main() -> None:
+    """Entry point of the `portal` command."""
+    try:
+        portal()
+    except (BadSetting, PortalError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

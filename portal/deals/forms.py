@@ -1,0 +1,120 @@
+"""Forms of deals."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+from typing import Any
+
+from babel import Locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import DateField, Field, RadioField, SelectField, StringField, TextAreaField
+from wtforms.validators import Length, Optional, ValidationError
+
+from portal.deals.money import parse_amount
+from portal.deals.reasons import LABELS, LOSS_LABELS
+from portal.formatting import sort_key
+
+CURRENCIES = ("EUR", "CHF", "GBP", "USD", "SEK", "DKK", "NOK", "PLN", "CZK")
+TYPE_NAMES = {
+    "new": _l("New business"),
+    "renewal": _l("Renewal"),
+    "upsell": _l("Upsell: more of what they have"),
+    "cross_sell": _l("Cross-sell: another family"),
+}
+
+
+@cache
+def countries() -> list[tuple[str, str]]:
+    """Codes and names of countries, by name."""
+    names = Locale("en").territories
+    known = [(code, name) for code, name in names.items() if len(code) == 2 and code.isalpha()]
+    return sorted(
+        ((code, name) for code, name in known if code not in ("EU", "EZ", "UN", "XA", "XB", "ZZ")),
+        key=lambda row: sort_key(row[1], row[0]),
+    )
+
+
+class AmountField(StringField):
+    """An amount as people write it; `minor` holds it in minor units."""
+
+    minor: int | None = None
+
+    def pre_validate(self, _form: Any) -> None:
+        """Refuse what is no amount, with a sentence."""
+        try:
+            self.minor = parse_amount(self.data or "")
+        except ValueError:
+            raise ValidationError(
+                _("Write the amount in figures, like 12 400 or 12400.50.")
+            ) from None
+
+
+class ClaimForm(FlaskForm):  # type: ignore[misc]
+    """What a partner claims. What is still missing is asked for when submitting."""
+
+    customer_name = StringField(_l("Customer (legal name)"), [Length(max=200)])
+    domain = StringField(_l("Customer's web domain"), [Length(max=253)])
+    country = SelectField(_l("Country"), validate_choice=True)
+    postcode = StringField(_l("Postcode"), [Length(max=20)])
+    contact = StringField(_l("Contact at the customer"), [Length(max=200)])
+    product_family = SelectField(_l("Product family"))
+    deal_type = SelectField(
+        _l("Kind of deal"), choices=[("", _l("Please choose")), *TYPE_NAMES.items()]
+    )
+    expected_close = DateField(_l("Expected order"), [Optional()])
+    amount = AmountField(_l("Expected order, net"), [Length(max=20)])
+    currency = SelectField(_l("Currency"), choices=[(code, code) for code in CURRENCIES])
+    first_contact = DateField(_l("First contact"), [Optional()])
+
+    def __init__(self, families: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        nothing = ("", _("Please choose"))
+        self.country.choices = [nothing, *countries()]
+        self.product_family.choices = [nothing, *families]
+
+
+class AskForm(FlaskForm):  # type: ignore[misc]
+    """A question to the partner."""
+
+    sentence = TextAreaField(_l("Your question to the partner"), [Length(max=2000)])
+
+
+class ApproveForm(FlaskForm):  # type: ignore[misc]
+    """Which customer the claim is about."""
+
+    customer = RadioField(_l("Customer"), validate_choice=True)
+
+
+class RejectForm(FlaskForm):  # type: ignore[misc]
+    """Why not: a code for us, a sentence for the partner."""
+
+    reason_code = SelectField(
+        _l("Reason (only we see this)"), choices=[("", _l("Please choose")), *LABELS.items()]
+    )
+    sentence = TextAreaField(_l("Sentence to the partner"), [Length(max=2000)])
+
+
+class WonForm(FlaskForm):  # type: ignore[misc]
+    """The order."""
+
+    amount = AmountField(_l("Order, net, without VAT"), [Length(max=20)])
+    currency = SelectField(_l("Currency"), choices=[(code, code) for code in CURRENCIES])
+    won_on = DateField(_l("Day of the order"), [Optional()])
+
+
+class LostForm(FlaskForm):  # type: ignore[misc]
+    """Why it was lost."""
+
+    loss_reason = SelectField(
+        _l("Why was it lost?"), choices=[("", _l("Please choose")), *LOSS_LABELS.items()]
+    )
+
+
+def sensible(day: date | None, field: Field) -> date | None:
+    """`day`, when a calendar of our time has it; else the field says so."""
+    if day is not None and not 1990 <= day.year <= 2100:
+        field.errors = [*field.errors, _("This year cannot be right.")]
+    return day

@@ -1,0 +1,150 @@
+"""Numbers about deals, for reports and for the pages people start on."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from portal.deals.models import Deal, DealHistory, Protection
+from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """Registrations in one status; `amounts` by currency in minor units, as expected or as won."""
+
+    status: str
+    n: int
+    amounts: dict[str, int]
+
+
+def by_status(session: Session, since: datetime, until: datetime) -> list[StatusRow]:
+    """Registrations that left draft in [since, until), by their status now."""
+    query = (
+        select(
+            Deal.status,
+            func.coalesce(Deal.won_currency, Deal.currency),
+            func.count(),
+            func.coalesce(func.sum(func.coalesce(Deal.won_amount_minor, Deal.amount_minor)), 0),
+        )
+        .where(Deal.submitted_at >= since, Deal.submitted_at < until)
+        .group_by(Deal.status, func.coalesce(Deal.won_currency, Deal.currency))
+    )
+    n: Counter[str] = Counter()
+    amounts: dict[str, dict[str, int]] = {}
+    for status, currency, count, minor in session.execute(query):
+        n[status] += count
+        amounts.setdefault(status, {})[currency] = int(minor)
+    order = [status.value for status in Status]
+    return [StatusRow(status, n[status], amounts[status]) for status in order if n[status]]
+
+
+@dataclass(frozen=True)
+class MonthRow:
+    """Registrations in a month, `2026-03`."""
+
+    month: str
+    n: int
+
+
+def registrations_by_month(
+    session: Session, since: datetime, until: datetime, zone: ZoneInfo
+) -> list[MonthRow]:
+    """Registrations leaving draft in [since, until), by month of the reporting time zone."""
+    moments = session.scalars(
+        select(Deal.submitted_at).where(Deal.submitted_at >= since, Deal.submitted_at < until)
+    )
+    found = Counter(f"{moment.astimezone(zone):%Y-%m}" for moment in moments if moment)
+    return [MonthRow(month, n) for month, n in sorted(found.items())]
+
+
+@dataclass(frozen=True)
+class WonRow:
+    """Wins confirmed by the vendor in a month, in one currency, in minor units."""
+
+    month: str
+    currency: str
+    n: int
+    amount_minor: int
+
+
+def won_by_month(
+    session: Session, since: datetime, until: datetime, zone: ZoneInfo
+) -> list[WonRow]:
+    """Confirmed wins by the day of the order in [since, until)."""
+    query = select(Deal.won_at, Deal.won_currency, Deal.won_amount_minor).where(
+        Deal.won_at >= since,
+        Deal.won_at < until,
+        Deal.status == Status.closed,
+        Deal.stage == Stage.won,
+    )
+    n: Counter[tuple[str, str]] = Counter()
+    total: Counter[tuple[str, str]] = Counter()
+    for moment, currency, minor in session.execute(query):
+        key = f"{moment.astimezone(zone):%Y-%m}", currency or ""
+        n[key] += 1
+        total[key] += minor or 0
+    return [WonRow(*key, n[key], total[key]) for key in sorted(n)]
+
+
+def needs_decision(session: Session, limit: int) -> list[Deal]:
+    """Registrations that wait for the vendor, by time left; reported wins after them."""
+    waiting = (
+        select(Deal)
+        .where(Deal.status.in_(UNDECIDED))
+        .order_by(Deal.decision_due_at, Deal.id)
+        .options(joinedload(Deal.partner), joinedload(Deal.product_family))
+        .limit(limit)
+    )
+    return list(session.scalars(waiting))
+
+
+def wins_to_confirm(session: Session, limit: int) -> list[Deal]:
+    """Deals that partners report as won."""
+    query = (
+        select(Deal)
+        .where(Deal.status == Status.approved, Deal.stage == Stage.won)
+        .order_by(Deal.won_at, Deal.id)
+        .options(joinedload(Deal.partner), joinedload(Deal.product_family))
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+_OPEN = (Status.draft, Status.submitted, Status.in_review, Status.returned, Status.approved)
+
+
+def open_of_partner(session: Session, partner_id: uuid.UUID, limit: int) -> list[Deal]:
+    """A partner's deals that are not over: those that need the partner first, then the newest."""
+    query = (
+        select(Deal)
+        .where(Deal.partner_id == partner_id, Deal.status.in_(_OPEN))
+        .options(joinedload(Deal.seen_by), joinedload(Deal.product_family))
+    )
+    rows = sorted(session.scalars(query), key=lambda deal: deal.created_at, reverse=True)
+    return sorted(rows, key=lambda deal: deal.status != Status.returned)[:limit]
+
+
+def protection_of(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Protection]:
+    """The protections of some deals."""
+    rows = session.scalars(select(Protection).where(Protection.deal_id.in_(list(deal_ids))))
+    return {row.deal_id: row for row in rows}
+
+
+def moves_between(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
+    """Moves made by partners in [since, until), per partner: counted activities."""
+    query = (
+        select(Deal.partner_id, func.count())
+        .join(DealHistory, DealHistory.deal_id == Deal.id)
+        .where(DealHistory.at >= since, DealHistory.at < until)
+        .where(DealHistory.side == Side.partner, DealHistory.move != "edit")
+        .group_by(Deal.partner_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}

@@ -1,0 +1,110 @@
+"""Deals in words: what a person reads before they read a number."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from flask_babel import LazyString
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
+
+from portal.deals import policy
+from portal.deals.models import Deal, Protection
+from portal.deals.pipeline import Stage, Status
+from portal.formatting import day, moment, money
+
+STATUS_NAMES: dict[str, LazyString] = {
+    Status.draft: _l("Draft"),
+    Status.submitted: _l("Submitted"),
+    Status.in_review: _l("In review"),
+    Status.returned: _l("More information needed"),
+    Status.approved: _l("Approved"),
+    Status.rejected: _l("Rejected"),
+    Status.withdrawn: _l("Withdrawn"),
+    Status.expired: _l("Expired"),
+    Status.revoked: _l("Approval withdrawn"),
+    Status.closed: _l("Closed"),
+}
+STAGE_NAMES: dict[str, LazyString] = {
+    Stage.qualified: _l("Qualified"),
+    Stage.proposal: _l("Proposal"),
+    Stage.negotiation: _l("Negotiation"),
+    Stage.won: _l("Won"),
+    Stage.lost: _l("Lost"),
+}
+MOVE_NAMES: dict[str, LazyString] = {
+    "edit": _l("changed the claim"),
+    "submit": _l("submitted the registration"),
+    "take_in_review": _l("took it in review"),
+    "ask": _l("asked for more information"),
+    "resubmit": _l("sent it again"),
+    "approve": _l("approved it"),
+    "reject": _l("rejected it"),
+    "withdraw": _l("withdrew it"),
+    "to_qualified": _l("moved it to qualified"),
+    "to_proposal": _l("moved it to proposal"),
+    "to_negotiation": _l("moved it to negotiation"),
+    "report_won": _l("reported it as won"),
+    "confirm_win": _l("confirmed the win"),
+    "question_win": _l("asked about the win"),
+    "lose": _l("closed it as lost"),
+    "expire": _l("let it expire"),
+}
+
+
+def sentence(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> str:
+    """Where a deal stands, in one sentence."""
+    status = deal.status
+    if status == Status.draft:
+        return _("A draft: only you and your colleagues see it. Submit it to reserve the customer.")
+    if status in (Status.submitted, Status.in_review):
+        promise = _("Decision by %(time)s.", time=moment(deal.decision_due_at, zone))
+        if deal.seen_by is None:
+            return promise
+        seen = moment(deal.seen_at, zone)
+        return _("Seen by %(name)s, %(time)s.", name=deal.seen_by.name, time=seen) + " " + promise
+    if status == Status.returned:
+        return _("The vendor has a question; it waits for your answer.")
+    if status == Status.approved:
+        return _approved(deal, protection, now, zone)
+    if status == Status.closed and deal.stage == Stage.won:
+        value = money(deal.won_amount_minor, deal.won_currency or "")
+        return _("Won: %(value)s, confirmed by the vendor.", value=value)
+    if status == Status.closed:
+        return _("Closed as lost.")
+    return str(STATUS_NAMES[status]) + "."
+
+
+def _approved(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> str:
+    if deal.stage == Stage.won:
+        value = money(deal.won_amount_minor, deal.won_currency or "")
+        return _("Reported as won: %(value)s. The vendor confirms it.", value=value)
+    if protection is None or protection.ends_at <= now:
+        return _("Approved. The reservation has ended.")
+    last = day(policy.last_day(protection.ends_at, zone))
+    return _("Approved: the customer is reserved for you until %(day)s.", day=last)
+
+
+_KINDS = {
+    Status.submitted: "warn",
+    Status.in_review: "warn",
+    Status.returned: "bad",
+    Status.approved: "good",
+    Status.rejected: "bad",
+}
+
+
+def chip(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> Markup:
+    """The state of a deal as a soft label."""
+    kind, text = _KINDS.get(Status(deal.status), ""), str(STATUS_NAMES[deal.status])
+    if deal.status in (Status.submitted, Status.in_review) and deal.decision_due_at:
+        local = deal.decision_due_at.astimezone(zone)
+        text = _("decision by %(time)s", time=f"{local:%a} {local.day} {local:%b %H:%M}")
+        kind = "bad" if deal.decision_due_at < now else kind
+    if deal.status == Status.approved and protection is not None and protection.ends_at > now:
+        text = _("reserved %(n)s days", n=(protection.ends_at - now).days)
+    if deal.stage in (Stage.won, Stage.lost):
+        text, kind = str(STAGE_NAMES[deal.stage]), "good" if deal.stage == Stage.won else ""
+    return Markup('<span class="chip {}">{}</span>').format(kind, text)

@@ -1,0 +1,120 @@
+"""Charts as Vega-Lite specifications. The browser draws them with a bundle that we serve.
+
+The colours are words (`accent`, `ink`, ...) that the page's script replaces by those of the theme.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from flask_babel import gettext as _
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+_VERSION = "v5.20"
+
+
+@cache
+def _bundle() -> str:
+    text: str = vl_convert.javascript_bundle(None, _VERSION)
+    return text
+
+
+def bundle(folder: Path) -> Path:
+    """The script that draws charts, made once per installation and version of its maker."""
+    mark = hashlib.sha256(f"{vl_convert.__version__} {_VERSION}".encode()).hexdigest()[:12]
+    path = folder / f"vega-{mark}.js"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.part")
+        temporary.write_text(_bundle(), encoding="utf-8")
+        os.replace(temporary, path)
+    return path
+
+
+def _chart(title: str, values: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    return {
+        "$schema": SCHEMA,
+        "description": title,
+        "width": "container",
+        "height": 180,
+        "data": {"values": list(values)},
+        **more,
+    }
+
+
+def _over_time(field: str, axis: str) -> dict[str, Any]:
+    return {"field": field, "type": "temporal", "title": None, "axis": {"format": axis}}
+
+
+def engagement(weeks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Views by partners and opens by customers, a week each."""
+    names = {"views": _("Views by partners"), "opens": _("Opens by customers")}
+    values = [
+        {"week": week["week"], "n": week[key], "what": name}
+        for week in weeks
+        for key, name in names.items()
+    ]
+    return _lines(_("Views and opens a week"), values, list(names.values()))
+
+
+def _lines(title: str, values: Sequence[dict[str, Any]], names: list[str]) -> dict[str, Any]:
+    colour = {
+        "field": "what",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": names, "range": ["accent", "second"]},
+    }
+    shared = {"x": _over_time("week", "%b %y"), "color": colour}
+    line = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {**shared, "y": {"field": "n", "type": "quantitative", "title": None}},
+    }
+    # The name stands at the end of its line, instead of a legend.
+    label = {
+        "transform": [
+            {"joinaggregate": [{"op": "max", "field": "week", "as": "last"}], "groupby": ["what"]},
+            {"filter": "datum.week == datum.last"},
+        ],
+        "mark": {"type": "text", "align": "right", "dy": -8},
+        "encoding": {
+            **shared,
+            "y": {"field": "n", "type": "quantitative"},
+            "text": {"field": "what"},
+        },
+    }
+    return _chart(title, values, layer=[line, label])
+
+
+def registrations(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Registrations a month, as bars."""
+    return _chart(
+        _("Deal registrations a month"),
+        months,
+        mark={"type": "bar", "color": "accent"},
+        encoding={
+            "x": {
+                "field": "month",
+                "type": "temporal",
+                "timeUnit": "yearmonth",
+                "title": None,
+                "axis": {"format": "%b %y"},
+            },
+            "y": {"field": "n", "type": "quantitative", "title": None},
+        },
+    )
+
+
+def satisfaction(waves: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The two means, wave by wave, on the whole scale."""
+    names = [_("The company"), _("The partner experience")]
+    chart = _lines(_("Satisfaction by wave, 1 to 10"), waves, names)
+    for layer in chart["layer"]:
+        layer["encoding"]["y"]["scale"] = {"domain": [1, 10]}
+    chart["layer"][0]["mark"]["point"] = True
+    return chart

@@ -1,0 +1,153 @@
+"""Tables of engagement: by content, by partner, by day."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal.accounts import service as accounts
+from portal.content import library
+from portal.formatting import sort_key
+from portal.reports.periods import Period
+from portal.tables import Column, Table
+from tracking import metrics
+from tracking.metrics import Engagement, Scope
+
+
+def figures(of: Engagement) -> dict[str, int]:
+    """The figures that every engagement table shows."""
+    return {
+        "views": of.views,
+        "dwell": of.dwell,
+        "downloads": of.downloads,
+        "shares": of.shares,
+        "opens": of.opens,
+        "likes": of.likes,
+    }
+
+
+def _columns() -> list[Column]:
+    return [
+        Column("views", _("Views"), "number"),
+        Column("dwell", _("Dwell time"), "duration"),
+        Column("downloads", _("Downloads"), "number"),
+        Column("shares", _("Shares"), "number", wide=True),
+        Column("opens", _("Opens"), "number"),
+        Column("likes", _("Likes"), "number", wide=True),
+    ]
+
+
+def content_table(session: Session, period: Period, partner_id: uuid.UUID | None = None) -> Table:
+    """Content by what partners and their customers did with it; most viewed first."""
+    scope = _scope(period, partner_id)
+    found = metrics.by_asset(session, scope)
+    titles = library.titles(session, found)
+    partners = metrics.partners_of_assets(session, scope)
+    medians = metrics.median_dwell(session, scope) if partner_id is None else {}
+    rows = [
+        {
+            "content": titles[key].title,
+            "partners": partners.get(key, 0),
+            **figures(row),
+            "median": None if key not in medians else medians[key] * 1000,
+            "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
+        }
+        for key, row in found.items()
+        if key in titles
+    ]
+    rows.sort(key=lambda row: (-row["views"], -row["opens"], sort_key(row["content"], row["href"])))
+    columns = [Column("content", _("Content")), *_columns()]
+    if partner_id is None:
+        columns.insert(1, Column("partners", _("Partners"), "number"))
+        columns.insert(4, Column("median", _("Median dwell"), "duration", wide=True))
+    return Table(
+        "content",
+        _("Content"),
+        columns,
+        rows,
+        _("Nothing was read or shared in this period."),
+        _("Views, dwell time and downloads by partners; opens by their customers."),
+    )
+
+
+def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None = None) -> Table:
+    """Partners by their engagement; the most active first, the silent ones included."""
+    scope = Scope(period.since, period.until, asset_id=asset_id)
+    found = metrics.by_partner(session, scope)
+    rows = [
+        {
+            "partner": partner.name,
+            "tier": partner.tier,
+            "region": partner.region,
+            **figures(found.get(partner.id, metrics.NOTHING)),
+            "activities": found.get(partner.id, metrics.NOTHING).activities,
+            "href": url_for("reports.partner", partner_id=partner.id) + f"?{period.query}",
+        }
+        for partner in accounts.partners(session)
+        if asset_id is None or found.get(partner.id)
+    ]
+    rows.sort(key=lambda row: (-row["activities"], sort_key(row["partner"], row["href"])))
+    columns = [
+        Column("partner", _("Partner")),
+        Column("tier", _("Tier"), wide=True),
+        Column("region", _("Region"), wide=True),
+        Column("activities", _("Activities"), "number"),
+        *_columns(),
+    ]
+    return Table(
+        "partners",
+        _("Partners"),
+        columns,
+        rows,
+        _("No partner did anything here in this period."),
+        _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+    )
+
+
+def day_table(
+    session: Session,
+    period: Period,
+    partner_id: uuid.UUID | None = None,
+    asset_id: uuid.UUID | None = None,
+) -> Table:
+    """Every day of the period, the latest first; days without anything show zeros."""
+    found = metrics.by_day(session, _scope(period, partner_id, asset_id))
+    days = (period.last - timedelta(days=n) for n in range((period.until - period.since).days))
+    rows = [{"day": day, **figures(found.get(day, metrics.NOTHING))} for day in days]
+    return Table(
+        "days",
+        _("Days"),
+        [Column("day", _("Day"), "day"), *_columns()],
+        rows,
+        _("This period has no days."),
+    )
+
+
+def _scope(
+    period: Period, partner_id: uuid.UUID | None = None, asset_id: uuid.UUID | None = None
+) -> Scope:
+    partners = None if partner_id is None else frozenset({partner_id})
+    return Scope(period.since, period.until, partners, asset_id)
+
+
+def weekly(session: Session, period: Period) -> list[dict[str, object]]:
+    """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out."""
+    found = metrics.by_day(session, _scope(period))
+    first = period.since + timedelta(days=-period.since.weekday() % 7)
+    weeks: list[dict[str, object]] = []
+    while first + timedelta(days=7) <= period.until:
+        of_week = [found.get(first + timedelta(days=n), metrics.NOTHING) for n in range(7)]
+        weeks.append(
+            {
+                "week": first.isoformat(),
+                "views": sum(day.views for day in of_week),
+                "opens": sum(day.opens for day in of_week),
+                "hours": round(sum(day.dwell for day in of_week) / 3_600_000, 2),
+            }
+        )
+        first += timedelta(days=7)
+    return weeks

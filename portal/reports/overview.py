@@ -1,0 +1,158 @@
+"""The manager's Monday: what needs me, then the numbers, with the period before beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.deals import metrics as deals
+from portal.formatting import duration, money, number
+from portal.reports.periods import Period
+from portal.tables import Column, Table
+from surveys import metrics as surveys
+from tracking import metrics as tracking
+from tracking.metrics import Scope
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number with the same number of the period before. `href` leads to the rows behind."""
+
+    name: str
+    value: str
+    unit: str
+    before: str
+    href: str
+
+
+def edges(period: Period, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The moments at which a period begins and has ended."""
+    return clock.day_start(period.since, zone), clock.day_start(period.until, zone)
+
+
+def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
+    """What happened in the period, with its n, beside the period of equal length before."""
+    now, then = _engagement(session, period), _engagement(session, period.before())
+    deals_now, deals_then = _deals(session, period, zone), _deals(session, period.before(), zone)
+    content = url_for("reports.table", name="content") + f"?{period.query}"
+    partners = url_for("reports.table", name="partners") + f"?{period.query}"
+    registered = url_for("reports.table", name="deals") + f"?{period.query}"
+    return [
+        _card(_("Views"), number(now.views), _("by partners"), number(then.views), content),
+        _card(_("Dwell time"), duration(now.dwell), _("reading"), duration(then.dwell), content),
+        _card(_("Downloads"), number(now.downloads), "", number(then.downloads), content),
+        _card(_("Shares"), number(now.shares), _("to customers"), number(then.shares), partners),
+        _card(_("Opens"), number(now.opens), _("by customers"), number(then.opens), partners),
+        _card(_("Likes"), number(now.likes), _("given"), number(then.likes), content),
+        _card(
+            _("Registrations"), number(deals_now[0]), _("deals"), number(deals_then[0]), registered
+        ),
+        _card(_("Revenue"), deals_now[1], _("confirmed"), deals_then[1], registered),
+    ]
+
+
+def _card(name: str, value: str, unit: str, before: str, href: str) -> Card:
+    return Card(name, value, unit, _("%(value)s in the period before", value=before), href)
+
+
+def _engagement(session: Session, period: Period) -> tracking.Engagement:
+    return tracking.total(session, Scope(period.since, period.until))
+
+
+def _deals(session: Session, period: Period, zone: ZoneInfo) -> tuple[int, str]:
+    since, until = edges(period, zone)
+    registered = sum(row.n for row in deals.registrations_by_month(session, since, until, zone))
+    won: dict[str, int] = {}
+    for row in deals.won_by_month(session, since, until, zone):
+        won[row.currency] = won.get(row.currency, 0) + row.amount_minor
+    return registered, amounts(won)
+
+
+def amounts(by_currency: dict[str, int]) -> str:
+    """Totals per currency, never added over currencies, in whole units."""
+    if not by_currency:
+        return money(0, "EUR")
+    whole = {key: round(minor / 100) * 100 for key, minor in by_currency.items()}
+    return " + ".join(money(whole[key], key) for key in sorted(whole))
+
+
+def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
+    """Registrations of the period by status, with what they are expected to be worth."""
+    since, until = edges(period, zone)
+    rows = [
+        {
+            "status": row.status,
+            "n": row.n,
+            "value": amounts(row.amounts) if row.amounts else "–",
+            "href": url_for("deals.index", status=row.status),
+        }
+        for row in deals.by_status(session, since, until)
+    ]
+    columns = [
+        Column("status", _("Status"), "status"),
+        Column("n", _("Deals"), "number"),
+        Column("value", _("Expected value"), "figure"),
+    ]
+    return Table(
+        "deals", _("Deals by status"), columns, rows, _("No deal was registered in this period.")
+    )
+
+
+def wave_table(session: Session) -> Table:
+    """The last survey waves, latest first."""
+    rows = [
+        {
+            "wave": f"{wave.name}, {wave.opened_at:%Y-%m}",
+            "company": wave.company,
+            "experience": wave.experience,
+            "partners": (wave.partners_answered, wave.partners_invited),
+            "people": (wave.people_answered, wave.people_invited),
+            "href": url_for("surveys.results", wave_id=wave.wave_id),
+        }
+        for wave in reversed(surveys.last_waves(session))
+    ]
+    columns = [
+        Column("wave", _("Wave")),
+        Column("company", _("The company"), "mean"),
+        Column("experience", _("The partner experience"), "mean"),
+        Column("partners", _("Partners"), "of"),
+        Column("people", _("People"), "of", wide=True),
+    ]
+    return Table(
+        "satisfaction",
+        _("Satisfaction"),
+        columns,
+        rows,
+        _("No survey has been sent yet."),
+        _("Mean of partner means, 1 to 10."),
+    )
+
+
+def month_rows(session: Session, period: Period, zone: ZoneInfo) -> list[dict[str, object]]:
+    """Registrations by month for the chart; months without any are zero."""
+    since, until = edges(period, zone)
+    found = {row.month: row.n for row in deals.registrations_by_month(session, since, until, zone)}
+    month, rows = date(period.since.year, period.since.month, 1), []
+    while month < period.until:
+        rows.append({"month": month.isoformat(), "n": found.get(f"{month:%Y-%m}", 0)})
+        month = clock.add_months(month, 1)
+    return rows
+
+
+def wave_points(session: Session) -> list[dict[str, object]]:
+    """The means of the last waves for the chart; a wave without answers has no point."""
+    points: list[dict[str, object]] = []
+    for wave in surveys.last_waves(session):
+        means = {_("The company"): wave.company, _("The partner experience"): wave.experience}
+        points += [
+            {"week": f"{wave.opened_at:%Y-%m-%d}", "n": round(mean, 2), "what": name}
+            for name, mean in means.items()
+            if mean is not None
+        ]
+    return points

@@ -1,0 +1,73 @@
+"""Periods of reports: half-open local days. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from urllib.parse import urlencode
+
+from portal.clock import add_months
+from portal.errors import PortalError
+
+MONTHS = {"3m": 3, "12m": 12, "24m": 24}
+DAYS = {"30d": 30}
+USUAL = "3m"
+LONGEST = timedelta(days=366 * 10)
+
+
+class BadPeriod(PortalError):
+    """The days asked for make no period."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days `[since, until)`; `name` is the choice that made it, `days` for two dates."""
+
+    since: date
+    until: date
+    name: str
+
+    @property
+    def last(self) -> date:
+        """The last day that counts."""
+        return self.until - timedelta(days=1)
+
+    @property
+    def query(self) -> str:
+        """The part of an address that asks for this period again."""
+        if self.name != "days":
+            return urlencode({"period": self.name})
+        return urlencode({"from": self.since.isoformat(), "to": self.last.isoformat()})
+
+    def before(self) -> Period:
+        """The period of equal length that ends where this one begins."""
+        if self.name in MONTHS:
+            return Period(add_months(self.since, -MONTHS[self.name]), self.since, self.name)
+        return Period(self.since - (self.until - self.since), self.since, self.name)
+
+
+def parse(args: Mapping[str, str], today: date) -> Period:
+    """The period an address asks for, by name or by its first and last day; usually 3 months.
+
+    Today is the last day. Raises BadPeriod with a sentence.
+    """
+    if args.get("from") or args.get("to"):
+        return _between(args.get("from", ""), args.get("to", ""), today)
+    name, until = args.get("period") or USUAL, today + timedelta(days=1)
+    if name in DAYS:
+        return Period(until - timedelta(days=DAYS[name]), until, name)
+    if name in MONTHS:
+        return Period(add_months(until, -MONTHS[name]), until, name)
+    raise BadPeriod(f"There is no period called {name[:20]!r}. Choose one from the list.")
+
+
+def _between(first: str, last: str, today: date) -> Period:
+    try:
+        since = date.fromisoformat(first) if first else today
+        until = (date.fromisoformat(last) if last else today) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise BadPeriod("A day is written like 2026-03-31.") from None
+    if not since < until or until - since > LONGEST:
+        raise BadPeriod("The first day must come before the last, at most ten years apart.")
+    return Period(since, until, "days")

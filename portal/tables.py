@@ -1,0 +1,92 @@
+"""A table is made once and shown twice: on the page, and as CSV of exactly what is shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from flask import Response
+
+# A spreadsheet would run what begins with one of these.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `kind` says how a value is written (text, number, duration, seconds, money, day,
+    of); numbers are aligned right. `wide` columns are left out on a phone."""
+
+    key: str
+    label: str
+    kind: str = "text"
+    wide: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the values are figures."""
+        return self.kind not in ("text", "day")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by column key. A row may carry `href`, the page with what is behind it."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[dict[str, Any]]
+    empty: str
+    note: str = ""
+    links: dict[str, str] = field(default_factory=dict)
+
+    def top(self, n: int) -> Table:
+        """The first `n` rows."""
+        return Table(
+            self.name, self.title, self.columns, self.rows[:n], self.empty, self.note, self.links
+        )
+
+
+def csv_response(table: Table) -> Response:
+    """`table` as a CSV file: durations in seconds, amounts with their currency beside them."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([name for column in table.columns for name in _heads(column)])
+    for row in table.rows:
+        writer.writerow([cell for column in table.columns for cell in _cells(column, row)])
+    # The mark at the start tells spreadsheets that this is UTF-8.
+    response = Response("\ufeff" + out.getvalue(), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{table.name}.csv")
+    return response
+
+
+def _heads(column: Column) -> list[str]:
+    if column.kind == "duration":
+        return [f"{column.label} (s)"]
+    return [column.label, "currency"] if column.kind == "money" else [column.label]
+
+
+def _cells(column: Column, row: dict[str, Any]) -> list[str]:
+    value = row.get(column.key)
+    if column.kind == "money":
+        minor, currency = value if value else (None, "")
+        return ["" if minor is None else f"{minor / 100:.2f}", currency]
+    if value is None:
+        return [""]
+    if column.kind == "duration":
+        return [f"{value / 1000:.3f}"]
+    if column.kind == "of":
+        return [f"{value[0]} of {value[1]}"]
+    if isinstance(value, date | datetime):
+        return [value.isoformat()]
+    if isinstance(value, float):
+        return [f"{value:.2f}"]
+    return [plain(str(value)) if column.kind == "text" else str(value)]
+
+
+def plain(text: str) -> str:
+    """`text` so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
