@@ -1,0 +1,56 @@
+"""Forms of surveys."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    DateField,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import InputRequired, Length, NumberRange
+
+from surveys.definitions import SCALE
+
+_CHOOSE = _l("Choose a number from 1 to 10.")
+SCORES = [(str(score), str(score)) for score in SCALE]
+RHYTHMS = {
+    "weekly": _l("Every week, on Monday"),
+    "monthly": _l("Every month, on the first Monday"),
+    "quarterly": _l("Every quarter, on the first Monday"),
+    "half_yearly": _l("In March and September, on the first Monday"),
+    "yearly": _l("Once a year, on the first Monday in March"),
+}
+
+
+class AnswerForm(FlaskForm):  # type: ignore[misc]
+    """The two core questions and a comment."""
+
+    company = RadioField(choices=SCORES, validators=[InputRequired(_CHOOSE)])
+    experience = RadioField(choices=SCORES, validators=[InputRequired(_CHOOSE)])
+    comment = TextAreaField(_l("What should we do better? (optional)"), [Length(max=4000)])
+    submission = HiddenField(validators=[Length(max=40)])
+
+
+class SurveyForm(FlaskForm):  # type: ignore[misc]
+    """The rhythm of a survey."""
+
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=120)])
+    rhythm = SelectField(_l("How often"), choices=list(RHYTHMS.items()), default="quarterly")
+    start = DateField(_l("Not before"), [InputRequired(_l("Choose a day."))])
+    hour = SelectField(
+        _l("At"),
+        coerce=int,
+        default=9,
+        choices=[(hour, f"{hour:02d}:00") for hour in range(24)],
+    )
+    open_days = IntegerField(
+        _l("Open for how many days"),
+        [NumberRange(1, 90, _l("Use a number from 1 to 90."))],
+        default=14,
+    )
