@@ -8,8 +8,8 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from flask_babel import get_domain
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
 T = TypeVar("T")
 
@@ -88,7 +88,8 @@ def of(part: int, whole: int) -> str:
 
 def count(n: int, one: str, many: str) -> str:
     """`1 view`, `3 views`: both forms go through gettext."""
-    return ngettext(one, many, n, num=number(n))
+    text: str = get_domain().get_translations().ungettext(one, many, n)
+    return text % {"num": number(n)}
 
 
 def initials(name: str) -> str:

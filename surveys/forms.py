@@ -15,10 +15,11 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, NumberRange
 
+from portal.choices import options
 from surveys.definitions import SCALE
 
 _CHOOSE = _l("Choose a number from 1 to 10.")
-SCORES = [(str(score), str(score)) for score in SCALE]
+SCORES = options((str(score), str(score)) for score in SCALE)
 RHYTHMS = {
     "weekly": _l("Every week, on Monday"),
     "monthly": _l("Every month, on the first Monday"),
@@ -41,13 +42,13 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
     """The rhythm of a survey."""
 
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=120)])
-    rhythm = SelectField(_l("How often"), choices=list(RHYTHMS.items()), default="quarterly")
+    rhythm = SelectField(_l("How often"), choices=options(RHYTHMS.items()), default="quarterly")
     start = DateField(_l("Not before"), [InputRequired(_l("Choose a day."))])
     hour = SelectField(
         _l("At"),
         coerce=int,
         default=9,
-        choices=[(hour, f"{hour:02d}:00") for hour in range(24)],
+        choices=options((hour, f"{hour:02d}:00") for hour in range(24)),
     )
     open_days = IntegerField(
         _l("Open for how many days"),

@@ -16,7 +16,9 @@ from portal.accounts.service import set_up, start_session
 from portal.accounts.sessions import COOKIE
 from portal.clock import now
 from portal.db import db, write
+from portal.deals.service import ensure_policy
 from tests import engines
+from tests.factories import LONG_AGO
 from tests.pages import check_page
 
 Browse = Callable[[User | None], FlaskClient]
@@ -52,6 +54,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
             set_up(
                 session, company="Nordwerk", timezone="Europe/Berlin", privacy_mode="pseudonymous"
             )
+            ensure_policy(session, LONG_AGO)
         yield application
         db.session.remove()
 

@@ -37,6 +37,7 @@ from portal.accounts.forms import (
 )
 from portal.accounts.models import Partner, Role, User
 from portal.accounts.sessions import COOKIE, set_cookie, sign_in, sign_out
+from portal.choices import options
 from portal.clock import now
 from portal.db import db, write
 from portal.errors import NotFound, Refused
@@ -254,14 +255,15 @@ def people() -> tuple[str, int] | Response:
 def _invite_form(actor: User) -> InviteForm:
     form = InviteForm()
     roles = [Role.partner_user, Role.partner_admin]
-    form.partner.choices = [(str(actor.partner_id), "")]
+    partners = [(str(actor.partner_id), "")]
     if actor.is_vendor:
         rows = sort_by_name(service.partners(db.session()), lambda partner: partner.name)
-        form.partner.choices = [(str(row.id), row.name) for row in rows]
+        partners = [(str(row.id), row.name) for row in rows]
     if actor.is_admin:
         roles += [Role.channel_manager, Role.admin]
-        form.partner.choices = [("", _("– none, works for us –")), *form.partner.choices]
-    form.role.choices = [(role.value, role_name(role)) for role in roles]
+        partners = [("", _("– none, works for us –")), *partners]
+    form.partner.choices = options(partners)
+    form.role.choices = options((role.value, role_name(role)) for role in roles)
     return form
 
 

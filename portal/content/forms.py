@@ -14,6 +14,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length
 
+from portal.choices import options
 from portal.content.models import ContentType
 from portal.content.sharing import DEFAULT_DAYS, LIFE_CHOICES
 
@@ -39,7 +40,7 @@ class AssetForm(FlaskForm):  # type: ignore[misc]
     title = StringField(_l("Title"), [InputRequired(_l("Enter a title.")), Length(max=200)])
     summary = TextAreaField(_l("Summary"), [Length(max=2000)])
     content_type = SelectField(
-        _l("Content type"), choices=[(kind.value, name) for kind, name in TYPE_NAMES.items()]
+        _l("Content type"), choices=options((kind.value, name) for kind, name in TYPE_NAMES.items())
     )
     families = SelectMultipleField(_l("Product families"))
     tiers = SelectMultipleField(_l("Only for tiers"))
@@ -49,7 +50,7 @@ class AssetForm(FlaskForm):  # type: ignore[misc]
 class FileForm(FlaskForm):  # type: ignore[misc]
     """One file in one language."""
 
-    language = SelectField(_l("Language"), choices=[(code, code) for code in LANGUAGES])
+    language = SelectField(_l("Language"), choices=options((code, code) for code in LANGUAGES))
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
@@ -61,7 +62,7 @@ class ShareForm(FlaskForm):  # type: ignore[misc]
         _l("Expires in"),
         coerce=int,
         default=DEFAULT_DAYS,
-        choices=[(days, _l("%(days)s days", days=days)) for days in LIFE_CHOICES],
+        choices=options((days, _l("%(days)s days", days=days)) for days in LIFE_CHOICES),
     )
     allow_download = BooleanField(_l("Download allowed"), default=True)
     also = SelectMultipleField(_l("Add more content"))

@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from portal.accounts.access import admin_only, current_user, partners_only, public, signed_in
 from portal.accounts.models import Partner, User
 from portal.accounts.service import installation, zone
+from portal.choices import options
 from portal.clock import local_day, now, now_ms
 from portal.content import library, service, sharing
 from portal.content.forms import TYPE_NAMES, AssetForm, FileForm, ShareForm
@@ -203,7 +204,7 @@ def share(asset_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     assert version is not None
     form = ShareForm()
     others = [a for a in library.find(db.session(), user, library.Filters()) if a.id != asset_id]
-    form.also.choices = [(str(a.id), a.title) for a in others]
+    form.also.choices = options((str(a.id), a.title) for a in others)
     if not form.validate_on_submit():
         page = render_template("content/share.html", asset=shown, version=version, form=form)
         return page, 400 if form.errors else 200
@@ -397,10 +398,10 @@ def _asset_form(edited: Asset | None) -> AssetForm:
         form.families.data = [str(family.id) for family in edited.families]
         form.tiers.data = [rule.value for rule in edited.audience if rule.kind == "tier"]
         form.regions.data = [rule.value for rule in edited.audience if rule.kind == "region"]
-    form.families.choices = [(str(f.id), f.name) for f in library.families(db.session())]
+    form.families.choices = options((str(f.id), f.name) for f in library.families(db.session()))
     for field, column in ((form.tiers, Partner.tier), (form.regions, Partner.region)):
         values = sorted(db.session.scalars(select(column).distinct()))
-        field.choices = [(value, value) for value in values]
+        field.choices = options((value, value) for value in values)
     return form
 
 

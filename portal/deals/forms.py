@@ -13,6 +13,7 @@ from flask_wtf import FlaskForm
 from wtforms import DateField, Field, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import Length, Optional, ValidationError
 
+from portal.choices import options
 from portal.deals.money import parse_amount
 from portal.deals.reasons import LABELS, LOSS_LABELS
 from portal.formatting import sort_key
@@ -62,18 +63,18 @@ class ClaimForm(FlaskForm):  # type: ignore[misc]
     contact = StringField(_l("Contact at the customer"), [Length(max=200)])
     product_family = SelectField(_l("Product family"))
     deal_type = SelectField(
-        _l("Kind of deal"), choices=[("", _l("Please choose")), *TYPE_NAMES.items()]
+        _l("Kind of deal"), choices=options([("", _l("Please choose")), *TYPE_NAMES.items()])
     )
     expected_close = DateField(_l("Expected order"), [Optional()])
     amount = AmountField(_l("Expected order, net"), [Length(max=20)])
-    currency = SelectField(_l("Currency"), choices=[(code, code) for code in CURRENCIES])
+    currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
     first_contact = DateField(_l("First contact"), [Optional()])
 
     def __init__(self, families: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         nothing = ("", _("Please choose"))
-        self.country.choices = [nothing, *countries()]
-        self.product_family.choices = [nothing, *families]
+        self.country.choices = options([nothing, *countries()])
+        self.product_family.choices = options([nothing, *families])
 
 
 class AskForm(FlaskForm):  # type: ignore[misc]
@@ -92,7 +93,8 @@ class RejectForm(FlaskForm):  # type: ignore[misc]
     """Why not: a code for us, a sentence for the partner."""
 
     reason_code = SelectField(
-        _l("Reason (only we see this)"), choices=[("", _l("Please choose")), *LABELS.items()]
+        _l("Reason (only we see this)"),
+        choices=options([("", _l("Please choose")), *LABELS.items()]),
     )
     sentence = TextAreaField(_l("Sentence to the partner"), [Length(max=2000)])
 
@@ -101,7 +103,7 @@ class WonForm(FlaskForm):  # type: ignore[misc]
     """The order."""
 
     amount = AmountField(_l("Order, net, without VAT"), [Length(max=20)])
-    currency = SelectField(_l("Currency"), choices=[(code, code) for code in CURRENCIES])
+    currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
     won_on = DateField(_l("Day of the order"), [Optional()])
 
 
@@ -109,7 +111,7 @@ class LostForm(FlaskForm):  # type: ignore[misc]
     """Why it was lost."""
 
     loss_reason = SelectField(
-        _l("Why was it lost?"), choices=[("", _l("Please choose")), *LOSS_LABELS.items()]
+        _l("Why was it lost?"), choices=options([("", _l("Please choose")), *LOSS_LABELS.items()])
     )
 
 

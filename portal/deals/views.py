@@ -16,6 +16,7 @@ from portal import clock
 from portal.accounts.access import current_user, partners_only, signed_in, vendor_only
 from portal.accounts.models import User
 from portal.accounts.service import zone
+from portal.choices import options
 from portal.content import library
 from portal.content.models import ProductFamily
 from portal.db import db, write
@@ -310,12 +311,12 @@ NEW_CUSTOMER = "new"
 def _approve_form(deal: Deal, **kwargs: Any) -> ApproveForm:
     known = service.customers_like(db.session(), deal)
     form = ApproveForm(**kwargs)
-    form.customer.choices = [
+    pairs = [
         *((str(row.id), f"{row.name}, {row.country}") for row in known),
         (NEW_CUSTOMER, _("A new customer: %(name)s", name=deal.customer_name)),
     ]
-    if not form.is_submitted() or kwargs:
-        form.customer.data = form.customer.data or form.customer.choices[0][0]
+    form.customer.choices = options(pairs)
+    form.customer.data = form.customer.data or pairs[0][0]
     return form
 
 
