@@ -52,7 +52,7 @@ def last_waves(session: Session, limit: int = 8) -> list[WaveSummary]:
         .order_by(Wave.opened_at.desc(), Wave.id.desc())
         .limit(limit)
     )
-    waves = list(session.execute(newest).tuples())[::-1]
+    waves = [(wave, name) for wave, name in session.execute(newest)][::-1]
     return _summaries(session, waves)
 
 

@@ -91,7 +91,7 @@ def open_wave(
     wave = _record(session, survey, occurrence, OPEN, now)
     people = select(User, Partner).join(Partner, Partner.id == User.partner_id)
     people = people.where(User.role.in_(PARTNER_ROLES), User.deactivated_at.is_(None))
-    for user, partner in session.execute(people.order_by(User.id)).tuples():
+    for user, partner in session.execute(people.order_by(User.id)):
         invitation = Invitation(
             id=new_id(),
             wave_id=wave.id,

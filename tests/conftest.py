@@ -30,7 +30,7 @@ class Browser(FlaskClient):
     def open(self, *args: Any, **kwargs: Any) -> Any:
         db.session.rollback()
         # An empty context: the request must not find the test's own application context.
-        response = contextvars.Context().run(super().open, *args, **kwargs)
+        response = contextvars.Context().run(super().open, *args, buffered=True, **kwargs)
         db.session.rollback()
         check_page(response)
         return response

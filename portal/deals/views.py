@@ -296,13 +296,12 @@ def _page(deal: Deal, **forms: Any) -> str:
 def _won_form(deal: Deal) -> WonForm:
     minor = deal.won_amount_minor or deal.amount_minor
     day = clock.local_day(deal.won_at or clock.now(), zone())
-    form = WonForm(
+    return WonForm(
         formdata=None,
         amount="" if minor is None else f"{minor / 100:.2f}",
         currency=deal.won_currency or deal.currency,
         won_on=day,
     )
-    return form
 
 
 NEW_CUSTOMER = "new"
