@@ -23,6 +23,7 @@ SCORES = options((str(score), str(score)) for score in SCALE)
 RHYTHMS = {
     "weekly": _l("Every week, on Monday"),
     "monthly": _l("Every month, on the first Monday"),
+    "thirteen_weeks": _l("Every 13 weeks, on Monday"),
     "quarterly": _l("Every quarter, on the first Monday"),
     "half_yearly": _l("In March and September, on the first Monday"),
     "yearly": _l("Once a year, on the first Monday in March"),

@@ -61,6 +61,7 @@ class Schedule:
 RULES = {
     "weekly": "FREQ=WEEKLY;BYDAY=MO",
     "monthly": "FREQ=MONTHLY;BYDAY=1MO",
+    "thirteen_weeks": "FREQ=WEEKLY;INTERVAL=13;BYDAY=MO",
     "quarterly": "FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO",
     "half_yearly": "FREQ=YEARLY;BYMONTH=3,9;BYDAY=1MO",
     "yearly": "FREQ=YEARLY;BYMONTH=3;BYDAY=1MO",

@@ -7,7 +7,7 @@ from flask import Flask
 from tests.conftest import Browse
 from tests.factories import make_asset
 from tests.pages import text_of
-from tests.people import ada, anna, jonas, lena, otto
+from tests.people import ada, anna, jonas, lena
 
 
 def test_a_stranger_is_sent_to_the_sign_in_page(browse: Browse) -> None:

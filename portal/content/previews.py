@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 
 from portal.clock import now as clock_now
 from portal.content.models import AssetVersion, PreviewState
-from portal.content.storage import preview_key, storage
+from portal.content.storage import Storage, preview_key, storage
 from portal.db import db, write
 
 TIMEOUT = 120
@@ -31,7 +31,10 @@ def render_waiting(limit: int = 20) -> int:
     )
     waiting = AssetVersion.preview_state == PreviewState.waiting
     keys = db.session.scalars(
-        select(AssetVersion.id).where(or_(waiting, lapsed)).order_by(AssetVersion.id).limit(limit)
+        select(AssetVersion.id)
+        .where(or_(waiting, lapsed))
+        .order_by(AssetVersion.id.desc())
+        .limit(limit)
     ).all()
     return sum(_render_one(key) for key in keys)
 
@@ -41,7 +44,7 @@ def _render_one(version_id: uuid.UUID) -> bool:
     if file_key is None:
         return False
     try:
-        pages, state, error = _render(file_key), PreviewState.ready, ""
+        pages, state, error = render(storage(), file_key), PreviewState.ready, ""
     except PreviewError as problem:
         pages, state, error = 0, PreviewState.failed, str(problem)
     with write((AssetVersion, version_id)) as session:
@@ -70,10 +73,14 @@ class PreviewError(Exception):
     """The file could not be turned into page images; the text says why."""
 
 
-def _render(file_key: str) -> int:
+def render(store: Storage, file_key: str) -> int:
+    """Make the page images of one file in a child process; returns the number of pages.
+
+    Raises PreviewError when the file is no PDF that can be shown.
+    """
     with tempfile.TemporaryDirectory(prefix="portal-preview-") as folder:
         source = Path(folder) / "source.pdf"
-        source.write_bytes(storage().read(file_key))
+        source.write_bytes(store.read(file_key))
         command = [sys.executable, "-m", "portal.content.render", str(source), folder]
         try:
             child = subprocess.run(  # noqa: S603 - our own module, no shell
@@ -85,7 +92,7 @@ def _render(file_key: str) -> int:
             raise PreviewError(_last_line(child.stderr) or "The file could not be read as a PDF.")
         pages = int(json.loads(child.stdout)["pages"])
         for page in range(1, pages + 1):
-            storage().save_bytes(
+            store.save_bytes(
                 preview_key(file_key, page), (Path(folder) / f"{page}.webp").read_bytes()
             )
     return pages

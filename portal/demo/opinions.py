@@ -1,0 +1,115 @@
+"""The demo's surveys: nine waves every 13 weeks, the last one open now."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from portal.clock import local_day
+from portal.demo.cast import Cast, Organisation
+from portal.demo.ids import key
+from surveys import waves
+from surveys.definitions import COMPANY, EXPERIENCE
+from surveys.models import Answer, Invitation, Response, Wave
+
+WAVES = 9
+EVERY = timedelta(weeks=13)
+OPEN_DAYS = 14
+ANSWERED = 0.42
+COMMENTS = {
+    "low": ["Finding the right price list takes too long.", "I had to ask twice for a drawing.",
+            "Quotes take too long."],
+    "middle": ["Good products, slow paperwork.", "More in my language, please."],
+    "high": ["Fast answers, thank you.", "Registration takes a minute now.",
+             "The links for customers are great."],
+}  # fmt: skip
+
+
+def fill(rng: random.Random, session: Session, cast: Cast, now: datetime, zone: ZoneInfo) -> None:
+    """Set the rhythm up and let people answer."""
+    latest = local_day(now, zone) - timedelta(days=4)
+    latest -= timedelta(days=latest.weekday())
+    first = datetime.combine(latest, time(9)) - (WAVES - 1) * EVERY
+    survey = waves.create(
+        session,
+        name="Partner pulse",
+        rhythm="thirteen_weeks",
+        start=first,
+        zone=zone,
+        open_days=OPEN_DAYS,
+        now=now - timedelta(days=760),
+    )
+    mood = {partner.id: rng.gauss(0, 0.9) for partner in cast.partners}
+    schedule = waves.schedule_of(survey)
+    for number in range(WAVES):
+        occurrence = first + number * EVERY
+        wave = waves.open_wave(session, survey, occurrence, schedule.due(occurrence), notify=False)
+        survey.settled_until = wave.occurrence_local
+        _answers(rng, session, cast, wave, mood, now)
+
+
+def _answers(
+    rng: random.Random,
+    session: Session,
+    cast: Cast,
+    wave: Wave,
+    mood: dict[Any, float],
+    now: datetime,
+) -> None:
+    partners = {partner.id: partner for partner in cast.partners}
+    lena = cast.partner("Kühn").people[0]
+    still_open = wave.closes_at > now
+    responses: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
+    invited = session.scalars(select(Invitation).where(Invitation.wave_id == wave.id))
+    for invitation in sorted(invited, key=lambda row: row.user_id.bytes):
+        chance = ANSWERED / 3 if still_open else ANSWERED
+        at = wave.opened_at + timedelta(hours=rng.uniform(1, 13 * 24))
+        if rng.random() > chance or at >= now or (still_open and invitation.user_id == lena.id):
+            continue
+        partner = partners[invitation.partner_id]
+        scores = _scores(rng, partner, wave.opened_at, mood[partner.id])
+        if still_open and partner.name.startswith("Aqua"):
+            scores, comment = {COMPANY: 4, EXPERIENCE: 3}, "Waited nine days for a quote."
+        else:
+            comment = _comment(rng, scores[EXPERIENCE])
+        response = {
+            "id": key(rng, at),
+            "invitation_id": invitation.id,
+            "wave_id": wave.id,
+            "partner_id": partner.id,
+            "submission_id": f"{rng.getrandbits(128):032x}",
+            "comment": comment,
+            "answered_at": at,
+        }
+        responses.append(response)
+        answers += [
+            {"response_id": response["id"], "question": question, "value": score, "missing": None}
+            for question, score in scores.items()
+        ]
+    if responses:
+        session.execute(insert(Response), responses)
+        session.execute(insert(Answer), answers)
+
+
+def _scores(rng: random.Random, partner: Organisation, at: datetime, mood: float) -> dict[str, int]:
+    after = at.date() >= partner.rollout
+
+    def score(mean: float) -> int:
+        return min(10, max(1, round(rng.gauss(mean + mood, 1.1))))
+
+    return {
+        COMPANY: score(7.2 + 0.15 * after),
+        EXPERIENCE: score(6.6 + 0.8 * after),
+    }
+
+
+def _comment(rng: random.Random, score: int) -> str:
+    if rng.random() > 0.18:
+        return ""
+    return rng.choice(COMMENTS["low" if score < 6 else "middle" if score < 8 else "high"])
