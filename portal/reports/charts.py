@@ -15,8 +15,8 @@ from typing import Any
 import vl_convert
 from flask_babel import gettext as _
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
-_VERSION = "v5.20"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+_VERSION = "v6.1"
 
 
 @cache
@@ -49,7 +49,8 @@ def _chart(title: str, values: Sequence[dict[str, Any]], **more: Any) -> dict[st
 
 
 def _over_time(field: str, axis: str) -> dict[str, Any]:
-    return {"field": field, "type": "temporal", "title": None, "axis": {"format": axis}}
+    months = {"format": axis, "tickCount": {"interval": "month", "step": 1}, "labelOverlap": True}
+    return {"field": field, "type": "temporal", "title": None, "axis": months}
 
 
 def engagement(weeks: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -75,20 +76,25 @@ def _lines(title: str, values: Sequence[dict[str, Any]], names: list[str]) -> di
         "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {**shared, "y": {"field": "n", "type": "quantitative", "title": None}},
     }
-    # The name stands at the end of its line, instead of a legend.
-    label = {
+    labels = [_label(name, shared, above) for name, above in zip(names, (True, False), strict=True)]
+    return _chart(title, values, layer=[line, *labels])
+
+
+def _label(name: str, shared: dict[str, Any], above: bool) -> dict[str, Any]:
+    """The name of a line at its end, instead of a legend."""
+    return {
         "transform": [
-            {"joinaggregate": [{"op": "max", "field": "week", "as": "last"}], "groupby": ["what"]},
+            {"filter": {"field": "what", "equal": name}},
+            {"joinaggregate": [{"op": "max", "field": "week", "as": "last"}]},
             {"filter": "datum.week == datum.last"},
         ],
-        "mark": {"type": "text", "align": "right", "dy": -8},
+        "mark": {"type": "text", "align": "right", "dy": -12 if above else 16},
         "encoding": {
             **shared,
             "y": {"field": "n", "type": "quantitative"},
             "text": {"field": "what"},
         },
     }
-    return _chart(title, values, layer=[line, label])
 
 
 def registrations(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -100,10 +106,11 @@ def registrations(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
         encoding={
             "x": {
                 "field": "month",
-                "type": "temporal",
-                "timeUnit": "yearmonth",
+                "type": "ordinal",
+                "timeUnit": "utcyearmonth",
                 "title": None,
-                "axis": {"format": "%b %y"},
+                "axis": {"format": "%b %y", "labelAngle": 0, "labelOverlap": True},
+                "scale": {"paddingInner": 0.35},
             },
             "y": {"field": "n", "type": "quantitative", "title": None},
         },
@@ -112,7 +119,7 @@ def registrations(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def satisfaction(waves: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The two means, wave by wave, on the whole scale."""
-    names = [_("The company"), _("The partner experience")]
+    names = [_("The partner experience"), _("The company")]
     chart = _lines(_("Satisfaction by wave, 1 to 10"), waves, names)
     for layer in chart["layer"]:
         layer["encoding"]["y"]["scale"] = {"domain": [1, 10]}

@@ -108,7 +108,7 @@ def wave_table(session: Session) -> Table:
     """The last survey waves, latest first."""
     rows = [
         {
-            "wave": f"{wave.name}, {wave.opened_at:%Y-%m}",
+            "wave": f"{wave.opened_at:%b %Y}",
             "company": wave.company,
             "experience": wave.experience,
             "partners": (wave.partners_answered, wave.partners_invited),
@@ -119,8 +119,8 @@ def wave_table(session: Session) -> Table:
     ]
     columns = [
         Column("wave", _("Wave")),
-        Column("company", _("The company"), "mean"),
-        Column("experience", _("The partner experience"), "mean"),
+        Column("company", _("Company"), "mean"),
+        Column("experience", _("Experience"), "mean"),
         Column("partners", _("Partners"), "of"),
         Column("people", _("People"), "of", wide=True),
     ]
