@@ -19,7 +19,7 @@ SETTINGS_FILE = "settings.env"
 
 def _setting(help: str, default: str = "") -> str:
     """Declare one setting with its sentence for the README and its default as text."""
-    return field(default=default, metadata={"help": help})  # type: ignore[no-any-return]
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)

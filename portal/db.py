@@ -229,11 +229,11 @@ def write_connection(
         switch = engine.dialect.name == "sqlite" and not keep_foreign_keys
         raw = plain.connection.dbapi_connection
         if switch and raw is not None:
-            raw.execute("PRAGMA foreign_keys=OFF")  # type: ignore[attr-defined]
+            raw.execute("PRAGMA foreign_keys=OFF")
         try:
             connection = plain.execution_options(**{WRITE_OPTION: True})
             with connection.begin():
                 yield connection
         finally:
             if switch and raw is not None:
-                raw.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
+                raw.execute("PRAGMA foreign_keys=ON")

@@ -93,7 +93,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     csrf.init_app(app)
     Bootstrap5(app)
     Compress(app)
-    Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))
+    Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
     app.jinja_env.filters["clock_time"] = lambda value: f"{value.astimezone(zone()):%H:%M}"
@@ -128,7 +128,7 @@ def _mount_beacon(app: Flask, settings: Settings, keys: Keys) -> None:
         engine = db.engine
     endpoint = beacon.Beacon(lambda: engine, keys, settings.url, settings.threads, _zone_of(app))
     app.extensions["portal_beacon"] = endpoint
-    app.wsgi_app = beacon.mount(app.wsgi_app, endpoint)  # type: ignore[method-assign]
+    app.wsgi_app = beacon.mount(app.wsgi_app, endpoint)  # type: ignore[method-assign, assignment]
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]

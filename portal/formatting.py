@@ -88,7 +88,8 @@ def of(part: int, whole: int) -> str:
 
 def count(n: int, one: str, many: str) -> str:
     """`1 view`, `3 views`: both forms go through gettext."""
-    text: str = get_domain().get_translations().ungettext(one, many, n)
+    translations: Any = get_domain().get_translations()  # type: ignore[no-untyped-call]
+    text: str = translations.ungettext(one, many, n)
     return text % {"num": number(n)}
 
 

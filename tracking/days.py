@@ -204,7 +204,7 @@ def _add_view(rows: Rows, first: LoadFacts, pages: Mapping[int, int]) -> None:
     for page, milliseconds in pages.items():
         if milliseconds >= PAGE_READ_MS:
             page_key = (first.partner_id, first.asset_id, first.version_id, first.audience, page)
-            nothing = dict.fromkeys((*ATTENTION, "readers"), 0)
+            nothing: Values = dict.fromkeys((*ATTENTION, "readers"), 0)
             _add(rows.pages.setdefault(page_key, nothing), "readers", 1)
     people = rows.people.setdefault(key, {"people": b""})
     people["people"] = with_person(people["people"], first.subject)  # type: ignore[arg-type]

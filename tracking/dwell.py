@@ -67,7 +67,7 @@ def cap(entries: Sequence[Buckets]) -> list[Granted]:
             room = 0
     given = zip(*columns, strict=True)
     return [
-        Granted(*buckets, sum(entry) - sum(buckets))
+        Granted._make((*buckets, sum(entry) - sum(buckets)))
         for entry, buckets in zip(entries, given, strict=True)
     ]
 

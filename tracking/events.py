@@ -9,7 +9,7 @@ import base64
 import uuid
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -72,9 +72,9 @@ def read_token(keys: Keys, text: str) -> Token:
 
     A token stays readable after its life: reports of what happened during it may arrive later.
     """
-    value = keys.unsign(text, _PURPOSE)
+    value: Any = keys.unsign(text, _PURPOSE)
     try:
-        load, subject, partner, asset, version, share, audience, pages, issued = value  # type: ignore[misc]
+        load, subject, partner, asset, version, share, audience, pages, issued = value
         return Token(
             load_id=_unpack(load),
             subject=_unpack(subject),

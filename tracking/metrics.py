@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -82,9 +83,11 @@ class Scope:
     partner_ids: frozenset[uuid.UUID] | None = None
     asset_id: uuid.UUID | None = None
 
-    def conditions(self, model: type[DayAsset] | type[DayPage] | type[DayPeople]) -> list[object]:
+    def conditions(
+        self, model: type[DayAsset] | type[DayPage] | type[DayPeople]
+    ) -> list[ColumnElement[bool]]:
         """The conditions on the rows of `model`."""
-        found: list[object] = [model.day >= self.since, model.day < self.until]
+        found: list[ColumnElement[bool]] = [model.day >= self.since, model.day < self.until]
         if self.partner_ids is not None:
             found.append(model.partner_id.in_(self.partner_ids))
         if self.asset_id is not None:
@@ -92,11 +95,11 @@ class Scope:
         return found
 
 
-def _grouped(session: Session, scope: Scope, *keys: object) -> dict[tuple[object, ...], Engagement]:
+def _grouped(session: Session, scope: Scope, *keys: Any) -> dict[tuple[Any, ...], Engagement]:
     sums = [func.sum(getattr(DayAsset, name)) for name in _SUMS]
-    query = select(DayAsset.audience, *keys, *sums)  # type: ignore[call-overload]
+    query = select(DayAsset.audience, *keys, *sums)
     query = query.where(*scope.conditions(DayAsset)).group_by(DayAsset.audience, *keys)
-    found: dict[tuple[object, ...], Engagement] = defaultdict(Engagement)
+    found: dict[tuple[Any, ...], Engagement] = defaultdict(Engagement)
     for audience, *row in session.execute(query):
         key = tuple(row[: len(keys)])
         values = dict(zip(_SUMS, map(int, row[len(keys) :]), strict=True))
@@ -122,17 +125,17 @@ def total(session: Session, scope: Scope) -> Engagement:
 
 def by_asset(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
     """Per asset; assets without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.asset_id).items()}  # type: ignore[misc]
+    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.asset_id).items()}
 
 
 def by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
     """Per partner; partners without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.partner_id).items()}  # type: ignore[misc]
+    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.partner_id).items()}
 
 
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
     """Per local day; days without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.day).items()}  # type: ignore[misc]
+    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.day).items()}
 
 
 def partners_of_assets(session: Session, scope: Scope) -> dict[uuid.UUID, int]:

@@ -86,7 +86,7 @@ _COUNTED = and_(Load.audience != Audience.vendor.value, Load.partner_id.is_not(N
 
 def _loads(connection: Connection, *conditions: Any) -> dict[uuid.UUID, LoadFacts]:
     found = connection.execute(select(*_FACTS).where(_COUNTED, *conditions))
-    return {row[0]: LoadFacts(*row) for row in found}
+    return {row[0]: LoadFacts._make(row) for row in found}
 
 
 def _chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
@@ -153,7 +153,11 @@ def _slots(connection: Connection, day: Day, loads: Sequence[LoadFacts]) -> list
     )
     rows = list(connection.execute(of_day))
     rows += _slots_elsewhere(connection, day, loads)
-    return [SlotFacts(row[0], row[1], row[2], tuple(row[3:])) for row in rows if row[0] in known]
+    return [
+        SlotFacts(row[0], row[1], row[2], (row[3], row[4], row[5], row[6]))
+        for row in rows
+        if row[0] in known
+    ]
 
 
 def _slots_elsewhere(connection: Connection, day: Day, loads: Sequence[LoadFacts]) -> list[Any]:
@@ -257,7 +261,7 @@ def rebuild_marked(engine: Engine, zone: ZoneInfo, *, at_once: bool = False) -> 
 def _is_due(state: Any, now: datetime) -> bool:
     if state is None or state.rebuilt_at is None:
         return True
-    return now >= state.rebuilt_at + PATIENCE * timedelta(milliseconds=state.took_ms)
+    return bool(now >= state.rebuilt_at + PATIENCE * timedelta(milliseconds=state.took_ms))
 
 
 def mark(engine: Engine, days: Iterable[date]) -> None:
@@ -320,7 +324,7 @@ def _claim(engine: Engine, day: date, generation: int) -> bool:
 
 def _still_mine(connection: Connection, day: date, generation: int) -> bool:
     query = select(DayState.generation).where(DayState.day == day).with_for_update()
-    return connection.scalar(query) == generation
+    return bool(connection.scalar(query) == generation)
 
 
 def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:

@@ -18,9 +18,9 @@ def days_with_rows(connection: Connection, zone: ZoneInfo) -> list[date]:
     """Every day that has rollups or may have base rows."""
     days = set(connection.scalars(select(DayState.day)))
     moments = [
-        connection.scalar(choose(column))
+        connection.scalar(select(choose(column)))
         for column in (Download.granted_at, ShareEvent.at, LikeInterval.liked_at)
-        for choose in (lambda c: select(func.min(c)), lambda c: select(func.max(c)))
+        for choose in (func.min, func.max)
     ]
     ends = connection.execute(select(func.min(Load.issued_at), func.max(Load.issued_at))).one()
     last_slot = connection.scalar(select(func.max(Slot.slot)))

@@ -28,7 +28,7 @@ class Filters:
 
 def visible_to(user: User) -> list[ColumnElement[bool]]:
     """The conditions on an asset for `user` to see it. The vendor sees all that is not a draft."""
-    live = [Asset.published_at.is_not(None), Asset.retired_at.is_(None)]
+    live: list[ColumnElement[bool]] = [Asset.published_at.is_not(None), Asset.retired_at.is_(None)]
     if user.is_vendor or user.partner is None:
         return live
     return [*live, addressed_to(user.partner)]

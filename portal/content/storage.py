@@ -6,7 +6,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 import fsspec
@@ -107,7 +107,7 @@ def sweep_orphans() -> int:
     for entry in storage().listing():
         name = str(entry["name"]).rsplit("/", 1)[-1]
         changed = entry.get("mtime") or entry.get("LastModified")
-        stamp = changed.timestamp() if hasattr(changed, "timestamp") else changed
+        stamp = changed.timestamp() if isinstance(changed, datetime) else changed
         if entry["type"] == "file" and name not in known and stamp and stamp < old:
             storage().remove(name)
             removed += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from flask import (
     Blueprint,
@@ -405,7 +406,7 @@ def _asset_form(edited: Asset | None) -> AssetForm:
     return form
 
 
-def _description(form: AssetForm) -> dict[str, object]:
+def _description(form: AssetForm) -> dict[str, Any]:
     return {
         "title": form.title.data,
         "summary": form.summary.data or "",

@@ -38,7 +38,7 @@ def countries() -> list[tuple[str, str]]:
     )
 
 
-class AmountField(StringField):
+class AmountField(StringField):  # type: ignore[misc]
     """An amount as people write it; `minor` holds it in minor units."""
 
     minor: int | None = None

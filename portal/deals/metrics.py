@@ -88,6 +88,7 @@ def won_by_month(
     n: Counter[tuple[str, str]] = Counter()
     total: Counter[tuple[str, str]] = Counter()
     for moment, currency, minor in session.execute(query):
+        assert moment is not None
         key = f"{moment.astimezone(zone):%Y-%m}", currency or ""
         n[key] += 1
         total[key] += minor or 0

@@ -140,7 +140,7 @@ def N_(text: str) -> str:  # noqa: N802 - the name by which translations are col
     return text
 
 
-_ONLY = {
+_ONLY: dict[tuple[Side, ...], str] = {
     PARTNER: N_("Only the partner who registered this deal can do that."),
     VENDOR: N_("Only the vendor can do that."),
 }

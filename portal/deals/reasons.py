@@ -6,8 +6,8 @@ rival or the vendor itself is with the customer; a reviewer cannot add words to 
 
 from __future__ import annotations
 
-from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
+from flask_babel.speaklater import LazyString
 
 from portal.deals.pipeline import N_
 

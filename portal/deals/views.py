@@ -368,7 +368,7 @@ def approve(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     chosen = form.customer.data
     customer_id = None if chosen == NEW_CUSTOMER else uuid.UUID(chosen)
     # Approvals for one family wait for each other: so no two of them overlap.
-    lock = [(ProductFamily, deal.product_family_id)]
+    lock: list[Any] = [(ProductFamily, deal.product_family_id)]
     lock += [(Customer, customer_id)] if customer_id else []
     given = Given(customer_id=customer_id, new_customer=customer_id is None)
     _do(deal_id, "approve", given, lock)

@@ -6,6 +6,8 @@ its children. So they are off while migrating, and checked at the end.
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from alembic import context
 from alembic.operations import ops
 from flask import current_app
@@ -16,7 +18,7 @@ from portal.db import Base, write_connection
 config = context.config
 
 
-def _no_empty_revision(_context: object, _revision: object, directives: list[object]) -> None:
+def _no_empty_revision(_context: Any, _revision: Any, directives: list[Any]) -> None:
     if config.cmd_opts and getattr(config.cmd_opts, "autogenerate", False):
         script = directives[0]
         assert isinstance(script, ops.MigrationScript)
@@ -24,9 +26,9 @@ def _no_empty_revision(_context: object, _revision: object, directives: list[obj
             directives[:] = []
 
 
-def _render_type(kind: str, item: object, autogen_context: object) -> str | bool:
+def _render_type(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
     if kind == "type" and type(item).__module__ == "portal.db":
-        autogen_context.imports.add("import portal.db")  # type: ignore[attr-defined]
+        autogen_context.imports.add("import portal.db")
         return f"portal.db.{type(item).__name__}()"
     return False
 

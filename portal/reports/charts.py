@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ _VERSION = "v6.1"
 
 @cache
 def _bundle() -> str:
-    text: str = vl_convert.javascript_bundle(None, _VERSION)
+    text: str = vl_convert.javascript_bundle(snippet=None, vl_version=_VERSION)  # type: ignore[arg-type]
     return text
 
 
 def bundle(folder: Path) -> Path:
     """The script that draws charts, made once per installation and version of its maker."""
-    mark = hashlib.sha256(f"{vl_convert.__version__} {_VERSION}".encode()).hexdigest()[:12]
+    mark = hashlib.sha256(f"{version('vl-convert-python')} {_VERSION}".encode()).hexdigest()[:12]
     path = folder / f"vega-{mark}.js"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -48,7 +49,7 @@ def content_table(session: Session, period: Period, partner_id: uuid.UUID | None
     titles = library.titles(session, found)
     partners = metrics.partners_of_assets(session, scope)
     medians = metrics.median_dwell(session, scope) if partner_id is None else {}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "content": titles[key].title,
             "partners": partners.get(key, 0),
@@ -78,7 +79,7 @@ def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None =
     """Partners by their engagement; the most active first, the silent ones included."""
     scope = Scope(period.since, period.until, asset_id=asset_id)
     found = metrics.by_partner(session, scope)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
             "tier": partner.tier,
