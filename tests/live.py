@@ -1,0 +1,119 @@
+"""The portal as it runs: server and scheduler as processes of their own, on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from portal.config import Settings
+from tests import engines
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass
+class Live:
+    """A running portal."""
+
+    url: str
+    data: Path
+    environ: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings, for looking into its database."""
+        return Settings.from_environ(self.environ)
+
+    def command(self, *words: str) -> str:
+        """Run a command of the portal; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "portal.cli", *words],
+            env=self.environ,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a process of the portal in a group of its own."""
+        with (self.data / f"{words[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "portal.cli", *words],
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def wait_until_ready(self, seconds: float = 30) -> None:
+        """Return when the server answers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(self.url + "/readyz", timeout=2) as answer:
+                    if json.load(answer)["status"] in ("ok", "degraded"):
+                        return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError((self.data / "serve.log").read_text())
+
+    def stop(self) -> None:
+        """End everything this portal started, gently and then not."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@contextmanager
+def portal_on(engine: str, name: str, **more: str) -> Iterator[Live]:
+    """A portal of Nordwerk that is set up and migrated, with its server running."""
+    data, port = engines.folder() / name, free_port()
+    settings = engines.settings_for(engine, data)
+    url = f"http://127.0.0.1:{port}"
+    environ = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("PORTAL_")},
+        "PORTAL_DATA_DIR": str(data),
+        "PORTAL_DATABASE_URL": settings.database_url.replace("+psycopg", ""),
+        "PORTAL_PORT": str(port),
+        "PORTAL_URL": url,
+        "PYTHONWARNINGS": "ignore",
+        **more,
+    }
+    live = Live(url, data, environ)
+    live.command(
+        "setup", "--company", "Nordwerk", "--timezone", "Europe/Berlin", "--admin-name", "Ada Berg",
+        "--admin-email", "ada@nordwerk.example", "--admin-password", "ada-password",
+        "--smtp-url", "", "--mail-from", "portal@nordwerk.example",
+        "--privacy-mode", "pseudonymous",
+    )  # fmt: skip
+    try:
+        yield live
+    finally:
+        live.stop()
