@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 SLOT_SECONDS = 15
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLOT_MS = SLOT_SECONDS * 1000
 
 _source: Callable[[], float] = time.time
@@ -52,7 +53,7 @@ def from_ms(milliseconds: int) -> datetime:
 
 def to_ms(moment: datetime) -> int:
     """Whole milliseconds from 1970 (UTC) to `moment`."""
-    return round(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def slot_of(moment: datetime) -> int:

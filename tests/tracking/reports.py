@@ -1,0 +1,89 @@
+"""Reports of attention, as browsers send them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from flask import current_app
+from werkzeug.test import Client, TestResponse
+
+from portal import clock
+from portal.accounts.models import Partner, User
+from portal.content.models import Asset
+from portal.db import db, new_id
+from tests.factories import version_of
+from tracking import events
+from tracking.dwell import SLOT_MS
+from tracking.models import Load, Mark, Slot
+
+ORIGIN = "http://127.0.0.1:8000"
+
+
+def token_for(
+    person: User,
+    asset: Asset,
+    *,
+    at: datetime | None = None,
+    partner: Partner | None = None,
+    audience: str = "partner",
+    share_id: uuid.UUID | None = None,
+) -> str:
+    """The token of one page load of `person`."""
+    version = version_of(asset)
+    return events.issue_token(
+        current_app.extensions["portal_keys"],
+        subject=person.id,
+        partner_id=partner.id if partner else person.partner_id,
+        audience=audience,
+        asset_id=asset.id,
+        version_id=version.id,
+        page_count=version.page_count,
+        share_id=share_id,
+        at=at,
+    )
+
+
+def slot_now(back: int = 0) -> int:
+    """The slot of this moment, or one before."""
+    return clock.now_ms() // SLOT_MS - back
+
+
+def row(slot: int, page: int = 1, **buckets: int) -> list[int]:
+    """One line of a report; milliseconds by bucket."""
+    names = ("active", "reading", "idle", "glance")
+    assert set(buckets) <= set(names)
+    return [slot, page, *(buckets.get(name, 0) for name in names)]
+
+
+def post(token: str, *rows: list[int], activated: int | None = None, **more: Any) -> TestResponse:
+    """Send a report to the running application."""
+    body: dict[str, Any] = {"t": token, "s": list(rows)}
+    if activated is not None:
+        body["a"] = activated
+    return post_body(msgspec.json.encode(body), **more)
+
+
+def post_body(body: bytes, origin: str = ORIGIN) -> TestResponse:
+    """Send anything to the endpoint."""
+    db.session.rollback()
+    client = Client(current_app.wsgi_app)
+    return client.post("/t", data=body, headers={"Origin": origin})
+
+
+def stored() -> dict[str, int]:
+    """How many rows there are."""
+    db.session.rollback()
+    return {model.__tablename__: db.session.query(model).count() for model in (Load, Slot, Mark)}
+
+
+def forward(seconds: float) -> timedelta:
+    """So many seconds."""
+    return timedelta(seconds=seconds)
+
+
+def key() -> uuid.UUID:
+    """A fresh key."""
+    return new_id()

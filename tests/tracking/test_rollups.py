@@ -1,0 +1,287 @@
+"""Days are rebuilt from base rows, and every number equals the same question asked of them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select
+
+from portal import clock
+from portal.accounts.models import User
+from portal.content.models import Asset
+from portal.db import db, new_id, write, write_connection
+from tests.factories import make_asset, version_of
+from tests.people import anna, jonas, lena, mia
+from tests.tracking.reports import post, row, token_for
+from tracking import events, metrics, rollups, verify
+from tracking.dwell import SLOT_MS
+from tracking.metrics import Scope
+from tracking.models import DayAsset, DayPage, DayState, Load, Mark, Slot
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+THAT_DAY = Scope(date(2026, 3, 10), date(2026, 3, 11))
+
+
+def rebuild() -> None:
+    """What the job does, until nothing is marked."""
+    db.session.rollback()
+    for _round in range(5):
+        if not rollups.rebuild_marked(db.engine, BERLIN, at_once=True):
+            return
+
+
+def differences() -> list[str]:
+    """What `portal verify` would print."""
+    return list(verify.differences(db.engine, BERLIN))
+
+
+def read(person: User, asset: Asset, seconds: int, *, page: int = 1, share: bool = False) -> None:
+    """`person` reads for so many seconds from now on, at the stopped clock."""
+    now = clock.now_ms()
+    token = token_for(person, asset)
+    rows, left, at = [], seconds * 1000, now
+    while left > 0:
+        part = min(left, SLOT_MS - at % SLOT_MS)
+        rows.append(row(at // SLOT_MS, page, active=part))
+        at, left = at + part, left - part
+    with clock.at(clock.from_ms(at)):
+        assert post(token, *rows, activated=now + 1).status_code == 200
+
+
+def test_a_day_shows_views_dwell_downloads_shares_and_likes(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON) as forward:
+        read(lena(), asset, 40)
+        forward(timedelta(minutes=10))
+        read(jonas(), asset, 5, page=3)
+        db.session.rollback()
+        with write() as session:
+            person = session.get_one(User, lena().id)
+            viewer = events.Viewer(person.id, person.partner_id, "partner")
+            events.record_download(session, viewer, asset.id, version_of(asset).id, BERLIN)
+            events.like(session, person, asset.id, BERLIN)
+            events.like(session, person, asset.id, BERLIN)
+        rebuild()
+    found = metrics.total(db.session(), THAT_DAY)
+    assert (found.views, found.engaged_views, found.dwell) == (2, 1, 45_000)
+    assert (found.downloads, found.likes) == (1, 1)
+    assert metrics.people(db.session(), THAT_DAY) == 2
+    assert metrics.median_dwell(db.session(), THAT_DAY) == {asset.id: 5}
+    strip = metrics.pages(db.session(), THAT_DAY, version_of(asset).id)
+    assert [(page.page, page.readers, page.dwell) for page in strip] == [
+        (1, 1, 40_000),
+        (3, 1, 5_000),
+    ]
+    assert differences() == []
+
+
+def test_the_vendors_own_reading_is_kept_and_not_counted(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        token = token_for(anna(), asset, audience="vendor")
+        post(token, row(clock.now_ms() // SLOT_MS, active=9000), activated=clock.now_ms())
+        rebuild()
+    assert db.session.query(Load).count() == 1
+    assert not metrics.total(db.session(), THAT_DAY)
+    assert differences() == []
+
+
+def test_two_windows_of_one_person_count_once_over_assets(app: Flask) -> None:
+    one, other = make_asset("One"), make_asset("Other")
+    with clock.at(NOON):
+        at = clock.now_ms() // SLOT_MS
+        post(
+            token_for(lena(), one), row(at, active=10_000, reading=5_000), activated=clock.now_ms()
+        )
+        post(token_for(lena(), other), row(at, glance=15_000), activated=clock.now_ms())
+        rebuild()
+    found = metrics.by_asset(db.session(), THAT_DAY)
+    assert found[one.id].dwell == 15_000
+    assert found[other.id].dwell == 0
+    kept = db.session.scalars(select(DayAsset).where(DayAsset.asset_id == other.id)).one()
+    assert (kept.glance, kept.overlap) == (0, 15_000)
+
+
+def test_a_view_over_midnight_counts_on_the_day_it_began_and_its_time_on_both(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)):
+        read(lena(), asset, 30)
+        rebuild()
+    days = metrics.by_day(db.session(), Scope(date(2026, 3, 10), date(2026, 3, 12)))
+    assert {day.isoformat(): (found.views, found.dwell) for day, found in days.items()} == {
+        "2026-03-10": (1, 10_000),
+        "2026-03-11": (0, 20_000),
+    }
+    scope = Scope(date(2026, 3, 10), date(2026, 3, 12))
+    assert metrics.median_dwell(db.session(), scope) == {asset.id: 30}
+    assert differences() == []
+    assert db.session.query(Mark).count() == 0
+
+
+def test_rebuilding_again_changes_nothing(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        read(lena(), asset, 20)
+        rebuild()
+        before = stored_rows()
+        rollups.mark(db.engine, [date(2026, 3, 10)])
+        rebuild()
+    assert stored_rows() == before
+
+
+def stored_rows() -> list[tuple[object, ...]]:
+    """Every row of two rollups."""
+    db.session.rollback()
+    found: list[tuple[object, ...]] = []
+    for model in (DayAsset, DayPage):
+        found += [tuple(r) for r in db.session.execute(select(model.__table__))]
+    return sorted(found, key=str)
+
+
+def test_a_rebuild_that_another_overtook_leaves_its_marks(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        read(lena(), asset, 20)
+        rebuild()
+        read(lena(), asset, 20)
+        db.session.rollback()
+        with db.engine.connect() as connection:
+            generation = connection.scalar(select(DayState.generation))
+        assert not rollups._claim(db.engine, date(2026, 3, 10), generation + 1)
+        assert rollups._claim(db.engine, date(2026, 3, 10), generation)
+        assert not rollups._claim(db.engine, date(2026, 3, 10), generation)
+        assert db.session.query(Mark).count() > 0
+        rebuild()
+    assert differences() == []
+
+
+def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
+    with clock.at(NOON):
+        read(lena(), make_asset(), 20)
+        rebuild()
+    with write_connection(db.engine) as connection:
+        connection.execute(DayAsset.__table__.update().values(views=7))
+    assert len(differences()) == 1
+    assert "views" in differences()[0]
+
+
+PIECE = st.tuples(
+    st.integers(0, 2),  # who
+    st.integers(0, 1),  # which asset
+    st.integers(0, 2 * 24 * 240),  # issued so many slots after the first noon
+    st.lists(
+        st.tuples(st.integers(0, 40), st.integers(1, 3), *[st.integers(0, 15_000)] * 4),
+        max_size=4,
+    ),
+    st.one_of(st.none(), st.integers(0, 60_000)),
+)
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(PIECE, max_size=12), st.randoms(use_true_random=False))
+def test_days_rebuilt_in_any_order_equal_the_base_rows(
+    app: Flask,
+    pieces: list[tuple[int, int, int, list[tuple[int, ...]], int | None]],
+    rng: random.Random,
+) -> None:
+    """Rules 2 and 3: nobody exceeds wall time; pages add up to assets; any order, any number of
+    partial rebuilds gives the same rows as one from nothing."""
+    people, assets = [lena(), jonas(), mia()], [make_asset("A"), make_asset("B")]
+    wipe()
+    for who, which, after, lines, activated in pieces:
+        add_load(people[who], assets[which], after, lines, activated)
+        if rng.random() < 0.3:
+            rollups.rebuild_marked(db.engine, BERLIN, at_once=True)
+    rebuild()
+    assert differences() == []
+    step_by_step = stored_rows()
+    with write_connection(db.engine) as connection:
+        for table in (*rollups.TABLES.values(), DayState.__table__):
+            connection.execute(delete(table))
+    with db.engine.connect() as connection:
+        days = verify.days_with_rows(connection, BERLIN)
+    rollups.mark(db.engine, days)
+    rebuild()
+    assert stored_rows() == step_by_step
+    check_wall_time(people)
+
+
+def wipe() -> None:
+    """No attention at all."""
+    db.session.rollback()
+    with write_connection(db.engine) as connection:
+        tables = (*rollups.TABLES.values(), DayState, Mark, Slot, Load)
+        for table in tables:
+            connection.execute(delete(table))
+
+
+def add_load(
+    person: User, asset: Asset, after: int, lines: list[tuple[int, ...]], activated: int | None
+) -> None:
+    """Base rows as the endpoint would have stored them."""
+    first = clock.slot_of(NOON) + after
+    slots = {}
+    for offset, page, *buckets in lines:
+        taken = sum(sum(slots[key][:4]) for key in slots if key[0] == first + offset)
+        if taken + sum(buckets) <= SLOT_MS:
+            slots[first + offset, page] = tuple(buckets)
+    load_id = new_id()
+    row = {
+        "id": load_id,
+        "subject": person.id,
+        "partner_id": person.partner_id,
+        "audience": "partner",
+        "asset_id": asset.id,
+        "version_id": version_of(asset).id,
+        "share_id": None,
+        "page_count": 3,
+        "issued_at": first * SLOT_MS,
+        "activated_at": None if activated is None else first * SLOT_MS + activated,
+        "last_slot": max((slot for slot, _page in slots), default=0),
+    }
+    names = ("active", "reading", "idle", "glance")
+    rows = [
+        {"load_id": load_id, "slot": slot, "page": page, **dict(zip(names, buckets, strict=True))}
+        for (slot, page), buckets in slots.items()
+    ]
+    moments = [slot * SLOT_MS for slot, _page in slots]
+    moments += [row["activated_at"]] if row["activated_at"] else []  # type: ignore[list-item]
+    days = {clock.local_day(clock.from_ms(moment), BERLIN) for moment in moments}
+    db.session.rollback()
+    with write_connection(db.engine) as connection:
+        connection.execute(insert(Load), [row])
+        if rows:
+            connection.execute(insert(Slot), rows)
+    rollups.mark(db.engine, days)
+
+
+def check_wall_time(people: list[User]) -> None:
+    """No person's counted attention exceeds wall time, and pages add up to assets exactly."""
+    db.session.rollback()
+    slots_of: dict[uuid.UUID, set[int]] = defaultdict(set)
+    for subject, slot in db.session.execute(
+        select(Load.subject, Slot.slot).join(Slot, Slot.load_id == Load.id)
+    ):
+        slots_of[subject].add(slot)
+    wall = sum(len(found) for found in slots_of.values()) * SLOT_MS
+    assets = db.session.scalars(select(DayAsset)).all()
+    pages = db.session.scalars(select(DayPage)).all()
+    for bucket in ("active", "reading", "idle", "glance", "overlap"):
+        by_asset: dict[tuple[object, ...], int] = defaultdict(int)
+        for page in pages:
+            by_asset[page.day, page.partner_id, page.asset_id] += getattr(page, bucket)
+        for asset in assets:
+            key = (asset.day, asset.partner_id, asset.asset_id)
+            assert by_asset.get(key, 0) == getattr(asset, bucket)
+    counted = sum(a.active + a.reading + a.idle + a.glance for a in assets)
+    assert counted <= wall
