@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from flask import current_app, render_template
+from flask_babel import force_locale
 from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -158,9 +159,11 @@ def _render(session: Session, row: Outbox) -> EmailMessage:
     letter["Date"] = formatdate(localtime=False)
     letter["Message-ID"] = row.message_id
     letter["Auto-Submitted"] = "auto-generated"
-    subject = render_template(f"emails/{row.message}/subject.txt", user=user, **context)
+    with force_locale(user.locale):
+        subject = render_template(f"emails/{row.message}/subject.txt", user=user, **context)
+        body = render_template(f"emails/{row.message}/body.txt", user=user, **context)
     letter["Subject"] = " ".join(subject.split())
-    letter.set_content(render_template(f"emails/{row.message}/body.txt", user=user, **context))
+    letter.set_content(body)
     return letter
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, has_app_context
 from flask.testing import FlaskClient
 
 from portal.accounts.models import User
@@ -28,6 +28,9 @@ class Browser(FlaskClient):
     """A client whose requests see only what is committed, and whose pages keep the house rules."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
+        if not has_app_context():
+            # Following a redirect, we are inside already.
+            return super().open(*args, **kwargs)
         db.session.rollback()
         # An empty context: the request must not find the test's own application context.
         response = contextvars.Context().run(super().open, *args, buffered=True, **kwargs)

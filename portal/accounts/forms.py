@@ -7,6 +7,10 @@ from flask_wtf import FlaskForm
 from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import Email, InputRequired, Length, Optional
 
+def _strip(text: str | None) -> str | None:
+    return text.strip() if text else text
+
+
 _ADDRESS = [
     InputRequired(_l("Enter your e-mail address.")),
     Email(_l("This is not an e-mail address. It looks like name@company.com.")),
@@ -17,7 +21,7 @@ _ADDRESS = [
 class SignInForm(FlaskForm):  # type: ignore[misc]
     """One address; a code by mail, or a password."""
 
-    email = EmailField(_l("E-mail address"), _ADDRESS)
+    email = EmailField(_l("E-mail address"), _ADDRESS, filters=[_strip])
     password = PasswordField(_l("Password"), [Length(max=200)])
     next = HiddenField()
 
@@ -36,7 +40,7 @@ class InviteForm(FlaskForm):  # type: ignore[misc]
     """Invite one person."""
 
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=200)])
-    email = EmailField(_l("E-mail address"), _ADDRESS)
+    email = EmailField(_l("E-mail address"), _ADDRESS, filters=[_strip])
     role = SelectField(_l("Role"))
     partner = SelectField(_l("Partner"), validate_choice=True)
 

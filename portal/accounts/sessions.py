@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, has_request_context, request
 from werkzeug.wrappers import Response
 
 from portal.accounts.models import User, UserSession
@@ -38,7 +38,9 @@ def init_app(app: Flask) -> None:
 
     @app.context_processor
     def who() -> dict[str, object]:
-        row = installation() if not request.path.startswith(UNPERSONAL) else None
+        # Mails are rendered without a request.
+        personal = not has_request_context() or not request.path.startswith(UNPERSONAL)
+        row = installation() if personal else None
         return {"user": g.get("user"), "company": row.company if row else "Partner portal"}
 
 

@@ -97,7 +97,8 @@ def asset(asset_id: uuid.UUID) -> str:
 
 
 def _preferred(user: User) -> Iterable[str]:
-    return [user.locale, *(user.partner.languages if user.partner else [])]
+    # What is shared goes to customers, so the partner's languages come before the reader's own.
+    return [*(user.partner.languages if user.partner else []), user.locale]
 
 
 def _keys() -> Keys:

@@ -1,0 +1,161 @@
+"""Links for customers: they count when a person looks, end when they should, and belong to the
+partner who made them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+
+from portal import clock
+from portal.accounts.models import User
+from portal.content.models import ShareLink
+from portal.db import db
+from tests.conftest import Browse
+from tests.factories import make_asset
+from tests.pages import text_of
+from tests.people import ada, anna, jonas, lena, mia
+from tests.tracking.reports import post, row, slot_now
+from tracking.models import Download, Load
+
+
+def share(
+    browse: Browse, person: User, recipient: str = "Stadtwerke Lingen", **more: Any
+) -> ShareLink:
+    """`person` shares a case study."""
+    asset = make_asset()
+    data = {"recipient": recipient, "days": "90", "allow_download": "y", **more}
+    answer = browse(person).post(f"/library/{asset.id}/share", data=data)
+    assert answer.status_code == 302, text_of(answer)
+    key = answer.location.rsplit("/", 1)[1]
+    return next(link for link in db.session.scalars(select(ShareLink)) if str(link.id) == key)
+
+
+def attention_token(html: str) -> str:
+    """What the page gives the script that measures."""
+    return html.split('data-attention="', 1)[1].split('"', 1)[0]
+
+
+def test_only_a_person_looking_is_an_open(browse: Browse) -> None:
+    link = share(browse, lena())
+    customer = browse(None)
+    for _scan in range(10):
+        customer.head(f"/s/{link.slug}")
+        page = customer.get(f"/s/{link.slug}")
+    assert "Sent to you by Lena Kühn of Kühn Technik" in text_of(page)
+    mine = browse(lena())
+    assert "not opened yet" in text_of(mine.get("/shares"))
+    token = attention_token(page.text)
+    post(token, row(slot_now(), 3, active=4000), activated=clock.now_ms() + 1)
+    assert "not opened yet" not in text_of(mine.get("/shares"))
+    shown = text_of(mine.get(f"/shares/{link.id}"))
+    assert "4 s" in shown
+    assert "3 of 5" in shown
+    assert "Stadtwerke Lingen" in text_of(mine.get("/"))
+
+
+def test_a_customer_may_read_without_being_measured(browse: Browse) -> None:
+    link = share(browse, lena())
+    assert "data-attention" in browse(None).get(f"/s/{link.slug}").text
+    asset_id = link.items[0].asset_id
+    for page in (
+        browse(None).get(f"/s/{link.slug}/{asset_id}?measure=0"),
+        browse(None).get(f"/s/{link.slug}", headers={"Sec-GPC": "1"}),
+    ):
+        assert "data-attention" not in page.text
+        assert "without being measured" in text_of(page)
+
+
+def test_a_link_ends_when_it_expires_and_when_it_is_ended(browse: Browse) -> None:
+    link = share(browse, lena(), days="7")
+    asset_id = link.items[0].asset_id
+    paths = [f"/s/{link.slug}", f"/s/{link.slug}/{asset_id}", f"/s/{link.slug}/{asset_id}/1.webp"]
+    with clock.at(clock.now() + timedelta(days=8)):
+        assert [browse(None).get(path).status_code for path in paths] == [410] * 3
+    assert [browse(None).get(path).status_code for path in paths] == [200] * 3
+    browse(jonas()).post(f"/shares/{link.id}/revoke")
+    assert [browse(None).get(path).status_code for path in paths] == [410] * 3
+    assert "Please ask whoever sent it" in text_of(browse(None).get(paths[0]))
+
+
+def test_a_link_shows_nothing_but_its_own_documents(browse: Browse) -> None:
+    link, other = share(browse, lena()), make_asset("Secret price list")
+    assert browse(None).get(f"/s/{link.slug}/{other.id}").status_code == 404
+    assert browse(None).get(f"/s/{link.slug}x").status_code == 404
+
+
+def test_retired_content_is_gone_behind_its_links(browse: Browse) -> None:
+    link = share(browse, lena())
+    browse(ada()).post(f"/library/{link.items[0].asset_id}/retire")
+    assert browse(None).get(f"/s/{link.slug}").status_code == 410
+
+
+def test_a_download_needs_a_click_and_the_partners_permission(browse: Browse) -> None:
+    link = share(browse, lena())
+    path = f"/s/{link.slug}/{link.items[0].asset_id}/download"
+    assert browse(None).get(path).status_code == 405
+    assert browse(None).post(path).data == b"%PDF-1.7 test"
+    assert db.session.scalars(select(Download)).one().audience == "customer"
+    closed = share(browse, lena(), allow_download="")
+    answer = browse(None).post(f"/s/{closed.slug}/{closed.items[0].asset_id}/download")
+    assert answer.status_code == 409
+
+
+def test_a_link_can_hold_several_documents(browse: Browse) -> None:
+    more = make_asset("Price list")
+    link = share(browse, lena(), also=[str(more.id)])
+    page = text_of(browse(None).get(f"/s/{link.slug}"))
+    assert "Documents for you" in page
+    assert "Price list" in page
+    assert browse(None).get(f"/s/{link.slug}/{more.id}").status_code == 200
+
+
+def test_the_vendor_never_sees_a_recipient(app: Flask, browse: Browse) -> None:
+    link = share(browse, lena(), "Geheimkunde AG")
+    page = browse(None).get(f"/s/{link.slug}")
+    post(attention_token(page.text), row(slot_now(), active=4000), activated=clock.now_ms() + 1)
+    asset_id = link.items[0].asset_id
+    paths = [
+        "/", "/library", f"/library/{asset_id}", "/deals", "/deals.csv", "/people", "/surveys",
+        "/reports/content", "/reports/content.csv", "/reports/partners", "/reports/partners.csv",
+        f"/reports/content/{asset_id}", f"/reports/partners/{lena().partner_id}",
+        f"/reports/content/{asset_id}/partners.csv", "/reports/days.csv", "/jobs",
+    ]  # fmt: skip
+    for person in (anna(), ada()):
+        browser = browse(person)
+        for path in paths:
+            answer = browser.get(path)
+            assert "Geheimkunde" not in answer.text, path
+            assert link.slug not in answer.text, path
+        for path in ("/shares", f"/shares/{link.id}"):
+            assert browser.get(path).status_code == 404
+
+
+def test_another_partner_sees_nothing_of_a_link(browse: Browse) -> None:
+    link = share(browse, lena(), "Geheimkunde AG")
+    browser = browse(mia())
+    assert "Geheimkunde" not in browser.get("/shares").text
+    for answer in (
+        browser.get(f"/shares/{link.id}"),
+        browser.post(f"/shares/{link.id}/revoke"),
+    ):
+        assert answer.status_code == 404
+        assert "Geheimkunde" not in answer.text
+    assert browse(None).get(f"/s/{link.slug}").status_code == 200
+
+
+def test_the_same_customer_is_one_recipient(browse: Browse) -> None:
+    one, other = share(browse, lena(), "Brauerei Löns"), share(browse, jonas(), " brauerei  lons")
+    assert one.recipient_id == other.recipient_id
+    assert share(browse, mia(), "Brauerei Löns").recipient_id != one.recipient_id
+
+
+def test_the_token_of_a_link_says_customer_and_never_who(app: Flask, browse: Browse) -> None:
+    link = share(browse, lena())
+    page = browse(None).get(f"/s/{link.slug}")
+    post(attention_token(page.text), row(slot_now(), active=1000), activated=clock.now_ms() + 1)
+    load = db.session.scalars(select(Load)).one()
+    assert (load.audience, load.subject, load.share_id) == ("customer", link.id, link.id)
+    assert load.partner_id == lena().partner_id
