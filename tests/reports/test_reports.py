@@ -1,0 +1,160 @@
+"""What the manager reads: filters, CSV, charts, and a link to the rows behind each number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal import clock
+from portal.db import db
+from portal.reports import periods
+from portal.tables import plain
+from tests.conftest import Browse
+from tests.factories import make_asset
+from tests.pages import text_of
+from tests.people import anna, jonas, kuehn, lena, mia
+from tests.tracking.test_rollups import read, rebuild
+
+TODAY = date(2026, 3, 31)
+
+
+def rows(answer: Any) -> list[dict[str, str]]:
+    """A CSV answer as rows."""
+    return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+
+
+def reading_yesterday() -> Any:
+    """Lena, Jonas and Mia read yesterday, Lena most."""
+    asset = make_asset("Case study: waterworks")
+    noon = clock.now().replace(hour=11, minute=0, second=0) - timedelta(days=1)
+    with clock.at(noon) as forward:
+        for person, seconds in ((lena(), 60), (jonas(), 20), (mia(), 5)):
+            read(person, asset, seconds)
+            forward(timedelta(minutes=5))
+    rebuild()
+    return asset
+
+
+def test_the_overview_says_what_happened_beside_the_period_before(
+    app: Flask, browse: Browse
+) -> None:
+    reading_yesterday()
+    page = text_of(browse(anna()).get("/?period=30d"))
+    assert "Nothing needs you today." in page
+    assert "Views 3 by partners 0 in the period before" in page
+    assert "Dwell time 1 min 25 s" in page
+    assert "as of" in page
+
+
+def test_every_number_opens_onto_the_rows_behind_it(app: Flask, browse: Browse) -> None:
+    asset = reading_yesterday()
+    browser = browse(anna())
+    page = browser.get("/reports/content?period=30d")
+    assert "2 1 min 25 s" in text_of(page) or "Case study: waterworks 2 3" in text_of(page)
+    link = re.search(rf'href="(/reports/content/{asset.id}\?[^"]+)"', page.text)
+    assert link
+    behind = text_of(browser.get(link[1].replace("&amp;", "&")))
+    assert "Kühn Technik" in behind
+    assert "1 min 20 s" in behind
+    partner = text_of(browser.get(f"/reports/partners/{kuehn().id}?period=30d"))
+    assert "Case study: waterworks" in partner
+
+
+def test_csv_holds_exactly_what_the_page_shows(app: Flask, browse: Browse) -> None:
+    asset = reading_yesterday()
+    browser = browse(anna())
+    for path, wanted in {
+        "/reports/content.csv": ["3"],
+        "/reports/partners.csv": ["2", "1"],
+        f"/reports/content/{asset.id}/partners.csv": ["2", "1"],
+        f"/reports/partners/{kuehn().id}/content.csv": ["2"],
+    }.items():
+        answer = browser.get(f"{path}?period=30d")
+        assert answer.mimetype == "text/csv"
+        assert [row["Views"] for row in rows(answer)] == wanted, path
+    days = rows(browser.get("/reports/days.csv?period=30d"))
+    assert len(days) == 30
+    assert sum(int(row["Views"]) for row in days) == 3
+    assert sum(float(row["Dwell time (s)"]) for row in days) == 85.0
+
+
+def test_a_period_filters_half_open_days(app: Flask, browse: Browse) -> None:
+    reading_yesterday()
+    browser = browse(anna())
+    yesterday = clock.now().date() - timedelta(days=1)
+    for first, last, views in (
+        (yesterday, yesterday, 3),
+        (yesterday + timedelta(days=1), yesterday + timedelta(days=1), 0),
+        (yesterday - timedelta(days=5), yesterday - timedelta(days=1), 0),
+    ):
+        answer = browser.get(f"/reports/days.csv?from={first}&to={last}")
+        assert sum(int(row["Views"]) for row in rows(answer)) == views
+
+
+def test_a_period_that_makes_no_sense_is_refused_with_a_sentence(browse: Browse) -> None:
+    for query in (
+        "period=9y",
+        "from=yesterday",
+        "from=2026-03-02&to=2026-03-01",
+        "from=0001-01-01",
+    ):
+        answer = browse(anna()).get(f"/?{query}")
+        assert answer.status_code == 400, query
+        assert len(text_of(answer)) > 20
+
+
+@given(st.sampled_from(["30d", "3m", "12m", "24m"]), st.dates(date(2001, 1, 1), date(2090, 1, 1)))
+def test_named_periods_end_today_and_the_one_before_touches_them(name: str, today: date) -> None:
+    period = periods.parse({"period": name}, today)
+    assert period.last == today
+    assert period.since < period.until
+    assert period.before().until == period.since
+
+
+def test_charts_come_as_specifications_without_anything_from_elsewhere(
+    app: Flask, browse: Browse
+) -> None:
+    reading_yesterday()
+    browser = browse(anna())
+    for name in ("engagement", "registrations", "satisfaction"):
+        spec = browser.get(f"/reports/charts/{name}.json?period=3m").json
+        assert spec is not None
+        assert spec["data"]["values"] is not None
+        assert "url" not in spec["data"]
+    assert browser.get("/reports/charts/other.json").status_code == 404
+    assert len(browser.get("/reports/vega.js").data) > 100_000
+
+
+def test_reports_are_for_the_vendor(browse: Browse) -> None:
+    asset = make_asset()
+    for path in (
+        "/reports/content", "/reports/content.csv", "/reports/charts/engagement.json",
+        f"/reports/content/{asset.id}", f"/reports/partners/{kuehn().id}",
+    ):  # fmt: skip
+        assert browse(lena()).get(path).status_code == 404
+        assert browse(None).get(path).status_code == 302
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert plain(text) == f"'{text}"
+    assert plain("Brandt & Söhne") == "Brandt & Söhne"
+
+
+def test_an_empty_portal_says_what_will_be_here(browse: Browse) -> None:
+    page = text_of(browse(anna()).get("/"))
+    assert "Nothing needs you today." in page
+    assert "Nothing was read or shared in this period." in page
+    assert "No survey has been sent yet." in page
+    home = text_of(browse(lena()).get("/"))
+    assert "No open deals." in home
+    assert "Nothing yet. Share something" in home
+    db.session.rollback()
