@@ -24,6 +24,7 @@ from typing import Any
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Uuid, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -33,7 +34,7 @@ from uuid_utils.compat import uuid7
 from portal.errors import Busy
 
 WRITE_DEADLINE = 5.0
-WRITE_OPTION = "portal_write"
+WRITE_OPTION, DEADLINE_OPTION = "portal_write", "portal_deadline"
 
 
 class Base(DeclarativeBase):
@@ -124,9 +125,20 @@ def _sqlite_begin(connection: Connection) -> None:
 
 
 def _postgres_begin(connection: Connection) -> None:
-    # A snapshot for reads, so that a report's tables agree with each other.
-    if not connection.get_execution_options().get(WRITE_OPTION, False):
+    options = connection.get_execution_options()
+    if options.get(WRITE_OPTION, False):
+        milliseconds = max(1, int(options.get(DEADLINE_OPTION, WRITE_DEADLINE) * 1000))
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+    else:
+        # A snapshot for reads, so that a report's tables agree with each other.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def insert_once(session: Session | Connection, model: type[Base]) -> Any:
+    """An INSERT that leaves a row that is there already as it is, on both engines."""
+    engine = session.get_bind() if isinstance(session, Session) else session.engine
+    module = postgresql if engine.dialect.name == "postgresql" else sqlite
+    return module.insert(model).on_conflict_do_nothing()
 
 
 class _FileLock:
@@ -188,7 +200,7 @@ def _door(engine: Engine, deadline: float) -> Iterator[None]:
         with lock.held(deadline):
             yield
     except OperationalError as error:
-        if "locked" in str(error.orig):
+        if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
             raise Busy("The portal is busy. Nothing was changed; please try again.") from error
         raise
     finally:
@@ -207,7 +219,7 @@ def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> It
     session.rollback()
     with _door(db.engine, deadline):
         try:
-            session.connection(execution_options={WRITE_OPTION: True})
+            session.connection(execution_options={WRITE_OPTION: True, DEADLINE_OPTION: deadline})
             for model, key in sorted(rows, key=lambda row: (row[0].__name__, str(row[1]))):
                 session.get(model, key, with_for_update=True, populate_existing=True)
             yield session
@@ -231,7 +243,8 @@ def write_connection(
         if switch and raw is not None:
             raw.execute("PRAGMA foreign_keys=OFF")
         try:
-            connection = plain.execution_options(**{WRITE_OPTION: True})
+            options = {WRITE_OPTION: True, DEADLINE_OPTION: deadline}
+            connection = plain.execution_options(**options)
             with connection.begin():
                 yield connection
         finally:

@@ -22,7 +22,7 @@ from portal.accounts.access import admin_only
 from portal.accounts.service import zone
 from portal.clock import now as clock_now
 from portal.content import previews, storage
-from portal.db import Base, UTCDateTime, db, write
+from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import service as deals
 from portal.errors import NotFound
 from portal.logs import log
@@ -95,11 +95,9 @@ def _claimable(row: JobState, now: datetime) -> bool:
 
 def _claim_and_run(job: Job) -> bool:
     now = clock_now()
+    _ensure_row(job.name, now)
     with write((JobState, job.name)) as session:
-        row = session.get(JobState, job.name)
-        if row is None:
-            row = JobState(name=job.name, due_at=now)
-            session.add(row)
+        row = session.get_one(JobState, job.name)
         if not _claimable(row, now):
             return False
         row.claimed_until, row.started_at = now + LEASE, now
@@ -112,10 +110,20 @@ def run_now(name: str) -> int:
     if name not in JOBS:
         raise NotFound(_("There is no job %(name)s.", name=name))
     now = clock_now()
-    with write((JobState, name)) as session:
-        if session.get(JobState, name) is None:
-            session.add(JobState(name=name, due_at=now))
+    _ensure_row(name, now)
     return _run(JOBS[name], now)
+
+
+def _ensure_row(name: str, now: datetime) -> None:
+    known = db.session.get(JobState, name)
+    db.session.rollback()
+    if known is None:
+        with write() as session:
+            # Of two schedulers on their first day, one inserts and neither fails.
+            session.execute(insert_once(session, JobState), {"name": name, "due_at": now, **_FRESH})
+
+
+_FRESH = {"took_ms": 0, "done": 0, "error": ""}
 
 
 def _run(job: Job, started: datetime) -> int:

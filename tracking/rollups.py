@@ -24,7 +24,7 @@ from sqlalchemy import Table, and_, delete, func, insert, or_, select, tuple_, u
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.db import new_id, write_connection
+from portal.db import insert_once, new_id, write_connection
 from tracking.days import ACTS, Act, Day, Key, Rows, SlotFacts, Values, rows_of
 from tracking.dwell import SLOT_MS, VIEW_GAP_MS, LoadFacts, chain_until, chains
 from tracking.events import TOKEN_LIFE_MS
@@ -313,13 +313,10 @@ def _claim(engine: Engine, day: date, generation: int) -> bool:
         )
         if moved.rowcount:
             return True
-        known = connection.scalar(select(DayState.day).where(DayState.day == day))
-        if known is not None or generation:
+        if generation:
             return False
-        connection.execute(
-            insert(DayState).values(day=day, generation=1, rebuilt_at=None, took_ms=0, across="")
-        )
-        return True
+        fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
+        return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
 
 
 def _still_mine(connection: Connection, day: date, generation: int) -> bool:

@@ -52,7 +52,7 @@ CONTENTS: list[tuple[str, str, str, int, str, int, str]] = [
         300,
         "Flow, head, efficiency, dimensions.",
     ),
-    ("NPX datasheet", "datasheet", "Pumps NPX", 4, "en de nl fi it", 640, "The whole range."),
+    ("NPX datasheet", "datasheet", "Pumps NPX", 4, "en de nl fi it", 745, "The whole range."),
     (
         "Booster set B4 datasheet",
         "datasheet",
@@ -104,7 +104,7 @@ CONTENTS: list[tuple[str, str, str, int, str, int, str]] = [
         "Pumps NPX",
         6,
         "en fi",
-        480,
+        742,
         "Pumping pulp with 18 % less energy.",
     ),
     (
@@ -140,7 +140,7 @@ CONTENTS: list[tuple[str, str, str, int, str, int, str]] = [
         "Pumps NPX",
         14,
         "en de",
-        640,
+        745,
         "Intervals, wear parts, torque.",
     ),
     ("Certificate ISO 9001", "certificate", "Pumps NPX", 1, "en de", 400, "Valid until 2028."),
@@ -168,7 +168,7 @@ CONTENTS: list[tuple[str, str, str, int, str, int, str]] = [
         "Pumps NPX",
         8,
         "en de it",
-        500,
+        740,
         "Who we are, in eight pages.",
     ),
 ]
@@ -206,7 +206,7 @@ def contents(n: int) -> list[tuple[str, str, str, int, str, int, str]]:
         place = PLACES[index % len(PLACES)]
         languages = ("en", "en de", "en de nl")[index % 3]
         name = title.format(family=family, n=index // len(kinds) + 1, place=place)
-        found.append((name, kind, family, pages, languages, 45 + 17 * index % 600, summary))
+        found.append((name, kind, family, pages, languages, 45 + 17 * index % 690, summary))
         index += 1
     return found[:n]
 

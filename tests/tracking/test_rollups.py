@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from portal import clock
 from portal.accounts.models import User
@@ -155,6 +155,7 @@ def test_a_rebuild_that_another_overtook_leaves_its_marks(app: Flask) -> None:
         db.session.rollback()
         with db.engine.connect() as connection:
             generation = connection.scalar(select(DayState.generation))
+        assert generation is not None
         assert not rollups._claim(db.engine, date(2026, 3, 10), generation + 1)
         assert rollups._claim(db.engine, date(2026, 3, 10), generation)
         assert not rollups._claim(db.engine, date(2026, 3, 10), generation)
@@ -168,7 +169,7 @@ def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
         read(lena(), make_asset(), 20)
         rebuild()
     with write_connection(db.engine) as connection:
-        connection.execute(DayAsset.__table__.update().values(views=7))
+        connection.execute(update(DayAsset).values(views=7))
     assert len(differences()) == 1
     assert "views" in differences()[0]
 
@@ -230,7 +231,7 @@ def add_load(
 ) -> None:
     """Base rows as the endpoint would have stored them."""
     first = clock.slot_of(NOON) + after
-    slots = {}
+    slots: dict[tuple[int, int], tuple[int, ...]] = {}
     for offset, page, *buckets in lines:
         taken = sum(sum(slots[key][:4]) for key in slots if key[0] == first + offset)
         if taken + sum(buckets) <= SLOT_MS:

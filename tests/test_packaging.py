@@ -1,0 +1,66 @@
+"""The built package, installed into an empty environment and run from an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from pathlib import Path
+
+from tests.live import free_port
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str, **more: object) -> str:
+    """Run a command; returns what it printed."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        **more,  # type: ignore[call-overload]
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
+
+
+def test_the_wheel_serves_the_sign_in_page(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(tmp_path), str(ROOT))
+    wheel = next(tmp_path.glob("*.whl"))
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*install, "-r", str(ROOT / "requirements.lock"))
+    run(*install, "--no-deps", str(wheel))
+    empty, port = tmp_path / "empty", free_port()
+    empty.mkdir()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PORTAL_", "PYTHON"))}
+    environ |= {"PORTAL_PORT": str(port)}
+    portal = str(tmp_path / "env" / "bin" / "portal")
+    run(portal, "db", "upgrade", cwd=empty, env=environ)
+    server = subprocess.Popen([portal, "serve"], cwd=empty, env=environ, stderr=subprocess.DEVNULL)
+    try:
+        page = wait_for(f"http://127.0.0.1:{port}/sign-in")
+        assert "E-mail me a code" in page
+        styles = f"http://127.0.0.1:{port}/static/portal.css"
+        assert "--accent" in wait_for(styles)
+    finally:
+        server.terminate()
+        server.wait(timeout=15)
+
+
+def wait_for(address: str, seconds: float = 20) -> str:
+    """The page at `address`, once it is there."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.2)
