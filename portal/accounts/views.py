@@ -41,7 +41,8 @@ from portal.choices import options
 from portal.clock import now
 from portal.db import db, write
 from portal.errors import NotFound, Refused
-from portal.formatting import sort_by_name
+from portal.formatting import sort_by_name, sort_key
+from portal.paging import page_of
 from portal.security import hash_password, verify_password
 
 bp = Blueprint("accounts", __name__)
@@ -293,10 +294,10 @@ def _people_page(actor: User, form: InviteForm) -> str:
         for user, partner in rows
         if wanted in f"{user.name} {user.email} {partner.name if partner else ''}".casefold()
     ]
-    people_shown.sort(key=lambda row: (row[0].name.casefold(), str(row[0].id)))
+    people_shown.sort(key=lambda row: sort_key(row[0].name, row[0].id))
     return render_template(
         "accounts/people.html",
-        people=people_shown,
+        page=page_of(people_shown, request.args),
         form=form,
         role_name=role_name,
         q=request.args.get("q", ""),

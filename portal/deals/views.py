@@ -38,6 +38,7 @@ from portal.deals.service import Given
 from portal.deals.wording import MOVE_NAMES, STAGE_NAMES, STATUS_NAMES, chip, sentence
 from portal.errors import NotFound, Refused
 from portal.formatting import money
+from portal.paging import page_of
 from portal.tables import Column, Table, csv_response
 
 bp = Blueprint("deals", __name__)
@@ -96,9 +97,9 @@ def _status() -> str:
 def index() -> str:
     """A partner's deals, or the vendor's queue and all deals."""
     user, status = current_user(), _status()
-    deals = _listed(user, status)
-    protections = metrics.protection_of(db.session(), [deal.id for deal in deals])
-    context = {"deals": deals, "protections": protections, "status": status}
+    page = page_of(_listed(user, status), request.args)
+    protections = metrics.protection_of(db.session(), [deal.id for deal in page.rows])
+    context = {"page": page, "deals": page.rows, "protections": protections, "status": status}
     if not user.is_vendor:
         return render_template("deals/mine.html", statuses=STATUS_NAMES, **context)
     return render_template(

@@ -8,16 +8,21 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from portal import clock, create_app
+from portal.db import db, write
+from surveys import waves
 from tests.browsers import chrome, screen
 from tests.engines import ENGINES
-from tests.factories import make_pdf
+from tests.factories import make_family, make_partner, make_pdf
 from tests.live import Live, portal_on
 
 PAGES = 6
@@ -106,13 +111,12 @@ class Person:
 
 def add_people(live: Live) -> None:
     """Anna at the vendor; Lena at Kühn Technik, which is new."""
-    from portal import create_app
-    from tests.factories import make_family, make_partner
-
     app = create_app(live.settings)
     with app.app_context():
         make_partner("Kühn Technik")
         make_family("Pumps")
+        db.session.remove()
+        db.engine.dispose()
     for email, name, role, more in (
         ("anna@nordwerk.example", "Anna Keller", "channel_manager", []),
         ("lena@kuehn.example", "Lena Kühn", "partner_user", ["--partner", "Kühn Technik"]),
@@ -123,10 +127,28 @@ def add_people(live: Live) -> None:
         )  # fmt: skip
 
 
+def ask_everyone(live: Live) -> None:
+    """A survey that was due yesterday, so that the scheduler opens it now."""
+    zone = ZoneInfo("Europe/Berlin")
+    began = clock.now() - timedelta(days=1)
+    start = began.astimezone(zone).replace(tzinfo=None, microsecond=0)
+    app = create_app(live.settings)
+    with app.app_context():
+        with write() as session:
+            survey = waves.create(
+                session, name="First pulse", rhythm="weekly", start=start, zone=zone, open_days=7,
+                now=began - timedelta(days=1),
+            )  # fmt: skip
+            survey.rrule = "FREQ=DAILY;COUNT=1"
+        db.session.remove()
+        db.engine.dispose()
+
+
 def test_a_partners_day_and_the_managers_monday(
     live: Live, browser: Chrome, tmp_path: Path
 ) -> None:
     add_people(live)
+    ask_everyone(live)
     person = Person(browser, live.url)
     publish_a_document(person, tmp_path)
     dwell = lena_reads_downloads_and_likes(person)
@@ -136,6 +158,7 @@ def test_a_partners_day_and_the_managers_monday(
     anna_decides(person)
     lena_wins(person)
     anna_confirms(person)
+    lena_answers_the_survey(person)
     anna_sets_up_a_survey(person)
     anna_reads_her_numbers(person, dwell, opened)
     assert live.command("verify") == ""
@@ -257,6 +280,20 @@ def anna_confirms(person: Person) -> None:
     person.sees("Won: €")
 
 
+def lena_answers_the_survey(person: Person) -> None:
+    person.sign_in("lena@kuehn.example", "lena-password")
+    person.waits_for("Two questions, 20 seconds.", 60)
+    person.press("Answer")
+    person.sees("see your answer with your name and your company")
+    for question, score in (("company", 9), ("experience", 8)):
+        field = f"input[name={question}][value='{score}']"
+        person.browser.find_element(By.CSS_SELECTOR, field).click()
+    person.fill(comment="Quick and clear.")
+    person.press("Send")
+    person.sees("Your answer is saved")
+    person.sign_in("anna@nordwerk.example", "anna-password")
+
+
 def anna_sets_up_a_survey(person: Person) -> None:
     person.visit("/surveys/new")
     person.fill(name="Partner pulse")
@@ -286,6 +323,7 @@ def anna_reads_her_numbers(person: Person, dwell: float, opened: float) -> None:
     counted = float(row["Dwell time (s)"])
     assert abs(counted - dwell) <= 1 + 0.02 * dwell, f"{counted} s counted, {dwell:.1f} s read"
     person.visit("/?period=30d")
+    person.sees("1 of 1")
     person.sees("€\u00a024\u202f600")
     WebDriverWait(person.browser, 15).until(
         lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "[data-chart] svg")) >= 3
