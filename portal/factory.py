@@ -22,6 +22,7 @@ from portal.accounts.access import signed_in_user
 from portal.accounts.service import installation, zone
 from portal.clock import now
 from portal.config import Settings
+from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
@@ -162,4 +163,5 @@ def _locale() -> str:
     return user.locale if user else "en"
 
 
-_ = tracking.models  # its tables belong to the metadata even before a page imports them
+# Imported for what they bring along: routes, and tables of the metadata.
+_ = edit_views, share_views, tracking.models

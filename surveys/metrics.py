@@ -12,7 +12,7 @@ from statistics import fmean
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Partner
+from portal.accounts.models import Partner, User
 from portal.formatting import sort_key
 from surveys.definitions import COMPANY, EXPERIENCE, SCALE
 from surveys.models import OPEN, Answer, Invitation, Response, Survey, Wave
@@ -210,6 +210,38 @@ def comments(session: Session, wave_id: uuid.UUID) -> list[Comment]:
             )
         )
     return sorted(found, key=lambda row: (row.experience or 0, sort_key(row.person)))
+
+
+@dataclass(frozen=True)
+class LowScore:
+    """Somebody is not satisfied."""
+
+    wave_id: uuid.UUID
+    partner: str
+    person: str
+    score: int
+    comment: str
+
+
+def low_scores(session: Session, since: datetime, at_most: int, limit: int) -> list[LowScore]:
+    """Answers since a moment with a score of `at_most` or less, the lowest first."""
+    lowest = func.min(Answer.value)
+    query = (
+        select(Response.wave_id, Partner.name, User.name, lowest, Response.comment)
+        .join(Answer, Answer.response_id == Response.id)
+        .join(Invitation, Invitation.id == Response.invitation_id)
+        .join(User, User.id == Invitation.user_id)
+        .join(Partner, Partner.id == Response.partner_id)
+        .where(Response.answered_at >= since)
+        .group_by(Response.id, Response.wave_id, Partner.name, User.name, Response.comment)
+        .having(lowest <= at_most)
+        .order_by(lowest, Response.id)
+        .limit(limit)
+    )
+    return [
+        LowScore(wave_id, partner, person, score or 0, comment)
+        for wave_id, partner, person, score, comment in session.execute(query)
+    ]
 
 
 def answers_between(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:

@@ -30,7 +30,7 @@ from portal.content.models import Asset
 from portal.db import db
 from portal.deals import metrics as deals
 from portal.errors import NotFound
-from portal.reports import charts, engagement, overview, periods
+from portal.reports import charts, engagement, needs, overview, periods
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
@@ -87,13 +87,12 @@ def _overview(user: User) -> str:
         greeting=_greeting(user),
         period=period,
         as_of=tracking.as_of(session),
-        needs=deals.needs_decision(session, 5),
+        needs=needs.today(session, clock.now(), zone()),
         cards=overview.cards(session, period, zone()),
         content=engagement.content_table(session, period).top(5),
         partners=engagement.partner_table(session, period).top(5),
         deals=overview.deal_table(session, period, zone()),
         waves=overview.wave_table(session).top(4),
-        now=clock.now(),
     )
 
 

@@ -7,6 +7,7 @@ import io
 import re
 from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -14,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal import clock
-from portal.db import db
+from portal.db import db, write
 from portal.reports import periods
 from portal.tables import plain
+from surveys import waves
 from tests.conftest import Browse
+from tests.deals.test_deals import approve, register
 from tests.factories import make_asset
 from tests.pages import text_of
 from tests.people import anna, jonas, kuehn, lena, mia
@@ -158,3 +161,33 @@ def test_an_empty_portal_says_what_will_be_here(browse: Browse) -> None:
     assert "No open deals." in home
     assert "Nothing yet. Share something" in home
     db.session.rollback()
+
+
+def test_needs_are_decisions_then_low_scores_then_wins(app: Flask, browse: Browse) -> None:
+    won = register(browse, lena(), customer_name="Won AG")
+    approve(browse, won)
+    order = {"amount": "900", "currency": "EUR", "won_on": "2026-11-20"}
+    browse(lena()).post(f"/deals/{won}/won", data=order)
+    register(browse, lena(), customer_name="Waiting AG")
+    answer_with(app, browse, 3, "Waited nine days.")
+    page = text_of(browse(anna()).get("/"))
+    places = [page.index(words) for words in ("Waiting AG", "scored 3", "Won AG", "What happened")]
+    assert places == sorted(places)
+    assert "“Waited nine days.”" in page
+
+
+def answer_with(app: Flask, browse: Browse, score: int, comment: str) -> None:
+    """Lena answers a survey that is open."""
+    now = clock.now()
+    start = now.replace(tzinfo=None, microsecond=0)
+    db.session.rollback()
+    with write() as session:
+        survey = waves.create(
+            session, name="Pulse", rhythm="weekly", start=start, zone=ZoneInfo("UTC"),
+            open_days=5, now=now,
+        )  # fmt: skip
+        waves.open_wave(session, survey, start, now)
+    link = re.search(r'href="(/survey/invitation/[^"]+)"', browse(lena()).get("/").text)
+    assert link
+    data = {"company": str(score), "experience": "8", "comment": comment, "submission": "x"}
+    assert browse(lena()).post(link[1], data=data).status_code == 200

@@ -1,0 +1,77 @@
+"""What needs the manager today: five things at most, the most urgent first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal.deals import metrics as deals
+from portal.deals.models import Deal
+from portal.formatting import moment, money
+from surveys import metrics as surveys
+
+LIMIT = 5
+LOW_SCORE = 4
+RECENT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing to do: what, how urgent (`kind` of the chip), why, and where."""
+
+    what: str
+    chip: str
+    kind: str
+    why: str
+    action: str
+    href: str
+
+
+def today(session: Session, now: datetime, zone: ZoneInfo) -> list[Need]:
+    """Registrations by time left, then low scores of the last 30 days, then reported wins."""
+    decisions = [_decision(deal, now, zone) for deal in deals.needs_decision(session, LIMIT)]
+    low = [_low(row) for row in surveys.low_scores(session, now - RECENT, LOW_SCORE, LIMIT)]
+    wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
+    return (decisions + low + wins)[:LIMIT]
+
+
+def _decision(deal: Deal, now: datetime, zone: ZoneInfo) -> Need:
+    family = f", {deal.product_family.name}" if deal.product_family else ""
+    late = deal.decision_due_at is not None and deal.decision_due_at < now
+    value = money(deal.amount_minor, deal.currency)
+    return Need(
+        deal.customer_name + family,
+        _("decide by %(time)s", time=moment(deal.decision_due_at, zone)),
+        "bad" if late else "warn",
+        _("Registered by %(partner)s, %(value)s.", partner=deal.partner.name, value=value),
+        _("Decide"),
+        url_for("deals.show", deal_id=deal.id),
+    )
+
+
+def _win(deal: Deal) -> Need:
+    value = money(deal.won_amount_minor, deal.won_currency or "")
+    return Need(
+        deal.customer_name,
+        _("won"),
+        "good",
+        _("%(partner)s reports an order of %(value)s.", partner=deal.partner.name, value=value),
+        _("Confirm"),
+        url_for("deals.show", deal_id=deal.id),
+    )
+
+
+def _low(row: surveys.LowScore) -> Need:
+    return Need(
+        _("%(partner)s scored %(score)s", partner=row.partner, score=row.score),
+        _("low score"),
+        "bad",
+        f"“{row.comment}”" if row.comment else _("%(name)s left no comment.", name=row.person),
+        _("Open"),
+        url_for("surveys.results", wave_id=row.wave_id),
+    )
