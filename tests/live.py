@@ -18,6 +18,13 @@ from pathlib import Path
 from portal.config import Settings
 from tests import engines
 
+SETUP = (
+    "setup", "--company", "Nordwerk", "--timezone", "Europe/Berlin", "--admin-name", "Ada Berg",
+    "--admin-email", "ada@nordwerk.example", "--admin-password", "ada-password",
+    "--smtp-url", "", "--mail-from", "portal@nordwerk.example",
+    "--privacy-mode", "pseudonymous",
+)  # fmt: skip
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -92,8 +99,8 @@ class Live:
 
 
 @contextmanager
-def portal_on(engine: str, name: str, **more: str) -> Iterator[Live]:
-    """A portal of Nordwerk that is set up and migrated, with its server running."""
+def portal_on(engine: str, name: str, *, demo: bool = False, **more: str) -> Iterator[Live]:
+    """A portal of Nordwerk, migrated and set up: empty, or with the demo company."""
     data, port = engines.folder() / name, free_port()
     settings = engines.settings_for(engine, data)
     url = f"http://127.0.0.1:{port}"
@@ -107,12 +114,10 @@ def portal_on(engine: str, name: str, **more: str) -> Iterator[Live]:
         **more,
     }
     live = Live(url, data, environ)
-    live.command(
-        "setup", "--company", "Nordwerk", "--timezone", "Europe/Berlin", "--admin-name", "Ada Berg",
-        "--admin-email", "ada@nordwerk.example", "--admin-password", "ada-password",
-        "--smtp-url", "", "--mail-from", "portal@nordwerk.example",
-        "--privacy-mode", "pseudonymous",
-    )  # fmt: skip
+    if demo:
+        live.command("demo")
+    else:
+        live.command(*SETUP)
     try:
         yield live
     finally:

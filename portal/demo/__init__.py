@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from flask import current_app
+from flask import current_app, g
 from flask_babel import gettext as _
 from sqlalchemy import delete, func, select
 
@@ -82,6 +82,7 @@ def remove() -> dict[str, int]:
             if counts[table.name]:
                 removed[table.name] = counts[table.name]
         session.execute(delete(Installation))
+    g.pop("installation", None)
     for entry in storage().listing():
         storage().remove(str(entry["name"]).rsplit("/", 1)[-1])
     return removed

@@ -9,9 +9,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from portal import create_app, demo
-from portal.accounts.models import Installation
-from portal.db import db, write
 from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
 
@@ -25,17 +22,7 @@ ADMIN = ["/jobs", "/library/new"]
 def live() -> Iterator[Live]:
     """A portal with the demo company."""
 
-    with portal_on("sqlite", "accessibility") as running:
-        app = create_app(running.settings, testing=True)
-        with app.app_context():
-            # The demo fills an empty portal only.
-            with write() as session:
-                installation = session.get_one(Installation, 1)
-                installation.demo = True
-            demo.remove()
-            demo.fill()
-            db.session.remove()
-            db.engine.dispose()
+    with portal_on("sqlite", "accessibility", demo=True) as running:
         running.start("serve")
         running.wait_until_ready()
         yield running
