@@ -69,8 +69,9 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
         SESSION_COOKIE_SECURE=settings.secure,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={
-            "pool_size": settings.threads,
-            "max_overflow": settings.threads,
+            # Fewer than threads: most wait for a commit or a file, and PostgreSQL's are dear.
+            "pool_size": min(settings.threads, 16),
+            "max_overflow": min(settings.threads, 16),
             "pool_pre_ping": settings.database_url.startswith("postgresql"),
         },
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,
