@@ -35,7 +35,9 @@ class Raw:
     host: str = _setting("address to listen on", "127.0.0.1")
     port: str = _setting("port to listen on", "8000")
     workers: str = _setting("worker processes of the server", "2")
-    threads: str = _setting("threads per worker; half of them may wait for a commit of attention", "64")
+    threads: str = _setting(
+        "threads per worker; half of them may wait for a commit of attention", "64"
+    )
     backlog: str = _setting("connections that may wait to be accepted", "1024")
     trusted_proxies: str = _setting("reverse proxies in front whose headers are believed", "0")
     demo: str = _setting("1: `make run` fills an empty database with the demo company", "1")
