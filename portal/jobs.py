@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 
 from portal import mail
 from portal.accounts.access import admin_only
+from portal.accounts.models import Installation
 from portal.accounts.service import zone
 from portal.clock import now as clock_now
 from portal.content import previews, storage
@@ -151,12 +152,15 @@ def _run(job: Job, started: datetime) -> int:
 
 def overdue(session: Session) -> list[str]:
     """Duties that should have run minutes ago, or failed the last time."""
-    now = clock_now()
+    now, row = clock_now(), session.get(Installation, 1)
+    # In its first minutes a portal has not looked at anything yet.
+    young = row is None or row.created_at + LATE > now
     states = {row.name: row for row in session.scalars(select(JobState))}
     return [
         name
         for name in JOBS
-        if name not in states or states[name].due_at + LATE < now or states[name].error
+        if (name not in states and not young)
+        or (name in states and (states[name].due_at + LATE < now or states[name].error))
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,13 +19,32 @@ from granian.constants import Interfaces
 
 from portal import jobs
 from portal.config import Settings
+from portal.errors import BadSetting
 from portal.logs import log
 
 TICK_SECONDS = 1
 
 
+def refuse_taken_port(settings: Settings) -> None:
+    """Raise BadSetting when somebody listens there already.
+
+    Workers share the port with each other, so without this a second portal would share it too.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise BadSetting(
+                f"PORTAL_PORT: {where} cannot be used ({error.strerror}). Is a portal running?"
+            ) from None
+
+
 def serve(settings: Settings) -> None:
-    """Answer requests until told to stop."""
+    """Answer requests until told to stop. Raises BadSetting when the port is taken."""
+    refuse_taken_port(settings)
     # Granian is the fastest WSGI server that we measured on two cores; its workers share nothing.
     Granian(
         target="portal.wsgi:app",

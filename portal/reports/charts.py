@@ -7,35 +7,40 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from flask_babel import gettext as _
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _VERSION = "v6.1"
 
 
-@cache
-def _bundle() -> str:
-    text: str = vl_convert.javascript_bundle(snippet=None, vl_version=_VERSION)  # type: ignore[arg-type]
-    return text
-
-
 def bundle(folder: Path) -> Path:
-    """The script that draws charts, made once per installation and version of its maker."""
+    """The script that draws charts, made once per installation and version of its maker.
+
+    In a child process: what makes it brings a whole script engine, which would stay in memory.
+    """
     mark = hashlib.sha256(f"{version('vl-convert-python')} {_VERSION}".encode()).hexdigest()[:12]
     path = folder / f"vega-{mark}.js"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.part")
-        temporary.write_text(_bundle(), encoding="utf-8")
+        command = [sys.executable, "-c", _MAKE, str(temporary), _VERSION]
+        subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own text, no shell
         os.replace(temporary, path)
     return path
+
+
+_MAKE = """
+import pathlib, sys, vl_convert
+script = vl_convert.javascript_bundle(None, sys.argv[2])
+pathlib.Path(sys.argv[1]).write_text(script, encoding="utf-8")
+"""
 
 
 def _chart(title: str, values: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -139,3 +139,9 @@ def is_running(pid: int) -> bool:
     )
     state = done.stdout.strip()
     return bool(state) and not state.startswith("Z")
+
+
+def test_a_second_server_on_the_same_port_is_refused_with_the_settings_name(live: Live) -> None:
+    second = live.start("serve")
+    assert second.wait(timeout=20) == 2
+    assert "PORTAL_PORT" in (live.data / "serve.log").read_text()
