@@ -94,7 +94,7 @@ def run(settings: Settings) -> None:
     if installed is None:
         if not sys.stdin.isatty():
             raise click.ClickException("Not set up yet: run `portal setup`, then start again.")
-        click.get_current_context().invoke(setup)
+        setup.main([], standalone_mode=False, obj=settings)
     server.refuse_taken_port(settings)
     click.echo(f"\n  The portal is at {settings.url}\n")
     if installed is not None and installed.demo:

@@ -31,9 +31,10 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from uuid_utils.compat import uuid7
 
-from portal.errors import Busy
+from portal.errors import N_, Busy
 
 WRITE_DEADLINE = 5.0
+_BUSY = N_("The portal is busy. Nothing was changed; please try again in a moment.")
 WRITE_OPTION, DEADLINE_OPTION = "portal_write", "portal_deadline"
 
 
@@ -154,7 +155,7 @@ class _FileLock:
     def held(self, deadline: float) -> Iterator[None]:
         until = time.monotonic() + deadline
         if not self._threads.acquire(timeout=deadline):
-            raise Busy("The portal is busy. Nothing was changed; please try again in a moment.")
+            raise Busy(_BUSY)
         try:
             if self._pid != os.getpid():
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -174,9 +175,7 @@ class _FileLock:
                 return
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise Busy(
-                        "The portal is busy. Nothing was changed; please try again in a moment."
-                    ) from None
+                    raise Busy(_BUSY) from None
                 time.sleep(0.001)
 
 
@@ -201,7 +200,7 @@ def _door(engine: Engine, deadline: float) -> Iterator[None]:
             yield
     except OperationalError as error:
         if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
-            raise Busy("The portal is busy. Nothing was changed; please try again.") from error
+            raise Busy(_BUSY) from error
         raise
     finally:
         _inside.write = False

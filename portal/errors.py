@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def N_(text: str) -> str:  # noqa: N802 - the name by which translations are collected
+    """Mark `text` for translation; it is translated where it is shown."""
+    return text
+
+
 class PortalError(Exception):
     """Something was refused. `str(error)` says what happened and what to do."""
 

@@ -50,7 +50,8 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(PortalError)
     def refused(error: PortalError) -> Response:
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else None
-        return _page(error.status, str(error), headers)
+        # Sentences of pure modules are only marked; here they are translated.
+        return _page(error.status, _(str(error)), headers)
 
     @app.errorhandler(CSRFError)
     def stale_form(_error: CSRFError) -> Response:

@@ -10,13 +10,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
+from flask_migrate import upgrade
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import clock
+from portal import clock, create_app
 from portal.accounts.models import Partner, User
+from portal.accounts.service import installation
+from portal.cli import portal
 from portal.config import Settings, save_settings
 from portal.db import UTCDateTime, db, write
 from portal.errors import BadSetting, Busy
@@ -278,3 +282,45 @@ def test_what_people_write_is_never_markup(browse: Browse) -> None:
         session.get_one(User, key).name = "<img src=x onerror=alert(1)>"
     for path in ("/", "/account"):
         assert "<img src=x" not in browse(lena()).get(path).text
+
+
+# --- setting up ---------------------------------------------------------------------------------
+
+
+def test_setup_asks_for_everything_and_the_administrator_can_sign_in(tmp_path: Path) -> None:
+    answers = ["Nordwerk", "Mars/Base", "Europe/Berlin", "Ada Berg", "ada@nordwerk.example"]
+    answers += ["smtp://mail.example.com", "portal@nordwerk.example", "person"]
+    answers += ["a-long-password", "a-long-password"]
+    environ = {"PORTAL_DATA_DIR": str(tmp_path)}
+    done = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
+    assert done.exit_code == 0, done.output
+    assert "Use a name such as Europe/Berlin." in done.output
+    assert "a-long-password" not in done.output
+    settings = Settings.from_environ(environ)
+    assert settings.smtp_url == "smtp://mail.example.com"
+    app = create_app(settings, testing=True)
+    app.config["WTF_CSRF_ENABLED"] = False
+    data = {"email": "ada@nordwerk.example", "password": "a-long-password"}
+    assert app.test_client().post("/sign-in", data=data).location == "/"
+    with app.app_context():
+        row = installation()
+        assert row is not None
+        assert (row.timezone, row.privacy_mode, row.demo) == ("Europe/Berlin", "person", False)
+        db.session.remove()
+        db.engine.dispose()
+    again = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
+    assert again.exit_code != 0
+    assert "already set up" in str(again.exception)
+
+
+def test_before_setup_the_sign_in_page_is_there_and_nothing_else(tmp_path: Path) -> None:
+    app = create_app(Settings.from_environ({"PORTAL_DATA_DIR": str(tmp_path)}), testing=True)
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+    client = app.test_client()
+    assert client.get("/sign-in").status_code == 200
+    assert client.get("/").status_code == 302
+    with app.app_context():
+        db.engine.dispose()

@@ -17,6 +17,7 @@ from portal.clock import now as clock_now
 from portal.content.models import AssetVersion, PreviewState
 from portal.content.storage import Storage, preview_key, storage
 from portal.db import db, write
+from portal.errors import N_
 
 TIMEOUT = 120
 LEASE = timedelta(minutes=5)
@@ -87,9 +88,11 @@ def render(store: Storage, file_key: str) -> int:
                 command, capture_output=True, timeout=TIMEOUT, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise PreviewError("Rendering took too long.") from error
+            raise PreviewError(N_("Rendering took too long.")) from error
         if child.returncode != 0:
-            raise PreviewError(_last_line(child.stderr) or "The file could not be read as a PDF.")
+            raise PreviewError(
+                _last_line(child.stderr) or N_("The file could not be read as a PDF.")
+            )
         pages = int(json.loads(child.stdout)["pages"])
         for page in range(1, pages + 1):
             store.save_bytes(

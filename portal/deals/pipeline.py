@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from portal.errors import NotFound, Refused
+from portal.errors import N_, NotFound, Refused
 
 
 class Status(StrEnum):
@@ -133,11 +133,6 @@ MOVES: tuple[Move, ...] = (
     Move("expire", (S.returned, S.approved), S.expired, VENDOR, OPEN_STAGES, after_protection=True),
 )
 TABLE = {move.name: move for move in MOVES}
-
-
-def N_(text: str) -> str:  # noqa: N802 - the name by which translations are collected
-    """Mark `text` for translation; it is translated where it is shown."""
-    return text
 
 
 _ONLY: dict[tuple[Side, ...], str] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask_babel import lazy_gettext as _l
 from flask_babel.speaklater import LazyString
 
-from portal.deals.pipeline import N_
+from portal.errors import N_
 
 SERVED = N_("This customer is already being served for this product; we cannot reserve it.")
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from portal.clock import add_months
-from portal.errors import PortalError
+from portal.errors import N_, PortalError
 
 MONTHS = {"3m": 3, "12m": 12, "24m": 24}
 DAYS = {"30d": 30}
@@ -59,7 +59,7 @@ def parse(args: Mapping[str, str], today: date) -> Period:
         return Period(until - timedelta(days=DAYS[name]), until, name)
     if name in MONTHS:
         return Period(add_months(until, -MONTHS[name]), until, name)
-    raise BadPeriod(f"There is no period called {name[:20]!r}. Choose one from the list.")
+    raise BadPeriod(N_("There is no such period. Choose one from the list."))
 
 
 def _between(first: str, last: str, today: date) -> Period:
@@ -67,7 +67,7 @@ def _between(first: str, last: str, today: date) -> Period:
         since = date.fromisoformat(first) if first else today
         until = (date.fromisoformat(last) if last else today) + timedelta(days=1)
     except (ValueError, OverflowError):
-        raise BadPeriod("A day is written like 2026-03-31.") from None
+        raise BadPeriod(N_("A day is written like 2026-03-31.")) from None
     if not since < until or until - since > LONGEST:
-        raise BadPeriod("The first day must come before the last, at most ten years apart.")
+        raise BadPeriod(N_("The first day must come before the last, at most ten years apart."))
     return Period(since, until, "days")

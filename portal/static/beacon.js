@@ -102,8 +102,9 @@ const measure = () => {
   };
   const report = (rows) => JSON.stringify({ t: token, a: activated, s: rows });
   const save = () => {
+    if (!activated) return;
     const { rows } = unsent(1e9);
-    keep(token, rows.length || (activated && !activationKnown) ? { a: activated, s: rows } : null);
+    keep(token, rows.length || !activationKnown ? { a: activated, s: rows } : null);
   };
   const send = async () => {
     if (busy) return;
