@@ -2,8 +2,10 @@
 
 Context: an fsync per report would bound the portal to a few hundred reports a second, and a
 committer thread of its own spends more on hand-overs than on writing.
-Decision: leader and follower. Each request adds its entry and takes the commit lock; whoever gets
-it first commits for all who wait, then each finds the outcome of its own entry.
+Decision: leader and follower. Each request adds its entry; when nobody leads it commits for all who
+wait, then hands the lead to the first of those who came meanwhile. Each waits for its own entry and
+not for a common lock: queueing for a lock made those whose report was long stored wait for the
+commits of others (measured: batches of 2 instead of 15, two thirds of the throughput).
 Consequences: an entry ends `committed`, `failed` or `refused`, never by being gone; a waiter that
 gives up takes its entry back, or leaves one that is being committed unacknowledged, which is
 harmless because the merge is idempotent.
@@ -50,7 +52,10 @@ class Entry:
     token: Token
     activated_at: int | None
     slots: dict[tuple[int, int], Buckets]
-    outcome: str | None = field(default=None)
+    outcome: str | None = None
+    # Whether the lead has come to this entry, and a lock that is free when there is news for it.
+    leads: bool = False
+    news: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def last_slot(self) -> int:
@@ -73,21 +78,24 @@ class Committer:
         self._room = waiting
         self._patience = patience
         self._guard = threading.Lock()
-        self._committing = threading.Lock()
         self._queue: list[Entry] = []
+        self._led = False
         self._waiting = 0
         self._merge: Merge | None = None
 
     def store(self, entry: Entry) -> None:
         """Return when `entry` is durable. Raises Busy when it may be tried again, Unacceptable
         when it never will be stored."""
+        entry.news.acquire()
         with self._guard:
             if self._waiting >= self._room:
                 raise Busy(_BUSY)
             self._waiting += 1
             self._queue.append(entry)
+            entry.leads, self._led = not self._led, True
         try:
-            self._lead_or_follow(entry)
+            if entry.leads or self._is_called_to_lead(entry):
+                self._lead()
         finally:
             with self._guard:
                 self._waiting -= 1
@@ -96,19 +104,28 @@ class Committer:
         if entry.outcome != "committed":
             raise Busy(_BUSY)
 
-    def _lead_or_follow(self, entry: Entry) -> None:
-        if not self._committing.acquire(timeout=self._patience):
-            with self._guard:
-                if entry in self._queue:
-                    self._queue.remove(entry)
-            return
+    def _is_called_to_lead(self, entry: Entry) -> bool:
+        """Wait for news: the outcome, or the lead. Without any in time the entry is taken back."""
+        entry.news.acquire(timeout=self._patience)
+        with self._guard:
+            if not entry.leads and entry in self._queue:
+                self._queue.remove(entry)
+            return entry.leads
+
+    def _lead(self) -> None:
+        with self._guard:
+            batch, self._queue = self._queue, []
         try:
-            if entry.outcome is None:
-                with self._guard:
-                    batch, self._queue = self._queue, []
-                self._commit(batch)
+            self._commit(batch)
         finally:
-            self._committing.release()
+            with self._guard:
+                self._led = bool(self._queue)
+                if self._queue:
+                    self._queue[0].leads = True
+                    self._queue[0].news.release()
+            for entry in batch:
+                if not entry.leads:
+                    entry.news.release()
 
     def _commit(self, batch: list[Entry]) -> None:
         try:
@@ -117,7 +134,7 @@ class Committer:
             _settle(batch, "failed")
         except Exception as error:
             if len(batch) == 1:
-                refused = isinstance(error, IntegrityError | DataError)
+                refused = isinstance(error, self._merge.refusals if self._merge else ())
                 _settle(batch, "refused" if refused else "failed")
                 _log.warning("a report was %s: %s", batch[0].outcome, type(error).__name__)
                 return
@@ -168,6 +185,9 @@ class Merge:
     def __init__(self, engine: Engine) -> None:
         dialect = engine.dialect
         self._native_keys = dialect.name == "postgresql"
+        dbapi: Any = dialect.loaded_dbapi
+        # What the driver raises when a row names content that does not exist.
+        self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
 
@@ -219,10 +239,13 @@ class Merge:
     ) -> None:
         if not rows:
             return
+        # The driver's own cursor: this is the hottest path of the portal, and compiled already.
+        cursor = connection.connection.cursor()
         if order is None:
-            connection.exec_driver_sql(sql, rows)
+            cursor.executemany(sql, rows)
         else:
-            connection.exec_driver_sql(sql, [tuple(row[name] for name in order) for row in rows])
+            cursor.executemany(sql, [tuple(row[name] for name in order) for row in rows])
+        cursor.close()
 
 
 def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

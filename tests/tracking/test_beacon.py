@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -219,7 +220,7 @@ def test_when_too_many_wait_the_next_is_told_to_come_again(app: Flask) -> None:
     token = read_token(keys, token_for(lena(), make_asset()))
     engine = db.engine
     committer = Committer(lambda: engine, lambda: ZoneInfo("UTC"), waiting=2, patience=0.3)
-    committer._committing.acquire()
+    committer._led = True  # somebody leads, and their commit does not come to an end
     entries = [Entry(token, None, {(slot_now(), 1): (1000, 0, 0, 0)}) for _n in range(3)]
     refused: list[Entry] = []
 
@@ -234,7 +235,39 @@ def test_when_too_many_wait_the_next_is_told_to_come_again(app: Flask) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    committer._committing.release()
     assert len(refused) == 3
     assert committer._queue == []
     assert stored()["load"] == 0
+
+
+def test_the_lead_goes_on_until_everyone_who_came_meanwhile_is_stored(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, asset, person = current_app.extensions["portal_keys"], make_asset(), lena()
+    tokens = [read_token(keys, token_for(person, asset)) for _n in range(24)]
+    engine, real = db.engine, committing.Merge.apply
+    sizes: list[int] = []
+
+    def apply(self: committing.Merge, connection: Any, batch: Any) -> None:
+        sizes.append(len(batch))
+        time.sleep(0.02)
+        real(self, connection, batch)
+
+    monkeypatch.setattr(committing.Merge, "apply", apply)
+    committer = Committer(lambda: engine, lambda: ZoneInfo("UTC"), waiting=24)
+    together = threading.Barrier(24)
+
+    def send(token: Any) -> None:
+        together.wait()
+        committer.store(Entry(token, None, {(slot_now(), 1): (1000, 0, 0, 0)}))
+
+    db.session.rollback()
+    threads = [threading.Thread(target=send, args=[token]) for token in tokens]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stored()["load"] == sum(sizes) == 24
+    # The first alone or with a few, then all that came during its commit at once.
+    assert len(sizes) < 8
+    assert not committer._led
