@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert
@@ -148,12 +147,12 @@ class Committer:
         engine = self._engine()
         if self._merge is None:
             self._merge = Merge(engine)
-        zone, until = self._zone(), time.monotonic() + self._patience
-        with write_connection(engine, deadline=max(0.01, until - time.monotonic())) as connection:
-            self._merge.apply(connection, batch)
-            days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
-            at = clock.now()
-            marks = [{"id": new_id(), "day": day, "at": at} for day in days]
+        # All that takes time in Python is done before the door, where others would wait for it.
+        rows, zone = self._merge.rows_of(batch), self._zone()
+        days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
+        marks = [{"id": new_id(), "day": day, "at": clock.now()} for day in days]
+        with write_connection(engine, deadline=self._patience) as connection:
+            self._merge.apply(connection, rows)
             connection.execute(insert(Mark), marks)
         _settle(batch, "committed")
 
@@ -176,6 +175,13 @@ def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
     return days or {clock.local_day(clock.from_ms(entry.token.issued_at), zone)}
 
 
+class Rows(NamedTuple):
+    """What one batch has to write, ready for the driver."""
+
+    loads: list[Any]
+    slots: list[Any]
+
+
 class Merge:
     """The upserts, compiled once per engine: `max(old, new)` per bucket.
 
@@ -191,18 +197,18 @@ class Merge:
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
 
-    def apply(self, connection: Connection, batch: Iterable[Entry]) -> None:
-        """Merge `batch` into the base rows, keys sorted, so that two workers never deadlock."""
+    def rows_of(self, batch: Iterable[Entry]) -> Rows:
+        """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock."""
         loads: dict[uuid.UUID, dict[str, Any]] = {}
         slots: dict[tuple[uuid.UUID, int, int], Buckets] = {}
         for entry in batch:
-            row = self._load_row(entry)
-            loads[entry.token.load_id] = _joined(loads.get(entry.token.load_id), row)
+            load_id = entry.token.load_id
+            loads[load_id] = _joined(loads.get(load_id), self._load_row(entry))
             for (slot, page), buckets in entry.slots.items():
-                key = (entry.token.load_id, slot, page)
-                before = slots.get(key, (0, 0, 0, 0))
-                slots[key] = tuple(map(max, before, buckets))  # type: ignore[assignment]
-        self._run(connection, self._load, self._load_order, [loads[key] for key in sorted(loads)])
+                before = slots.get((load_id, slot, page))
+                slots[load_id, slot, page] = (
+                    buckets if before is None else tuple(map(max, before, buckets))  # type: ignore[assignment]
+                )
         rows = [
             {
                 "load_id": self._key(load),
@@ -212,7 +218,19 @@ class Merge:
             }
             for load, slot, page in sorted(slots)
         ]
-        self._run(connection, self._slot, self._slot_order, rows)
+        return Rows(
+            _ordered([loads[key] for key in sorted(loads)], self._load_order),
+            _ordered(rows, self._slot_order),
+        )
+
+    def apply(self, connection: Connection, rows: Rows) -> None:
+        """Merge `rows` into the base rows."""
+        # The driver's own cursor: this is the hottest path of the portal, and compiled already.
+        cursor = connection.connection.cursor()
+        cursor.executemany(self._load, rows.loads)
+        if rows.slots:
+            cursor.executemany(self._slot, rows.slots)
+        cursor.close()
 
     def _load_row(self, entry: Entry) -> dict[str, Any]:
         token = entry.token
@@ -233,19 +251,10 @@ class Merge:
     def _key(self, key: uuid.UUID | None) -> Any:
         return key if key is None or self._native_keys else key.bytes
 
-    @staticmethod
-    def _run(
-        connection: Connection, sql: str, order: list[str] | None, rows: list[dict[str, Any]]
-    ) -> None:
-        if not rows:
-            return
-        # The driver's own cursor: this is the hottest path of the portal, and compiled already.
-        cursor = connection.connection.cursor()
-        if order is None:
-            cursor.executemany(sql, rows)
-        else:
-            cursor.executemany(sql, [tuple(row[name] for name in order) for row in rows])
-        cursor.close()
+
+def _ordered(rows: list[dict[str, Any]], order: list[str] | None) -> list[Any]:
+    """Rows as the driver wants them: by position, or by name."""
+    return rows if order is None else [tuple([row[name] for name in order]) for row in rows]
 
 
 def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

@@ -184,8 +184,8 @@ def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
     engine, real = db.engine, committing.Merge.apply
     together, failures = threading.Barrier(16), iter(range(1000))
 
-    def apply(self: committing.Merge, connection: Any, batch: Any) -> None:
-        real(self, connection, batch)
+    def apply(self: committing.Merge, connection: Any, rows: committing.Rows) -> None:
+        real(self, connection, rows)
         # Every third transaction fails after its rows were written, before its commit.
         if next(failures) % 3 == 0:
             raise OSError("the disk is full")
@@ -248,10 +248,10 @@ def test_the_lead_goes_on_until_everyone_who_came_meanwhile_is_stored(
     engine, real = db.engine, committing.Merge.apply
     sizes: list[int] = []
 
-    def apply(self: committing.Merge, connection: Any, batch: Any) -> None:
-        sizes.append(len(batch))
+    def apply(self: committing.Merge, connection: Any, rows: committing.Rows) -> None:
+        sizes.append(len(rows.loads))
         time.sleep(0.02)
-        real(self, connection, batch)
+        real(self, connection, rows)
 
     monkeypatch.setattr(committing.Merge, "apply", apply)
     committer = Committer(lambda: engine, lambda: ZoneInfo("UTC"), waiting=24)
