@@ -148,12 +148,11 @@ class Committer:
         if self._merge is None:
             self._merge = Merge(engine)
         # All that takes time in Python is done before the door, where others would wait for it.
-        rows, zone = self._merge.rows_of(batch), self._zone()
+        zone = self._zone()
         days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
-        marks = [{"id": new_id(), "day": day, "at": clock.now()} for day in days]
+        rows = self._merge.rows_of(batch, days)
         with write_connection(engine, deadline=self._patience) as connection:
             self._merge.apply(connection, rows)
-            connection.execute(insert(Mark), marks)
         _settle(batch, "committed")
 
 
@@ -180,6 +179,7 @@ class Rows(NamedTuple):
 
     loads: list[Any]
     slots: list[Any]
+    marks: list[Any]
 
 
 class Merge:
@@ -191,14 +191,20 @@ class Merge:
     def __init__(self, engine: Engine) -> None:
         dialect = engine.dialect
         self._native_keys = dialect.name == "postgresql"
+        self._mark, self._mark_order = _compiled(insert(Mark.__table__), dialect)  # type: ignore[arg-type]
+        columns = Mark.__table__.columns
+        self._mark_values = {
+            c.name: c.type.dialect_impl(dialect).bind_processor(dialect) for c in columns
+        }
         dbapi: Any = dialect.loaded_dbapi
         # What the driver raises when a row names content that does not exist.
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
 
-    def rows_of(self, batch: Iterable[Entry]) -> Rows:
-        """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock."""
+    def rows_of(self, batch: Iterable[Entry], days: Iterable[date]) -> Rows:
+        """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock; and a
+        mark for each of `days`."""
         loads: dict[uuid.UUID, dict[str, Any]] = {}
         slots: dict[tuple[uuid.UUID, int, int], Buckets] = {}
         for entry in batch:
@@ -221,6 +227,7 @@ class Merge:
         return Rows(
             _ordered([loads[key] for key in sorted(loads)], self._load_order),
             _ordered(rows, self._slot_order),
+            _ordered([self._mark_row(day) for day in days], self._mark_order),
         )
 
     def apply(self, connection: Connection, rows: Rows) -> None:
@@ -230,6 +237,7 @@ class Merge:
         cursor.executemany(self._load, rows.loads)
         if rows.slots:
             cursor.executemany(self._slot, rows.slots)
+        cursor.executemany(self._mark, rows.marks)
         cursor.close()
 
     def _load_row(self, entry: Entry) -> dict[str, Any]:
@@ -247,6 +255,11 @@ class Merge:
             "activated_at": entry.activated_at,
             "last_slot": entry.last_slot,
         }
+
+    def _mark_row(self, day: date) -> dict[str, Any]:
+        row = {"id": new_id(), "day": day, "at": clock.now()}
+        convert = self._mark_values
+        return {k: fit(v) if (fit := convert[k]) else v for k, v in row.items()}
 
     def _key(self, key: uuid.UUID | None) -> Any:
         return key if key is None or self._native_keys else key.bytes

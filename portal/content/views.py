@@ -168,7 +168,9 @@ def page_image(version_id: uuid.UUID, page: int) -> Response:
 def download(version_id: uuid.UUID) -> Response:
     """Download a file; one grant is logged."""
     version, who = _visible_version(version_id), viewer(current_user())
-    if request.method != "HEAD":
+    # A browser that fetches ahead, and whoever asks for the head only, has not downloaded it.
+    ahead = request.headers.get("Sec-Purpose", "").startswith("prefetch")
+    if request.method != "HEAD" and not ahead:
         asset_id = version.asset_id
         with write() as session:
             events.record_download(session, who, asset_id, version_id, zone())

@@ -90,6 +90,7 @@ def test_a_download_is_one_grant_and_looking_at_its_head_is_none(browse: Browse)
     version = version_of(make_asset())
     browser = browse(lena())
     assert browser.head(f"/library/files/{version.id}").status_code == 200
+    browser.get(f"/library/files/{version.id}", headers={"Sec-Purpose": "prefetch"})
     assert db.session.query(Download).count() == 0
     answer = browser.get(f"/library/files/{version.id}")
     assert answer.data == b"%PDF-1.7 test"
