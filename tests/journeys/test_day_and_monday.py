@@ -92,6 +92,12 @@ class Person:
             lambda _driver: text in self.text(), f"{text!r} is not in: {self.text()[:1500]}"
         )
 
+    def since_shown(self) -> float:
+        """The moment of the test's clock at which this page was there to be read."""
+        entry = "performance.getEntriesByType('navigation')[0].domInteractive"
+        shown = self.browser.execute_script(f"return performance.now() - {entry}")
+        return time.monotonic() - float(shown) / 1000
+
     def waits_for(self, text: str, seconds: float = 30) -> None:
         """Reload the page until it says it."""
         until = time.monotonic() + seconds
@@ -186,8 +192,8 @@ def lena_reads_downloads_and_likes(person: Person) -> float:
     person.sign_in("lena@kuehn.example", "lena-password")
     person.visit("/library?q=energy")
     person.press("Deck: energy savings")
-    began = time.monotonic()
     person.sees(f"Page 1 of {PAGES}")
+    began = person.since_shown()
     for _turn in range(3):
         time.sleep(2)
         person.press("Next")
@@ -204,7 +210,7 @@ def lena_reads_downloads_and_likes(person: Person) -> float:
     person.press("Like")
     read += time.monotonic() - back
     person.sees("Liked")
-    again = time.monotonic()
+    again = person.since_shown()
     person.press("Download")
     time.sleep(1)
     person.visit("/library")
@@ -228,8 +234,8 @@ def a_customer_reads(person: Person, link: str) -> float:
             assert answer.status == 200
     person.browser.delete_all_cookies()
     person.visit(link)
-    began = time.monotonic()
     person.sees("Sent to you by Lena Kühn of Kühn Technik")
+    began = person.since_shown()
     time.sleep(2)
     person.press("Next")
     time.sleep(3)
