@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from portal.config import Settings
@@ -24,6 +25,9 @@ SETUP = (
     "--smtp-url", "", "--mail-from", "portal@nordwerk.example",
     "--privacy-mode", "pseudonymous",
 )  # fmt: skip
+
+
+_numbers = count(1)
 
 
 def free_port() -> int:
@@ -101,7 +105,8 @@ class Live:
 @contextmanager
 def portal_on(engine: str, name: str, *, demo: bool = False, **more: str) -> Iterator[Live]:
     """A portal of Nordwerk, migrated and set up: empty, or with the demo company."""
-    data, port = engines.folder() / name, free_port()
+    # Two tests with the same name for theirs must not meet in one folder.
+    data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
     settings = engines.settings_for(engine, data)
     url = f"http://127.0.0.1:{port}"
     environ = {
