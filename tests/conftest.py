@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,7 +41,7 @@ class Browser(FlaskClient):
 @pytest.fixture(scope="session", autouse=True)
 def _tidy() -> Iterator[None]:
     yield
-    shutil.rmtree(engines.folder(), ignore_errors=True)
+    engines.close()
 
 
 @pytest.fixture(params=engines.ENGINES)

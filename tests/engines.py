@@ -38,6 +38,17 @@ def _server() -> Any:
     return get_server(folder() / "postgresql", cleanup_mode="delete")
 
 
+def close() -> None:
+    """Stop the PostgreSQL of this worker, if it was started, and remove what it wrote."""
+    if _server.cache_info().currsize:
+        for engine in ENGINES:
+            if migrated_app.cache_info().currsize:
+                with migrated_app(engine).app_context():
+                    db.engine.dispose()
+        _server().cleanup()
+    shutil.rmtree(folder(), ignore_errors=True)
+
+
 def new_postgresql(name: str) -> str:
     """The address of a fresh, empty PostgreSQL database."""
     address = _server().get_uri()
