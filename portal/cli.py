@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import date, timedelta
-from zoneinfo import ZoneInfo, available_timezones
+import uuid
+from datetime import date, datetime
+from zoneinfo import available_timezones
 
 import click
 from flask import Flask
@@ -15,12 +16,11 @@ from sqlalchemy import inspect
 from portal import create_app, jobs, logs, server
 from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode, Role
-from portal.clock import local_day, now
+from portal.clock import now
 from portal.config import Settings, save_settings
 from portal.db import db, write
 from portal.deals.service import ensure_policy
 from portal.errors import BadSetting, PortalError
-from portal.formatting import sort_by_name
 from portal.health import migrations_are_current
 from portal.security import hash_password
 from tracking import rollups, verify
@@ -142,6 +142,12 @@ def _zone(_context: click.Context, _option: click.Parameter, value: str) -> str:
     return value
 
 
+def _long_enough(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if len(value) < 10:
+        raise click.BadParameter("Use at least 10 characters.")
+    return value
+
+
 @portal.command()
 @click.option("--company", prompt="Company")
 @click.option("--timezone", prompt="Time zone", default="Europe/Berlin", callback=_zone)
@@ -160,7 +166,9 @@ def _zone(_context: click.Context, _option: click.Parameter, value: str) -> str:
     default=PrivacyMode.pseudonymous.value,
     type=click.Choice([mode.value for mode in PrivacyMode]),
 )
-@click.password_option("--admin-password", prompt="First administrator's password")
+@click.password_option(
+    "--admin-password", prompt="First administrator's password", callback=_long_enough
+)
 @click.pass_obj
 def setup(
     settings: Settings,
@@ -174,8 +182,6 @@ def setup(
     admin_password: str,
 ) -> None:
     """Set the portal up: company, time zone, first administrator, mail, privacy mode."""
-    if len(admin_password) < 10:
-        raise click.BadParameter("Use at least 10 characters.", param_hint="--admin-password")
     app = _app(settings, ready=False)
     hashed = hash_password(admin_password)
     # Checked before anything is written, with the same rules as at every start.
@@ -204,12 +210,10 @@ def users() -> None:
 @click.option("--name", prompt="Name")
 @click.option("--role", prompt="Role", type=click.Choice([role.value for role in Role]))
 @click.option("--partner", default="", help="Name of the partner, for partner roles.")
-@click.password_option(help="At least 10 characters.")
+@click.password_option(help="At least 10 characters.", callback=_long_enough)
 @click.pass_obj
 def add(settings: Settings, email: str, name: str, role: str, partner: str, password: str) -> None:
     """Add a person who can sign in at once."""
-    if len(password) < 10:
-        raise click.BadParameter("Use at least 10 characters.", param_hint="--password")
     hashed = hash_password(password)
     with _app(settings).app_context(), write() as session:
         partner_id = _partner_id(partner) if partner else None
@@ -220,9 +224,8 @@ def add(settings: Settings, email: str, name: str, role: str, partner: str, pass
     click.echo(f"{email} can sign in at {settings.url}.")
 
 
-def _partner_id(name: str):  # type: ignore[no-untyped-def]
-    rows = sort_by_name(accounts.partners(db.session()), lambda row: row.name)
-    found = [row for row in rows if row.name == name]
+def _partner_id(name: str) -> uuid.UUID:
+    found = [row for row in accounts.partners(db.session()) if row.name == name]
     if len(found) != 1:
         raise click.ClickException(f"There are {len(found)} partners called {name!r}.")
     return found[0].id
@@ -261,21 +264,17 @@ def verify_numbers(settings: Settings) -> None:
 @click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 @click.option("--to", "until", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
 @click.pass_obj
-def rebuild(settings: Settings, since: click.DateTime | None, until: click.DateTime | None) -> None:
+def rebuild(settings: Settings, since: datetime | None, until: datetime | None) -> None:
     """Compute the days again from the rows behind them."""
     with _app(settings).app_context():
         zone = accounts.zone()
         with db.engine.connect() as connection:
             days = verify.days_with_rows(connection, zone)
-        wanted = [day for day in days if _within(day, since, until, zone)]
+        first = since.date() if since else date.min
+        last = until.date() if until else date.max
+        wanted = [day for day in days if first <= day <= last]
         rollups.mark(db.engine, wanted)
         click.echo(f"{rollups.rebuild_marked(db.engine, zone, at_once=True)} days rebuilt")
-
-
-def _within(day: date, since: object, until: object, zone: ZoneInfo) -> bool:
-    first = since.date() if since else date.min  # type: ignore[attr-defined]
-    last = until.date() if until else local_day(now() + timedelta(days=1), zone)  # type: ignore[attr-defined]
-    return bool(first <= day <= last)
 
 
 def main() -> None:

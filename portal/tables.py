@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -17,8 +17,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` says how a value is written (text, number, duration, seconds, money, day,
-    of); numbers are aligned right. `wide` columns are left out on a phone."""
+    """One column: `kind` says how a value is written (text, number, duration, money, figure, mean,
+    day, status, of); numbers are aligned right. `wide` columns are left out on a phone."""
 
     key: str
     label: str
@@ -41,13 +41,10 @@ class Table:
     rows: Sequence[dict[str, Any]]
     empty: str
     note: str = ""
-    links: dict[str, str] = field(default_factory=dict)
 
     def top(self, n: int) -> Table:
         """The first `n` rows."""
-        return Table(
-            self.name, self.title, self.columns, self.rows[:n], self.empty, self.note, self.links
-        )
+        return replace(self, rows=self.rows[:n])
 
 
 def csv_response(table: Table) -> Response:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from portal import mail
 from portal.accounts.models import User
-from portal.accounts.service import installation
+from portal.accounts.service import company
 from portal.errors import NotFound
 from portal.security import new_token, token_hash
 from surveys.definitions import SCALE, texts
@@ -66,15 +66,14 @@ def prepare(session: Session, user: User, params: dict[str, str]) -> dict[str, o
     token = new_token()
     invitation.token_hash = token_hash(token)
     session.flush()
-    row = installation()
-    company = row.company if row else ""
+    name = company()
     wave = session.get_one(Wave, invitation.wave_id)
     survey = session.get_one(Survey, wave.survey_id)
     local = wave.closes_at.astimezone(ZoneInfo(survey.timezone))
     link = mail.absolute(f"/survey/{token}")
     return {
-        "company": company,
-        "texts": texts(wave.questionnaire, user.locale, company),
+        "company": name,
+        "texts": texts(wave.questionnaire, user.locale, name),
         "scores": [(score, f"{link}?company={score}") for score in SCALE],
         "link": link,
         "closes": f"{local:%A} {local.day} {local:%B %Y, %H:%M} {survey.timezone}",

@@ -242,13 +242,3 @@ def low_scores(session: Session, since: datetime, at_most: int, limit: int) -> l
         LowScore(wave_id, partner, person, score or 0, comment)
         for wave_id, partner, person, score, comment in session.execute(query)
     ]
-
-
-def answers_between(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
-    """Answers given in [since, until), per partner: counted activities."""
-    query = (
-        select(Response.partner_id, func.count())
-        .where(Response.answered_at >= since, Response.answered_at < until)
-        .group_by(Response.partner_id)
-    )
-    return {row[0]: row[1] for row in session.execute(query)}

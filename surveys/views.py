@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from portal import clock
 from portal.accounts.access import current_user, partners_only, public, vendor_only
-from portal.accounts.service import installation, zone
+from portal.accounts.service import company, zone
 from portal.db import db, write
 from portal.errors import NotFound
 from portal.tables import Column, Table, csv_response
@@ -81,14 +81,12 @@ def _answer_form(invitation: Invitation) -> AnswerForm:
 
 
 def _answer_page(invitation: Invitation, form: AnswerForm) -> str:
-    row = installation()
-    company = row.company if row else ""
     return render_template(
         "surveys/answer.html",
         form=form,
         wave=invitation.wave,
         person=invitation.user,
-        texts=definitions.texts(invitation.wave.questionnaire, invitation.user.locale, company),
+        texts=definitions.texts(invitation.wave.questionnaire, invitation.user.locale, company()),
         answered=invitation.response is not None,
     )
 
@@ -196,13 +194,11 @@ def _partner_table(wave_id: uuid.UUID) -> Table:
 def results(wave_id: uuid.UUID) -> str:
     """How satisfied they are, and whom to call."""
     wave, session = _wave(wave_id), db.session()
-    row = installation()
-    company = row.company if row else ""
     return render_template(
         "surveys/results.html",
         wave=wave,
         summary=metrics.summary(session, wave),
-        texts=definitions.texts(wave.questionnaire, "en", company),
+        texts=definitions.texts(wave.questionnaire, "en", company()),
         distributions={
             name: metrics.distribution(session, wave_id, name) for name in definitions.CORE
         },

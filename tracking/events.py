@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,6 @@ from portal.db import new_id
 from portal.security import Keys
 from tracking.models import Audience, Download, LikeInterval, Mark, ShareEvent
 
-TOKEN_LIFE = timedelta(hours=24)
 TOKEN_LIFE_MS = 24 * 3600 * 1000
 MAX_PAGES = 10_000
 _PURPOSE = "attention"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -230,15 +230,23 @@ class Open:
 
 
 def recent_opens(
-    session: Session, partner_id: uuid.UUID, since: datetime, limit: int
+    session: Session,
+    partner_id: uuid.UUID,
+    since: datetime,
+    limit: int,
+    share_id: uuid.UUID | None = None,
 ) -> list[Open]:
-    """The latest opens of a partner's links, newest first; base rows, so seconds after reading."""
+    """The latest opens of a partner's links, or of one of them, newest first.
+
+    From base rows, so seconds after reading.
+    """
     query = (
         select(Load)
         .where(
             Load.partner_id == partner_id,
             Load.audience == CUSTOMER,
             Load.issued_at >= clock.to_ms(since),
+            true() if share_id is None else Load.share_id == share_id,
         )
         .order_by(Load.issued_at.desc())
         .limit(limit * 5)

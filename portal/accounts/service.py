@@ -49,6 +49,12 @@ def installation() -> Installation | None:
     return row
 
 
+def company() -> str:
+    """The vendor's name; empty before setup."""
+    row = installation()
+    return row.company if row else ""
+
+
 def zone() -> ZoneInfo:
     """The reporting time zone."""
     row = installation()

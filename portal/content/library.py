@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import Partner, User
@@ -129,11 +129,3 @@ def titles(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, 
     """The assets behind ids, for reports, retired ones included."""
     rows = session.scalars(select(Asset).where(Asset.id.in_(list(asset_ids))))
     return {asset.id: asset for asset in rows}
-
-
-def live_count(session: Session) -> int:
-    """How many assets are published now."""
-    query = select(func.count(Asset.id)).where(
-        Asset.published_at.is_not(None), Asset.retired_at.is_(None)
-    )
-    return session.scalar(query) or 0

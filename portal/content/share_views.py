@@ -101,11 +101,7 @@ def share_made(link_id: uuid.UUID) -> str:
         "content/share_made.html",
         link=link,
         address=current_app.config["SETTINGS"].url + url_for("content.recipient", slug=link.slug),
-        opens=[
-            o
-            for o in metrics.recent_opens(db.session(), partner_id, link.created_at, 200)
-            if o.share_id == link.id
-        ],
+        opens=metrics.recent_opens(db.session(), partner_id, link.created_at, 200, link.id),
         now=now(),
     )
 

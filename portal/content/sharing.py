@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.accounts.models import User
@@ -79,6 +79,17 @@ def links_of(session: Session, partner_id: uuid.UUID, limit: int = 200) -> list[
     return list(session.scalars(query.order_by(ShareLink.created_at.desc()).limit(limit)))
 
 
+def links_by_id(
+    session: Session, partner_id: uuid.UUID, link_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, ShareLink]:
+    """Some of a partner's links, with whom they are for."""
+    query = select(ShareLink).where(
+        ShareLink.partner_id == partner_id, ShareLink.id.in_(list(link_ids))
+    )
+    found = session.scalars(query.options(joinedload(ShareLink.recipient)))
+    return {link.id: link for link in found}
+
+
 def get_own(session: Session, partner_id: uuid.UUID, link_id: uuid.UUID) -> ShareLink:
     """A partner's link. Raises NotFound, also for another partner's."""
     query = select(ShareLink).where(ShareLink.id == link_id, ShareLink.partner_id == partner_id)
@@ -113,21 +124,3 @@ def shared_item(link: ShareLink, asset_id: uuid.UUID) -> ShareItem:
     if not item.asset.is_live:
         raise Gone(_("This document has been withdrawn. Please ask whoever sent the link."))
     return item
-
-
-@dataclass(frozen=True)
-class ShareCounts:
-    """How many links were made, for the vendor: counts only."""
-
-    links: int
-    partners: int
-
-
-def counts(session: Session, since: datetime, until: datetime) -> ShareCounts:
-    """Links made in [since, until)."""
-    row = session.execute(
-        select(func.count(ShareLink.id), func.count(ShareLink.partner_id.distinct())).where(
-            ShareLink.created_at >= since, ShareLink.created_at < until
-        )
-    ).one()
-    return ShareCounts(links=row[0], partners=row[1])

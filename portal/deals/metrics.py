@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from portal.deals.models import Deal, DealHistory, Protection
-from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
+from portal.deals.models import Deal, Protection
+from portal.deals.pipeline import UNDECIDED, Stage, Status
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,3 @@ def protection_of(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.
     """The protections of some deals."""
     rows = session.scalars(select(Protection).where(Protection.deal_id.in_(list(deal_ids))))
     return {row.deal_id: row for row in rows}
-
-
-def moves_between(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
-    """Moves made by partners in [since, until), per partner: counted activities."""
-    query = (
-        select(Deal.partner_id, func.count())
-        .join(DealHistory, DealHistory.deal_id == Deal.id)
-        .where(DealHistory.at >= since, DealHistory.at < until)
-        .where(DealHistory.side == Side.partner, DealHistory.move != "edit")
-        .group_by(Deal.partner_id)
-    )
-    return {row[0]: row[1] for row in session.execute(query)}

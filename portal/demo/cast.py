@@ -17,7 +17,6 @@ from portal.accounts.models import Partner, Role, User
 from portal.clock import add_months
 from portal.demo.ids import key
 
-PARTNERS = 48
 PEOPLE = 170
 FIRST_WAVE = 24
 # The partner experience was rolled out 11 months ago to half of the partners, then to the rest.

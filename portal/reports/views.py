@@ -60,7 +60,7 @@ def _partner_home(user: User) -> str:
         protections=deals.protection_of(session, [deal.id for deal in mine]),
         opens=opens,
         titles=library.titles(session, {found.asset_id for found in opens}),
-        links={link.id: link for link in sharing.links_of(session, user.partner.id)},
+        links=sharing.links_by_id(session, user.partner.id, {found.share_id for found in opens}),
         invitation=invitations.waiting_for(session, user, now),
         contact=user.partner.channel_manager,
         now=now,
