@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import uuid
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -135,8 +134,3 @@ def version_of(asset: Asset, language: str = "en") -> AssetVersion:
     """The current version of an asset in a language."""
     fresh = db.session.get_one(Asset, asset.id)
     return next(v for v in fresh.current_versions if v.language == language)
-
-
-def nobody() -> uuid.UUID:
-    """The key of something that does not exist."""
-    return new_id()

@@ -106,7 +106,7 @@ def test_every_route_says_who_may_use_it() -> None:
 # Pages without a person: sign-in, links that are secrets themselves, and the two for monitors.
 # The endpoint of attention, /t, stands beside Flask and asks for a signed token.
 PUBLIC = {
-    "accounts.sign_in", "accounts.sign_in_page", "accounts.submit_sign_in", "accounts.enter_code",
+    "accounts.sign_in", "accounts.submit_sign_in", "accounts.enter_code",
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "surveys.answer",
     "pages.healthz", "pages.readyz",

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
-from flask import Flask
+from flask import Flask, g
 from flask_migrate import upgrade
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import clock, create_app
 from portal.accounts.models import Partner, User
 from portal.accounts.service import installation
+from portal.accounts.sessions import set_cookie
 from portal.cli import portal
 from portal.config import Settings, save_settings
 from portal.db import UTCDateTime, db, write
 from portal.errors import BadSetting, Busy
 from portal.formatting import ago, count, duration, initials, money, sort_by_name
+from portal.logs import JsonLines
 from portal.security import Keys
 from tests.conftest import Browse
 from tests.factories import LONG_AGO, make_partner
@@ -324,3 +326,42 @@ def test_before_setup_the_sign_in_page_is_there_and_nothing_else(tmp_path: Path)
     assert client.get("/").status_code == 302
     with app.app_context():
         db.engine.dispose()
+
+
+# --- what a monitor and a log see -----------------------------------------------------------------
+
+
+def test_a_portal_whose_database_lacks_its_tables_is_not_ready(tmp_path: Path) -> None:
+    app = create_app(Settings.from_environ({"PORTAL_DATA_DIR": str(tmp_path)}), testing=True)
+    answer = app.test_client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json == {"status": "unavailable", "reason": "migrations"}
+    assert app.test_client().get("/healthz").status_code == 200
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_where_people_come_by_https_the_cookies_insist_on_it(tmp_path: Path) -> None:
+    environ = {"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_URL": "https://partners.example.com"}
+    app = create_app(Settings.from_environ(environ), testing=True)
+    assert app.config["SESSION_COOKIE_SECURE"]
+    with app.test_request_context("/"):
+        response = app.make_response("")
+        set_cookie("token", response)
+    header = response.headers["Set-Cookie"]
+    assert "Secure" in header
+    assert "HttpOnly" in header
+
+
+def test_a_line_of_the_log_is_json_and_carries_the_id_of_its_request(
+    app: Flask, browse: Browse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="portal")
+    answer = browse(lena()).get("/library?q=secret+words")
+    record = next(line for line in caplog.records if line.getMessage() == "request")
+    with app.test_request_context("/"):
+        g.request_id = "abc"
+        line = json.loads(JsonLines().format(record))
+    assert (line["request"], line["route"], line["status"]) == ("abc", "/library", 200)
+    assert "secret" not in json.dumps(line)
+    assert answer.headers["X-Request-Id"]

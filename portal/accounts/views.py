@@ -82,16 +82,13 @@ def _arrive(user: User) -> Response:
     return sign_in(user, redirect(wanted))
 
 
-@bp.get("/sign-in")
+@bp.get("/sign-in", endpoint="sign_in")
 @public
 def sign_in_page() -> tuple[str, int] | Response:
     """Where everyone comes in."""
     if signed_in_user() is not None:
         return redirect(local_path(request.args.get("next")) or url_for("reports.home"))
     return _sign_in_page()
-
-
-bp.add_url_rule("/sign-in", "sign_in", sign_in_page, methods=["GET"])
 
 
 @bp.post("/sign-in")

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from portal import clock
 from portal.accounts.models import User
 from portal.content.models import ShareLink
-from portal.db import db
+from portal.db import db, new_id, write
 from tests.conftest import Browse
-from tests.factories import make_asset
+from tests.factories import make_asset, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, jonas, lena, mia
 from tests.tracking.reports import post, row, slot_now
@@ -159,3 +159,20 @@ def test_the_token_of_a_link_says_customer_and_never_who(app: Flask, browse: Bro
     load = db.session.scalars(select(Load)).one()
     assert (load.audience, load.subject, load.share_id) == ("customer", link.id, link.id)
     assert load.partner_id == lena().partner_id
+
+
+def test_a_link_shows_its_own_opens_however_many_others_have(browse: Browse) -> None:
+    old, busy = share(browse, lena()), share(browse, lena(), "Hafen Emden")
+    page = browse(None).get(f"/s/{old.slug}")
+    post(attention_token(page.text), row(slot_now(), 3, active=4000), activated=clock.now_ms() + 1)
+    crowd = [
+        Load(
+            id=new_id(), subject=busy.id, partner_id=lena().partner_id, audience="customer",
+            asset_id=busy.items[0].asset_id, version_id=version_of(busy.items[0].asset).id,
+            share_id=busy.id, page_count=5, issued_at=clock.now_ms() + n, last_slot=0,
+        )
+        for n in range(1, 1002)
+    ]  # fmt: skip
+    with write() as session:
+        session.add_all(crowd)
+    assert "3 of 5" in text_of(browse(lena()).get(f"/shares/{old.id}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from werkzeug.test import Client, TestResponse
 from portal import clock
 from portal.accounts.models import Partner, User
 from portal.content.models import Asset
-from portal.db import db, new_id
+from portal.db import db
 from tests.factories import version_of
 from tracking import events
 from tracking.dwell import SLOT_MS
@@ -77,13 +77,3 @@ def stored() -> dict[str, int]:
     """How many rows there are."""
     db.session.rollback()
     return {model.__tablename__: db.session.query(model).count() for model in (Load, Slot, Mark)}
-
-
-def forward(seconds: float) -> timedelta:
-    """So many seconds."""
-    return timedelta(seconds=seconds)
-
-
-def key() -> uuid.UUID:
-    """A fresh key."""
-    return new_id()
