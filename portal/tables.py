@@ -18,7 +18,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @dataclass(frozen=True)
 class Column:
     """One column: `kind` says how a value is written (text, number, duration, money, figure, mean,
-    day, status, of); numbers are aligned right. `wide` columns are left out on a phone."""
+    day, of); numbers are aligned right. `wide` columns are left out on a phone."""
 
     key: str
     label: str

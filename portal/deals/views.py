@@ -32,7 +32,7 @@ from portal.deals.forms import (
     sensible,
 )
 from portal.deals.models import Customer, Deal
-from portal.deals.pipeline import Status, missing
+from portal.deals.pipeline import CLAIM, Status, missing
 from portal.deals.reasons import LABELS, LOSS_LABELS
 from portal.deals.service import Given
 from portal.deals.wording import MOVE_NAMES, STAGE_NAMES, STATUS_NAMES, chip, sentence
@@ -201,7 +201,7 @@ def _is_complete(form: ClaimForm, needed: tuple[str, ...]) -> bool:
 def _needed(deal: Deal | None) -> tuple[str, ...]:
     if request.form.get("then") == "draft" and (deal is None or deal.status == Status.draft):
         return ("customer_name",)
-    return tuple(service.CLAIM_FIELDS[:8])
+    return CLAIM
 
 
 @bp.route("/deals/new", methods=["GET", "POST"])

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.deals import metrics as deals
+from portal.deals.wording import STATUS_NAMES
 from portal.formatting import duration, money, number
 from portal.reports.periods import Period
 from portal.tables import Column, Table
@@ -87,7 +88,7 @@ def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     since, until = edges(period, zone)
     rows = [
         {
-            "status": row.status,
+            "status": str(STATUS_NAMES[row.status]),
             "n": row.n,
             "value": amounts(row.amounts) if row.amounts else "–",
             "href": url_for("deals.index", status=row.status),
@@ -95,7 +96,7 @@ def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
         for row in deals.by_status(session, since, until)
     ]
     columns = [
-        Column("status", _("Status"), "status"),
+        Column("status", _("Status")),
         Column("n", _("Deals"), "number"),
         Column("value", _("Expected value"), "figure"),
     ]

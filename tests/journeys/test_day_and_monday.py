@@ -13,6 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -70,17 +71,27 @@ class Person:
 
     def press(self, text: str) -> None:
         """Press the button or link with this text."""
-        path = f"//main//*[self::button or self::a][normalize-space()='{text}']"
-        shown = [e for e in self.browser.find_elements(By.XPATH, path) if e.is_displayed()]
-        assert shown, f"no {text!r} on {self.browser.current_url}: {self.text()[:600]}"
-        self.browser.execute_script(
-            "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", shown[0]
-        )
-        shown[0].click()
+        self._click(f"//main//*[self::button or self::a][normalize-space()='{text}']", text)
 
     def unfold(self, text: str) -> None:
         """Open a folded part."""
-        self.browser.find_element(By.XPATH, f"//summary[normalize-space()='{text}']").click()
+        self._click(f"//summary[normalize-space()='{text}']", text)
+
+    def _click(self, path: str, text: str) -> None:
+        """Click what is shown at `path`, on the page that is coming if this one is just going."""
+
+        def click(_driver: object) -> bool:
+            shown = [e for e in self.browser.find_elements(By.XPATH, path) if e.is_displayed()]
+            if shown:
+                into_view = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+                self.browser.execute_script(into_view, shown[0])
+                shown[0].click()
+            return bool(shown)
+
+        going = [StaleElementReferenceException]
+        WebDriverWait(self.browser, 5, ignored_exceptions=going).until(
+            click, f"no {text!r} on {self.browser.current_url}: {self.text()[:600]}"
+        )
 
     def text(self) -> str:
         """What the page says."""
@@ -273,6 +284,7 @@ def lena_wins(person: Person) -> None:
     person.sign_in("lena@kuehn.example", "lena-password")
     person.press("Open")
     person.press("Proposal sent")
+    person.sees("moved it to proposal")
     person.unfold("It is won")
     person.press("Report the order")
     person.sees("Reported as won")

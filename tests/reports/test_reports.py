@@ -191,3 +191,10 @@ def answer_with(app: Flask, browse: Browse, score: int, comment: str) -> None:
     assert link
     data = {"company": str(score), "experience": "8", "comment": comment, "submission": "x"}
     assert browse(lena()).post(link[1], data=data).status_code == 200
+
+
+def test_the_csv_of_deals_says_the_status_in_the_words_of_the_page(browse: Browse) -> None:
+    register(browse, lena())
+    page, file = (browse(anna()).get(f"/reports/deals{kind}?period=30d") for kind in ("", ".csv"))
+    assert [(row["Status"], row["Deals"]) for row in rows(file)] == [("Submitted", "1")]
+    assert "Submitted" in text_of(page)
