@@ -142,6 +142,17 @@ def insert_once(session: Session | Connection, model: type[Base]) -> Any:
     return module.insert(model).on_conflict_do_nothing()
 
 
+def upsert_adding(connection: Connection, model: type[Base], column: str) -> Any:
+    """An INSERT that adds to `column` of the row that is there already, on both engines."""
+    module = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = module.insert(model)
+    table: Any = model.__table__
+    return statement.on_conflict_do_update(
+        index_elements=[key.name for key in table.primary_key],
+        set_={column: table.c[column] + statement.excluded[column]},
+    )
+
+
 class _FileLock:
     """One writer per SQLite file over all threads and processes, first come first served nearly."""
 

@@ -108,7 +108,8 @@ def test_every_route_says_who_may_use_it() -> None:
 PUBLIC = {
     "accounts.sign_in", "accounts.submit_sign_in", "accounts.enter_code",
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
-    "content.recipient_page_image", "content.recipient_download", "surveys.answer",
+    "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
+    "content.recipient_recording", "surveys.answer",
     "pages.healthz", "pages.readyz",
 }  # fmt: skip
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import func, inspect, select, text
@@ -9,11 +12,16 @@ from sqlalchemy import func, inspect, select, text
 from portal import create_app
 from portal.accounts.models import Partner, User
 from portal.accounts.service import set_up
+from portal.clock import now, now_ms
 from portal.db import db, write
 from portal.health import migrations_are_current
 from tests import engines
 from tests.factories import make_asset
 from tests.people import anna, lena
+from tests.tracking.reports import post, row, slot_now, token_for
+from tracking import metrics, rollups, verify
+
+TODAY = metrics.Scope(now().date() - timedelta(days=1), now().date() + timedelta(days=2))
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
@@ -26,21 +34,30 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
             set_up(session, company="N", timezone="UTC", privacy_mode="person")
         person, manager = lena(), anna()
         with write((Partner, person.partner_id)) as session:
-            row = session.get_one(Partner, person.partner_id)
-            row.channel_manager_id = manager.id
-        make_asset()
+            partner = session.get_one(Partner, person.partner_id)
+            partner.channel_manager_id = manager.id
+        token = token_for(person, make_asset())
+        with app.test_request_context():
+            assert post(token, row(slot_now(), active=3000), activated=now_ms()).status_code == 200
+        rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True)
+        before = metrics.total(db.session(), TODAY)
         db.session.remove()
+        downgrade()
+        assert "sum_asset" not in inspect(db.engine).get_table_names()
+        with db.engine.connect() as connection:
+            assert not migrations_are_current(connection)
+            assert connection.scalar(text("SELECT count(*) FROM load")) == 1
         upgrade()
         with db.engine.connect() as connection:
             assert migrations_are_current(connection)
         assert db.session.scalar(select(func.count()).select_from(User)) == 2
         db.session.remove()
-        downgrade()
-        assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
-        with db.engine.connect() as connection:
-            assert not migrations_are_current(connection)
-        upgrade()
-        with db.engine.connect() as connection:
-            assert connection.scalar(text("SELECT count(*) FROM partner")) == 0
+        assert metrics.total(db.session(), TODAY).views == 0
+        db.session.remove()
+        # What is thrown away is computed again from what was kept.
+        assert rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True) >= 1
+        assert metrics.total(db.session(), TODAY) == before
+        assert before.views == 1
+        assert list(verify.differences(db.engine, ZoneInfo("UTC"))) == []
         db.session.remove()
         db.engine.dispose()

@@ -6,6 +6,7 @@ checked completely before the database is touched; 4xx means "drop it", 429 and 
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -21,6 +22,8 @@ from portal.security import Keys
 from tracking.committer import Committer, Entry
 from tracking.dwell import SLOT_MS, Buckets
 from tracking.events import MAX_PAGES, Token, read_token
+from tracking.intake import RateLimit, Refused, is_program
+from tracking.watching import MAX_SECONDS, Playing, is_possible
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,12 +41,24 @@ _Ms = Annotated[int, msgspec.Meta(ge=0, le=SLOT_MS)]
 _Row = tuple[_SlotNumber, _Page, _Ms, _Ms, _Ms, _Ms]
 
 
+class Played(msgspec.Struct, forbid_unknown_fields=True):
+    """A recording: its seconds that ran as a bitmap (base64), how long it ran, its length."""
+
+    b: Annotated[str, msgspec.Meta(max_length=4000)]
+    p: _Time
+    d: Annotated[int, msgspec.Meta(ge=0, le=MAX_SECONDS)]
+
+
 class Report(msgspec.Struct, forbid_unknown_fields=True):
-    """What a browser posts: the token, the moment of activation once, and cumulative slots."""
+    """What a browser posts: the token, cumulative slots, the moment of activation, the moment the
+    reader left, whether a program says that it is one, and what was played."""
 
     t: Annotated[str, msgspec.Meta(max_length=2000)]
     s: Annotated[list[_Row], msgspec.Meta(max_length=4000)]
     a: _Time | None = None
+    left: _Time | None = msgspec.field(default=None, name="l")
+    m: bool = False
+    v: Played | None = None
 
 
 _decode = msgspec.json.Decoder(Report, strict=True).decode
@@ -57,6 +72,12 @@ class TooLarge(BadReport):
     """The report is longer than any our script makes."""
 
     status = 413
+
+
+class TooMany(PortalError):
+    """This person reports more often than our script does."""
+
+    status = 429
 
 
 class Foreign(BadReport):
@@ -77,7 +98,9 @@ class Beacon:
         zone: Callable[[], ZoneInfo],
     ) -> None:
         self.committer = Committer(engine, zone, waiting=max(1, threads // 2))
-        self.skipped = 0
+        self.refused = Refused()
+        self._engine = engine
+        self._limit = RateLimit()
         self._origin = allowed_origin.rstrip("/").lower()
 
         @lru_cache(maxsize=4096)
@@ -95,10 +118,16 @@ class Beacon:
         try:
             skipped = self._take(environ)
         except PortalError as error:
+            self.refused.count(_REASON_OF.get(error.status, "form"))
+            self._note()
             return _answer(start_response, error.status, {"error": str(error)})
         except Exception:
+            self.refused.count("failed")
             _log.exception("a report could not be stored")
             return _answer(start_response, 503, {"error": "Please try again."})
+        if skipped:
+            self.refused.count("stale", skipped)
+            self._note()
         return _answer(start_response, 200, {"now": clock.now_ms(), "skipped": skipped})
 
     def _take(self, environ: WSGIEnvironment) -> int:
@@ -108,13 +137,22 @@ class Beacon:
             token = self._read_token(report.t)
         except ValueError:
             raise Foreign("This token was not made here.") from None
+        if not self._limit.allows(token.subject):
+            raise TooMany("Too many reports at once; they are repeated by themselves.")
         entry, skipped = accept(token, report, clock.now_ms())
-        if skipped:
-            self.skipped += skipped
-            _log.info("skipped %d slots older than 48 hours", skipped)
-        if entry.slots or entry.activated_at is not None:
+        if is_program(environ.get("HTTP_USER_AGENT", "")):
+            entry.machine = True
+        if entry.slots or entry.activated_at is not None or entry.watched is not None:
             self.committer.store(entry)
         return skipped
+
+    def _note(self) -> None:
+        """Write the counts of refusals down from time to time."""
+        if self.refused.is_due:
+            try:
+                self.refused.write(self._engine())
+            except Exception:
+                _log.exception("refused reports could not be counted")
 
     def _check_origin(self, environ: WSGIEnvironment) -> None:
         origin = environ.get("HTTP_ORIGIN")
@@ -169,23 +207,45 @@ def accept(token: Token, report: Report, now_ms: int) -> tuple[Entry, int]:
             raise BadReport("A slot has 15 seconds.")
         if any(buckets):
             slots[slot, page] = (buckets[0], buckets[1], buckets[2], buckets[3])
-    return Entry(token, _activation(token, report.a, now_ms), slots), skipped
+    entry = Entry(token, _moment(token, report.a, now_ms), slots)
+    # A tab that is closed after the life of its token has been left at its end.
+    left = None if report.left is None else min(report.left, token.expires_at - 1)
+    entry.left_at = _moment(token, left, now_ms)
+    entry.machine = report.m
+    entry.watched = _playing(token, report.v, now_ms)
+    return entry, skipped
 
 
-def _activation(token: Token, activated: int | None, now_ms: int) -> int | None:
-    if activated is None or activated < now_ms - MAX_AGE_MS:
+def _playing(token: Token, played: Played | None, now_ms: int) -> Playing | None:
+    if played is None or token.expires_at < now_ms - MAX_AGE_MS:
         return None
-    if not token.issued_at <= activated <= min(token.expires_at, now_ms + SLOTS_AHEAD * SLOT_MS):
-        raise BadReport("The activation lies outside the life of this page.")
-    return activated
+    try:
+        seconds = int.from_bytes(base64.b64decode(played.b, validate=True), "little")
+    except ValueError:
+        raise BadReport("What was played is not a bitmap.") from None
+    playing = Playing(seconds, played.p, played.d)
+    if token.version_id is None or not is_possible(playing, now_ms - token.issued_at):
+        raise BadReport("More was played than this page had time for.")
+    return playing
 
 
+def _moment(token: Token, moment: int | None, now_ms: int) -> int | None:
+    if moment is None or moment < now_ms - MAX_AGE_MS:
+        return None
+    if not token.issued_at <= moment <= min(token.expires_at, now_ms + SLOTS_AHEAD * SLOT_MS):
+        raise BadReport("A moment lies outside the life of this page.")
+    return moment
+
+
+# What the administrator reads about a report that was not taken.
+_REASON_OF = {403: "token", 413: "size", 429: "rate", 503: "busy"}
 _REASONS = {
     200: "OK",
     400: "Bad Request",
     403: "Forbidden",
     405: "Method Not Allowed",
     413: "Content Too Large",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 
@@ -204,7 +264,7 @@ def _answer(
         ("X-Content-Type-Options", "nosniff"),
         *extra,
     ]
-    if status == 503:
+    if status in (429, 503):
         headers.append(("Retry-After", "2"))
     start_response(f"{status} {_REASONS[status]}", headers)
     return [body]

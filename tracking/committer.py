@@ -18,7 +18,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,8 @@ from portal.db import new_id, write_connection
 from portal.errors import Busy, PortalError
 from tracking.dwell import Buckets
 from tracking.events import Token
-from tracking.models import Load, Mark, Slot
+from tracking.models import Load, Mark, Search, Slot
+from tracking.watching import NOTHING, Playing, merge_watched
 
 WAIT_SECONDS = 2.0
 BUCKETS = ("active", "reading", "idle", "glance")
@@ -44,13 +45,23 @@ class Unacceptable(PortalError):
     """The report names something that does not exist; repeating it cannot help."""
 
 
+class _Erased(Exception):
+    """Some subjects of a batch were erased: what is reported under them is dropped."""
+
+    def __init__(self, subjects: set[uuid.UUID]) -> None:
+        self.subjects = subjects
+
+
 @dataclass(eq=False)
 class Entry:
-    """One report on its way to the database. `activated_at` in milliseconds."""
+    """One report on its way to the database. Moments in milliseconds."""
 
     token: Token
     activated_at: int | None
     slots: dict[tuple[int, int], Buckets]
+    left_at: int | None = None
+    machine: bool = False
+    watched: Playing | None = None
     outcome: str | None = None
     # Whether the lead has come to this entry, and a lock that is free when there is news for it.
     leads: bool = False
@@ -131,6 +142,12 @@ class Committer:
             self._write(batch)
         except Busy:
             _settle(batch, "failed")
+        except _Erased as found:
+            late = [entry for entry in batch if entry.token.subject in found.subjects]
+            _settle(late, "refused")
+            rest = [entry for entry in batch if entry.outcome is None]
+            if rest:
+                self._commit(rest)
         except Exception as error:
             if len(batch) == 1:
                 refused = isinstance(error, self._merge.refusals if self._merge else ())
@@ -168,6 +185,12 @@ def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
     now; chains over midnight are the rebuild's business.
     """
     days = {clock.local_day(clock.slot_start(slot), zone) for slot, _page in entry.slots}
+    if entry.machine:
+        # All that this load ever said is out of the numbers now.
+        first = clock.local_day(clock.from_ms(entry.token.issued_at), zone)
+        days |= {first, first + timedelta(days=1)}
+    if entry.left_at is not None:
+        days.add(clock.local_day(clock.from_ms(entry.left_at), zone))
     if entry.activated_at is not None:
         for moment in (entry.activated_at, min(clock.now_ms(), entry.token.expires_at)):
             days.add(clock.local_day(clock.from_ms(moment), zone))
@@ -180,6 +203,9 @@ class Rows(NamedTuple):
     loads: list[Any]
     slots: list[Any]
     marks: list[Any]
+    subjects: dict[Any, uuid.UUID]
+    searches: list[Any]
+    watched: dict[uuid.UUID, Playing]
 
 
 class Merge:
@@ -201,14 +227,24 @@ class Merge:
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
+        search = _insert_of(dialect.name)(Search.__table__).on_conflict_do_nothing()
+        self._search, self._search_order = _compiled(search, dialect)
+        at: Any = Search.__table__.c.at.type
+        self._moment = at.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
 
     def rows_of(self, batch: Iterable[Entry], days: Iterable[date]) -> Rows:
         """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock; and a
         mark for each of `days`."""
         loads: dict[uuid.UUID, dict[str, Any]] = {}
         slots: dict[tuple[uuid.UUID, int, int], Buckets] = {}
+        watched: dict[uuid.UUID, Playing] = {}
+        searches: dict[uuid.UUID, dict[str, Any]] = {}
         for entry in batch:
             load_id = entry.token.load_id
+            if entry.watched is not None:
+                watched[load_id] = entry.watched | watched.get(load_id, NOTHING)
+            if entry.token.words and entry.activated_at is not None:
+                searches[load_id] = self._search_row(entry)
             loads[load_id] = _joined(loads.get(load_id), self._load_row(entry))
             for (slot, page), buckets in entry.slots.items():
                 before = slots.get((load_id, slot, page))
@@ -228,25 +264,47 @@ class Merge:
             _ordered([loads[key] for key in sorted(loads)], self._load_order),
             _ordered(rows, self._slot_order),
             _ordered([self._mark_row(day) for day in days], self._mark_order),
+            {self._key(entry.token.subject): entry.token.subject for entry in batch},
+            _ordered([searches[key] for key in sorted(searches)], self._search_order),
+            watched,
         )
 
     def apply(self, connection: Connection, rows: Rows) -> None:
-        """Merge `rows` into the base rows."""
+        """Merge `rows` into the base rows. Raises _Erased."""
         # The driver's own cursor: this is the hottest path of the portal, and compiled already.
         cursor = connection.connection.cursor()
         cursor.executemany(self._load, rows.loads)
+        # After the loads: an erasure that runs meanwhile waits for them, or they waited for it.
+        self._refuse_erased(cursor, rows.subjects)
         if rows.slots:
             cursor.executemany(self._slot, rows.slots)
         cursor.executemany(self._mark, rows.marks)
+        if rows.searches:
+            cursor.executemany(self._search, rows.searches)
         cursor.close()
+        for load_id in sorted(rows.watched):
+            merge_watched(connection, load_id, rows.watched[load_id])
+
+    def _refuse_erased(self, cursor: Any, subjects: dict[Any, uuid.UUID]) -> None:
+        keys = list(subjects)
+        if self._native_keys:
+            cursor.execute("SELECT subject FROM tombstone WHERE subject = ANY(%s)", (keys,))
+        else:
+            places = ",".join("?" * len(keys))
+            cursor.execute(f"SELECT subject FROM tombstone WHERE subject IN ({places})", keys)  # noqa: S608 - places only
+        found = {subjects[row[0]] for row in cursor.fetchall()}
+        if found:
+            raise _Erased(found)
 
     def _load_row(self, entry: Entry) -> dict[str, Any]:
         token = entry.token
         return {
             "id": self._key(token.load_id),
             "subject": self._key(token.subject),
+            "subject_kind": token.subject_kind,
             "partner_id": self._key(token.partner_id),
             "audience": token.audience,
+            "area": token.area,
             "asset_id": self._key(token.asset_id),
             "version_id": self._key(token.version_id),
             "share_id": self._key(token.share_id),
@@ -254,6 +312,20 @@ class Merge:
             "issued_at": token.issued_at,
             "activated_at": entry.activated_at,
             "last_slot": entry.last_slot,
+            "left_at": entry.left_at,
+            "machine": int(entry.machine),
+            "device": token.device,
+        }
+
+    def _search_row(self, entry: Entry) -> dict[str, Any]:
+        token = entry.token
+        return {
+            "load_id": self._key(token.load_id),
+            "partner_id": self._key(token.partner_id),
+            "audience": token.audience,
+            "words": token.words,
+            "results": token.results,
+            "at": self._moment(clock.from_ms(token.issued_at)),
         }
 
     def _mark_row(self, day: date) -> dict[str, Any]:
@@ -274,10 +346,13 @@ def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
     if old is None:
         return new
     activated = [row["activated_at"] for row in (old, new) if row["activated_at"] is not None]
+    left = [row["left_at"] for row in (old, new) if row["left_at"] is not None]
     return {
         **new,
         "activated_at": min(activated, default=None),
         "last_slot": max(old["last_slot"], new["last_slot"]),
+        "left_at": max(left, default=None),
+        "machine": max(old["machine"], new["machine"]),
     }
 
 
@@ -296,6 +371,10 @@ def _load_upsert(dialect: str) -> Any:
                 least(Load.activated_at, new.activated_at), Load.activated_at, new.activated_at
             ),
             "last_slot": greatest(Load.last_slot, new.last_slot),
+            "left_at": func.coalesce(
+                greatest(Load.left_at, new.left_at), Load.left_at, new.left_at
+            ),
+            "machine": greatest(Load.machine, new.machine),
         },
     )
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+import msgspec
+
 from tracking.dwell import (
     ENGAGED_MS,
     PAGE_READ_MS,
     SLOT_MS,
-    Buckets,
     LoadFacts,
     cap,
     chain_until,
@@ -26,19 +27,31 @@ from tracking.dwell import (
     first_activated,
 )
 
+# Stands for all partners together.
+EVERYONE = uuid.UUID(int=0)
 Key = tuple[object, ...]
 Values = dict[str, object]
+Pages = dict[int, list[int]]
+# What counts, by load and page: active, reading, idle, glance, overlap in milliseconds.
+Attention = dict[uuid.UUID, Pages]
+
 ATTENTION = ("active", "reading", "idle", "glance", "overlap")
-ACTS = ("downloads", "shares", "likes")
+ACTS = ("downloads", "downloads_started", "downloads_completed", "shares", "likes")
+FIGURES = ("views", "engaged_views", "ended_views", *ATTENTION, *ACTS)
+_AT = {name: place for place, name in enumerate(FIGURES)}
+_FIRST_ATTENTION = _AT["active"]
 
 
-class SlotFacts(NamedTuple):
-    """Attention of a load to a page in a slot, as it was reported."""
+class SlotRow(NamedTuple):
+    """Attention of a load (its place in a list) to a page in a slot, as it was reported."""
 
-    load_id: uuid.UUID
+    load: int
     slot: int
     page: int
-    buckets: Buckets
+    active: int
+    reading: int
+    idle: int
+    glance: int
 
 
 class Act(NamedTuple):
@@ -48,6 +61,25 @@ class Act(NamedTuple):
     partner_id: uuid.UUID
     asset_id: uuid.UUID
     audience: str
+    n: int
+
+
+class AreaLoad(NamedTuple):
+    """A page load in an area of the portal."""
+
+    id: uuid.UUID
+    subject: uuid.UUID
+    partner_id: uuid.UUID
+    area: str
+    activated_at: int | None
+
+
+class SearchFacts(NamedTuple):
+    """`n` searches of a partner for these words."""
+
+    partner_id: uuid.UUID
+    words: str
+    found: bool
     n: int
 
 
@@ -79,143 +111,286 @@ class Day:
 
 
 @dataclass
-class Rows:
-    """The rows of every rollup table for one day, keyed without the day."""
+class Facts:
+    """Everything that base rows say about one day.
 
-    assets: dict[Key, Values] = field(default_factory=dict)
-    pages: dict[Key, Values] = field(default_factory=dict)
-    dwell: dict[Key, Values] = field(default_factory=dict)
-    people: dict[Key, Values] = field(default_factory=dict)
-    across: str = ""
-    # Whether some view also lies on another day.
-    crosses: bool = False
-
-
-Sums = list[int]
-Granted = dict[tuple[uuid.UUID, int], Sums]
-
-
-def granted(
-    slots: Iterable[SlotFacts], subjects: Mapping[uuid.UUID, uuid.UUID], within: range | None
-) -> Granted:
-    """What counts, by load and page, after the cap per person; `within` limits the slots."""
-    by_person: dict[tuple[uuid.UUID, int], list[SlotFacts]] = defaultdict(list)
-    for row in slots:
-        if within is None or row.slot in within:
-            by_person[subjects[row.load_id], row.slot].append(row)
-    sums: Granted = defaultdict(lambda: [0] * 5)
-    for entries in by_person.values():
-        # Sorted, so that rounding does not depend on the order in which rows were read.
-        entries.sort(key=lambda row: (row.load_id.bytes, row.page))
-        for row, given in zip(entries, cap([row.buckets for row in entries]), strict=True):
-            total = sums[row.load_id, row.page]
-            for index, milliseconds in enumerate(given):
-                total[index] += milliseconds
-    return sums
-
-
-def rows_of(
-    day: Day, loads: Sequence[LoadFacts], slots: Sequence[SlotFacts], acts: Iterable[Act]
-) -> Rows:
-    """All rows of `day`.
-
-    `loads` are those that touch the day and everything chained to them; `slots` all that those
-    persons have on the days these chains touch, so that the cap is right on every one of them.
+    `loads` are those that touch the day and everything chained to them. `here` is what counts on
+    the day itself; `elsewhere` what counts on other days for the loads of views that cross them.
+    `numbers` are those of the readers.
     """
-    subjects = {load.id: load.subject for load in loads}
-    by_load: dict[uuid.UUID, list[SlotFacts]] = defaultdict(list)
-    for row in slots:
-        by_load[row.load_id].append(row)
-    today = granted(slots, subjects, day.slots)
-    total = granted(slots, subjects, None)
-    rows, across = Rows(), hashlib.sha256()
-    for chain in chains(loads):
+
+    loads: Sequence[LoadFacts]
+    here: Attention
+    elsewhere: Attention = field(default_factory=dict)
+    acts: Iterable[Act] = ()
+    areas: Iterable[AreaLoad] = ()
+    searches: Iterable[SearchFacts] = ()
+    numbers: Mapping[uuid.UUID, int] = field(default_factory=dict)
+
+
+@dataclass
+class Rows:
+    """The rows of every rollup table for one day, keyed without grain and day."""
+
+    partners: dict[Key, Values] = field(default_factory=dict)
+    assets: dict[Key, Values] = field(default_factory=dict)
+    pairs: dict[Key, Values] = field(default_factory=dict)
+    pages: dict[Key, Values] = field(default_factory=dict)
+    areas: dict[Key, Values] = field(default_factory=dict)
+    searches: dict[Key, Values] = field(default_factory=dict)
+    across: str = ""
+    # The other days that views of this one touch.
+    touched: set[date] = field(default_factory=set)
+    # Readers that have no number yet.
+    unnumbered: set[uuid.UUID] = field(default_factory=set)
+
+
+# --- packing --------------------------------------------------------------------------------------
+
+_pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.Decoder(list[int]).decode
+
+
+def packed(numbers: Iterable[int]) -> bytes:
+    """A set of whole numbers, sorted, so that equal sets are equal bytes."""
+    return _pack(sorted(numbers))
+
+
+def united(sets: Iterable[bytes]) -> set[int]:
+    """The exact union of packed sets."""
+    found: set[int] = set()
+    for some in sets:
+        found.update(_unpack(some))
+    return found
+
+
+def packed_histogram(bars: Mapping[int, int]) -> bytes:
+    """How many of each value, as pairs in the order of the values."""
+    return _pack([part for pair in sorted(bars.items()) for part in pair])
+
+
+def histogram(packs: Iterable[bytes]) -> dict[int, int]:
+    """The sum of packed histograms."""
+    bars: dict[int, int] = defaultdict(int)
+    for some in packs:
+        parts = iter(_unpack(some))
+        for value, n in zip(parts, parts, strict=True):
+            bars[value] += n
+    return bars
+
+
+def pack_pages(pages: Pages) -> bytes:
+    """The attention of one load on one day, for a folded row."""
+    return _pack([part for page in sorted(pages) for part in (page, *pages[page])])
+
+
+def unpack_pages(data: bytes) -> Pages:
+    """What `pack_pages` was given."""
+    parts = _unpack(data)
+    return {parts[i]: parts[i + 1 : i + 6] for i in range(0, len(parts), 6)}
+
+
+# --- the cap --------------------------------------------------------------------------------------
+
+
+def granted(rows: Sequence[SlotRow], loads: Sequence[LoadFacts | AreaLoad]) -> Attention:
+    """What counts of the slots of one day, after the cap per person.
+
+    `rows` are all that the persons of `loads` have on that day.
+    """
+    persons: dict[uuid.UUID, int] = {}
+    person_of = [persons.setdefault(load.subject, len(persons)) << 32 for load in loads]
+    wanted: dict[int, int] = defaultdict(int)
+    for load, slot, _page, active, reading, idle, glance in rows:
+        wanted[person_of[load] | slot] += active + reading + idle + glance
+    sums: list[Pages] = [{} for _load in loads]
+    crowded: dict[int, list[SlotRow]] = defaultdict(list)
+    for row in rows:
+        load, slot, page, *buckets = row
+        if wanted[person_of[load] | slot] > SLOT_MS:
+            crowded[person_of[load] | slot].append(row)
+        else:
+            _credit(sums[load], page, (*buckets, 0))
+    for entries in crowded.values():
+        # Sorted, so that rounding does not depend on the order in which rows were read.
+        entries.sort(key=lambda row: (loads[row[0]].id.bytes, row[2]))
+        given = cap([(row[3], row[4], row[5], row[6]) for row in entries])
+        for row, counts in zip(entries, given, strict=True):
+            _credit(sums[row[0]], row[2], counts)
+    return {load.id: pages for load, pages in zip(loads, sums, strict=True) if pages}
+
+
+def _credit(pages: Pages, page: int, counts: Sequence[int]) -> None:
+    known = pages.get(page)
+    if known is None:
+        pages[page] = list(counts)
+    else:
+        for place, milliseconds in enumerate(counts):
+            known[place] += milliseconds
+
+
+def add_attention(total: Attention, more: Attention) -> None:
+    """Add what counts on one day to what counts on others."""
+    for load_id, pages in more.items():
+        mine = total.setdefault(load_id, {})
+        for page, counts in pages.items():
+            _credit(mine, page, counts)
+
+
+# --- the rows -------------------------------------------------------------------------------------
+
+
+class _Sums(dict[Key, list[int]]):
+    """Figures by key, in the order of FIGURES."""
+
+    def of(self, key: Key) -> list[int]:
+        found = self.get(key)
+        if found is None:
+            found = self[key] = [0] * len(FIGURES)
+        return found
+
+
+class _Building:
+    """The rows of a day while they are added up."""
+
+    def __init__(self, numbers: Mapping[uuid.UUID, int]) -> None:
+        self.partners, self.assets, self.pairs = _Sums(), _Sums(), _Sums()
+        self.pages: dict[Key, list[int]] = {}
+        self.partner_people: dict[Key, set[int]] = defaultdict(set)
+        self.asset_people: dict[Key, set[int]] = defaultdict(set)
+        self.dwells: dict[Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self.unnumbered: set[uuid.UUID] = set()
+        self._numbers = numbers
+
+    def add(
+        self, partner_id: object, asset_id: object, audience: str, start: int, counts: Sequence[int]
+    ) -> None:
+        """Add `counts`, figures from place `start` on, to every sum they belong to."""
+        for sums in (
+            self.partners.of((partner_id, audience)),
+            self.partners.of((EVERYONE, audience)),
+            self.assets.of((asset_id, audience)),
+            self.pairs.of((asset_id, partner_id, audience)),
+        ):
+            for place, n in enumerate(counts, start):
+                sums[place] += n
+
+    def page(self, first: LoadFacts, page: int) -> list[int]:
+        """The sums of a page: attention and readers."""
+        return self.pages.setdefault(
+            (first.asset_id, first.version_id, first.audience, page), [0] * 6
+        )
+
+    def view(self, first: LoadFacts, ended: bool, dwell: Mapping[int, int]) -> None:
+        """Count a view on the day of its activation; `dwell` by page, over all its days."""
+        total = sum(dwell.values())
+        engaged = int(total >= ENGAGED_MS)
+        self.add(first.partner_id, first.asset_id, first.audience, 0, (1, engaged, int(ended)))
+        self.dwells[first.asset_id, first.audience][total // 1000] += 1
+        for page, milliseconds in dwell.items():
+            if milliseconds >= PAGE_READ_MS:
+                self.page(first, page)[5] += 1
+        if not first.lasting:
+            return
+        number = self._numbers.get(first.subject)
+        if number is None:
+            self.unnumbered.add(first.subject)
+            return
+        self.partner_people[first.partner_id, first.audience].add(number)
+        self.partner_people[EVERYONE, first.audience].add(number)
+        self.asset_people[first.asset_id, first.audience].add(number)
+
+    def rows(self) -> Rows:
+        """The finished rows."""
+        rows = Rows(unnumbered=self.unnumbered)
+        for key, sums in self.partners.items():
+            people = packed(self.partner_people.get(key, ()))
+            rows.partners[key] = {**dict(zip(FIGURES, sums, strict=True)), "people": people}
+        for key, sums in self.assets.items():
+            rows.assets[key] = {
+                **dict(zip(FIGURES, sums, strict=True)),
+                "people": packed(self.asset_people.get(key, ())),
+                "dwells": packed_histogram(self.dwells.get(key, {})),
+            }
+        rows.pairs = {k: dict(zip(FIGURES, sums, strict=True)) for k, sums in self.pairs.items()}
+        names = (*ATTENTION, "readers")
+        rows.pages = {k: dict(zip(names, sums, strict=True)) for k, sums in self.pages.items()}
+        return rows
+
+
+def rows_of(day: Day, facts: Facts) -> Rows:
+    """All rows of `day`."""
+    building, across = _Building(facts.numbers), []
+    for chain in chains(facts.loads):
         first = first_activated(chain)
         if first is None or not day.touches(chain):
             continue
-        pages = _pages(chain, by_load)
-        _add_attention(rows, first, pages, today)
+        _add_attention(building, first, chain, facts.here)
         if day.holds(first.activated_at):
-            _add_view(rows, first, _view_pages(pages, total))
+            ended = max(chain, key=lambda load: load.last_slot).is_ended
+            building.view(first, ended, _dwell(chain, facts))
         if not all(map(day.holds_all_of, chain)):
-            rows.crosses = True
-            facts = [(str(x.id), x.activated_at, x.last_slot) for x in chain]
-            here = [(str(k), p, today[k, p]) for k, p in pages if (k, p) in today]
-            across.update(repr((facts, here)).encode())
-    rows.across = across.hexdigest() if rows.crosses else ""
-    for act in acts:
-        key = (act.partner_id, act.asset_id, act.audience)
-        values = rows.assets.setdefault(key, _no_asset())
-        values[act.kind] = int(str(values[act.kind])) + act.n
+            here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
+            across.append(
+                ([(str(x.id), x.activated_at, x.last_slot, x.left_at) for x in chain], here)
+            )
+    for act in facts.acts:
+        building.add(act.partner_id, act.asset_id, act.audience, _AT[act.kind], (act.n,))
+    rows = building.rows()
+    rows.across = hashlib.sha256(repr(across).encode()).hexdigest() if across else ""
+    rows.areas = _areas(day, facts)
+    rows.searches = {
+        (found.words, found.partner_id, found.found): {"searches": found.n}
+        for found in facts.searches
+    }
     return rows
 
 
-def _pages(
-    chain: Sequence[LoadFacts], by_load: Mapping[uuid.UUID, list[SlotFacts]]
-) -> list[tuple[uuid.UUID, int]]:
-    found = {(load.id, row.page) for load in chain for row in by_load.get(load.id, ())}
-    return sorted(found, key=lambda key: (key[0].bytes, key[1]))
-
-
-def _no_asset() -> Values:
-    names = ("views", "engaged_views", *ATTENTION, *ACTS)
-    return dict.fromkeys(names, 0)
-
-
-def _add(values: Values, name: str, n: int) -> None:
-    values[name] = values[name] + n  # type: ignore[operator]
-
-
 def _add_attention(
-    rows: Rows, first: LoadFacts, pages: Iterable[tuple[uuid.UUID, int]], today: Granted
+    building: _Building, first: LoadFacts, chain: Sequence[LoadFacts], here: Attention
 ) -> None:
-    """The view's attention of this day, to its asset and its pages alike."""
-    for load_id, page in pages:
-        sums = today.get((load_id, page))
-        if sums is None or not any(sums):
-            continue
-        asset_key = (first.partner_id, first.asset_id, first.audience)
-        page_key = (first.partner_id, first.asset_id, first.version_id, first.audience, page)
-        of_asset = rows.assets.setdefault(asset_key, _no_asset())
-        of_page = rows.pages.setdefault(page_key, dict.fromkeys((*ATTENTION, "readers"), 0))
-        for name, milliseconds in zip(ATTENTION, sums, strict=True):
-            _add(of_asset, name, milliseconds)
-            _add(of_page, name, milliseconds)
+    """The view's attention of this day, to its pages and, added up, to all the rest."""
+    total = [0] * 5
+    for load in chain:
+        for page, counts in here.get(load.id, {}).items():
+            of_page = building.page(first, page)
+            for place, milliseconds in enumerate(counts):
+                of_page[place] += milliseconds
+                total[place] += milliseconds
+    if any(total):
+        building.add(first.partner_id, first.asset_id, first.audience, _FIRST_ATTENTION, total)
 
 
-def _view_pages(pages: Iterable[tuple[uuid.UUID, int]], total: Granted) -> dict[int, int]:
+def _dwell(chain: Sequence[LoadFacts], facts: Facts) -> dict[int, int]:
     """The dwell of a whole view by page, in milliseconds."""
     dwell: dict[int, int] = defaultdict(int)
-    for load_id, page in pages:
-        active, reading, *_rest = total.get((load_id, page), (0, 0))
-        dwell[page] += active + reading
+    for load in chain:
+        for attention in (facts.here, facts.elsewhere):
+            for page, (active, reading, *_rest) in attention.get(load.id, {}).items():
+                dwell[page] += active + reading
     return dwell
 
 
-def _add_view(rows: Rows, first: LoadFacts, pages: Mapping[int, int]) -> None:
-    """Count a view on the day of its activation."""
-    dwell = sum(pages.values())
-    key = (first.partner_id, first.asset_id, first.audience)
-    of_asset = rows.assets.setdefault(key, _no_asset())
-    _add(of_asset, "views", 1)
-    _add(of_asset, "engaged_views", int(dwell >= ENGAGED_MS))
-    bar = rows.dwell.setdefault((first.asset_id, first.audience, dwell // 1000), {"views": 0})
-    _add(bar, "views", 1)
-    for page, milliseconds in pages.items():
-        if milliseconds >= PAGE_READ_MS:
-            page_key = (first.partner_id, first.asset_id, first.version_id, first.audience, page)
-            nothing: Values = dict.fromkeys((*ATTENTION, "readers"), 0)
-            _add(rows.pages.setdefault(page_key, nothing), "readers", 1)
-    people = rows.people.setdefault(key, {"people": b""})
-    people["people"] = with_person(people["people"], first.subject)  # type: ignore[arg-type]
+def _areas(day: Day, facts: Facts) -> dict[Key, Values]:
+    """Page views and attention by area, for each partner and for everyone."""
+    found: dict[Key, list[int]] = {}
+    for load in facts.areas:
+        counts = [int(day.holds(load.activated_at)), 0, 0, 0, 0, 0]
+        for attention in facts.here.get(load.id, {}).values():
+            for place, milliseconds in enumerate(attention, 1):
+                counts[place] += milliseconds
+        if not any(counts):
+            continue
+        for partner_id in (load.partner_id, EVERYONE):
+            sums = found.setdefault((partner_id, load.area), [0] * 6)
+            for place, n in enumerate(counts):
+                sums[place] += n
+    return {k: dict(zip(("views", *ATTENTION), sums, strict=True)) for k, sums in found.items()}
 
 
-def with_person(people: bytes, person: uuid.UUID) -> bytes:
-    """A set of people, as sorted and joined 16-byte ids, with one more in it."""
-    return joined_people([people, person.bytes])
-
-
-def joined_people(sets: Iterable[bytes]) -> bytes:
-    """The exact union of sets of people."""
-    ids = {chunk[i : i + 16] for chunk in sets for i in range(0, len(chunk), 16)}
-    return b"".join(sorted(ids))
+def merged(rows: Sequence[Mapping[str, object]]) -> Values:
+    """The sum of the rows of several days for one key: what a month's row holds."""
+    values: Values = {name: sum(row[name] for row in rows) for name in FIGURES}  # type: ignore[misc]
+    values["people"] = packed(united(row["people"] for row in rows))  # type: ignore[misc]
+    if "dwells" in rows[0]:
+        values["dwells"] = packed_histogram(histogram(row["dwells"] for row in rows))  # type: ignore[misc]
+    return values

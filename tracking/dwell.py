@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,6 +17,21 @@ ENGAGED_MS = 10_000
 PAGE_READ_MS = 2_000
 
 Buckets = tuple[int, int, int, int]
+
+
+class IdleRule(StrEnum):
+    """What counts as dwell: the buckets that are added up."""
+
+    active = "active"
+    reading = "reading"
+    idle = "idle"
+
+
+DWELL_BUCKETS = {
+    IdleRule.active: ("active",),
+    IdleRule.reading: ("active", "reading"),
+    IdleRule.idle: ("active", "reading", "idle"),
+}
 
 
 class Granted(NamedTuple):
@@ -40,6 +56,14 @@ class LoadFacts(NamedTuple):
     issued_at: int
     activated_at: int | None
     last_slot: int
+    left_at: int | None = None
+    # Whether the subject means the same person tomorrow, so that people can be counted.
+    lasting: bool = True
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the last report arrived: the reader was seen leaving after all attention."""
+        return self.left_at is not None and self.left_at // SLOT_MS >= self.last_slot
 
     @property
     def attention_until(self) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,25 +19,45 @@ from portal import clock
 from portal.accounts.models import PrivacyMode, User
 from portal.db import new_id
 from portal.security import Keys
-from tracking.models import Audience, Download, LikeInterval, Mark, ShareEvent
+from tracking import ranges
+from tracking.models import (
+    Audience,
+    Download,
+    LikeInterval,
+    Mark,
+    ShareEvent,
+    SubjectKind,
+)
 
 TOKEN_LIFE_MS = 24 * 3600 * 1000
 MAX_PAGES = 10_000
+MAX_WORDS = 100
+# A grant that is still incomplete is joined by another try for so long, by a part of it for longer.
+RETRY, RESUME = timedelta(hours=1), timedelta(hours=24)
 _PURPOSE = "attention"
 
 
 class Token(NamedTuple):
-    """What a page load may report about: fixed and signed when the page was rendered."""
+    """What a page load may report about: fixed and signed when the page was rendered.
+
+    Either content (`asset_id`, `version_id`) or an `area` of the portal; `words` and `results` are
+    those of a search in the library.
+    """
 
     load_id: uuid.UUID
     subject: uuid.UUID
+    subject_kind: int
     partner_id: uuid.UUID | None
     audience: str
-    asset_id: uuid.UUID
-    version_id: uuid.UUID
+    asset_id: uuid.UUID | None
+    version_id: uuid.UUID | None
     page_count: int
     share_id: uuid.UUID | None
     issued_at: int
+    area: str | None = None
+    device: int | None = None
+    words: str = ""
+    results: int = 0
 
     @property
     def expires_at(self) -> int:
@@ -45,45 +65,93 @@ class Token(NamedTuple):
         return self.issued_at + TOKEN_LIFE_MS
 
 
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks, as far as tracking may know. `device` tells those of one share link apart."""
+
+    subject: uuid.UUID
+    partner_id: uuid.UUID | None
+    audience: str
+    share_id: uuid.UUID | None = None
+    subject_kind: int = SubjectKind.lasting
+    device: int | None = None
+
+
 def issue_token(
     keys: Keys,
+    viewer: Viewer,
     *,
-    subject: uuid.UUID,
-    partner_id: uuid.UUID | None,
-    audience: str,
     asset_id: uuid.UUID,
     version_id: uuid.UUID,
     page_count: int,
-    share_id: uuid.UUID | None = None,
     at: datetime | None = None,
 ) -> str:
-    """The signed token of one fresh page load. Nothing is counted by making it."""
+    """The signed token of one fresh load of a piece of content. Nothing is counted by making it."""
     if not 0 <= page_count <= MAX_PAGES:
         raise ValueError(f"a document has 0 to {MAX_PAGES} pages, not {page_count}")
+    return _sign(keys, viewer, at, asset_id, version_id, page_count)
+
+
+def issue_area_token(
+    keys: Keys,
+    viewer: Viewer,
+    area: str,
+    *,
+    words: str = "",
+    results: int = 0,
+    at: datetime | None = None,
+) -> str:
+    """The signed token of one load of a portal page; with `words`, of the results of a search."""
+    return _sign(keys, viewer, at, None, None, 1, area, normal_words(words), results)
+
+
+def normal_words(words: str) -> str:
+    """What somebody looked for, so that the same search is the same text."""
+    return " ".join(words.casefold().split())[:MAX_WORDS]
+
+
+def _sign(
+    keys: Keys,
+    viewer: Viewer,
+    at: datetime | None,
+    asset_id: uuid.UUID | None,
+    version_id: uuid.UUID | None,
+    pages: int,
+    area: str | None = None,
+    words: str = "",
+    results: int = 0,
+) -> str:
+    ids = [new_id(), viewer.subject, viewer.partner_id, asset_id, version_id, viewer.share_id]
     issued_at = clock.to_ms(at or clock.now())
-    ids = [new_id(), subject, partner_id, asset_id, version_id, share_id]
-    packed = [_pack(key) for key in ids]
-    return keys.sign([*packed, Audience(audience).value, page_count, issued_at], _PURPOSE)
+    plain = [Audience(viewer.audience).value, pages, issued_at, int(viewer.subject_kind)]
+    more = [area, viewer.device, words, results]
+    return keys.sign([*map(_pack, ids), *plain, *more], _PURPOSE)
 
 
 def read_token(keys: Keys, text: str) -> Token:
-    """What `issue_token` was given. Raises ValueError for anything this installation did not sign.
+    """What the token was made for. Raises ValueError for anything this installation did not sign.
 
     A token stays readable after its life: reports of what happened during it may arrive later.
     """
     value: Any = keys.unsign(text, _PURPOSE)
     try:
-        load, subject, partner, asset, version, share, audience, pages, issued = value
+        load, subject, partner, asset, version, share, *plain = value
+        audience, pages, issued, kind, area, device, words, results = plain
         return Token(
             load_id=_unpack(load),
             subject=_unpack(subject),
+            subject_kind=SubjectKind(kind).value,
             partner_id=_unpack(partner) if partner else None,
             audience=Audience(audience).value,
-            asset_id=_unpack(asset),
-            version_id=_unpack(version),
+            asset_id=_unpack(asset) if asset else None,
+            version_id=_unpack(version) if version else None,
             page_count=int(pages),
             share_id=_unpack(share) if share else None,
             issued_at=int(issued),
+            area=area,
+            device=device,
+            words=str(words),
+            results=int(results),
         )
     except (TypeError, ValueError) as error:
         raise ValueError("the token is of another form") from error
@@ -97,34 +165,49 @@ def _unpack(text: str) -> uuid.UUID:
     return uuid.UUID(bytes=base64.urlsafe_b64decode(text + "=="))
 
 
-def subject_for(keys: Keys, user_id: uuid.UUID, mode: str, day: date) -> uuid.UUID:
-    """The id under which reading is kept: the person's own, a pseudonym, or one for this day."""
-    if mode == PrivacyMode.person:
-        return user_id
-    if mode == PrivacyMode.pseudonymous:
-        return keys.pseudonym("reader", user_id)
-    return keys.pseudonym("reader", user_id, day.isoformat())
+def subject_for(
+    keys: Keys, user_id: uuid.UUID, mode: str, day: date, erasures: int = 0
+) -> uuid.UUID:
+    """The id under which a person's reading is kept; another one after each erasure.
+
+    In mode `organisation` it holds for one day only. In mode `person` it can be led back to the
+    person by the portal, which then shows names; in the others nothing does.
+    """
+    if mode == PrivacyMode.organisation:
+        return keys.pseudonym("reader", user_id, erasures, day.isoformat())
+    parts = (user_id, erasures) if erasures else (user_id,)
+    return keys.pseudonym("reader" if mode == PrivacyMode.pseudonymous else "person", *parts)
 
 
-@dataclass(frozen=True)
-class Viewer:
-    """Who looks, as far as tracking may know; `user_id` only where the privacy mode says so."""
-
-    subject: uuid.UUID
-    partner_id: uuid.UUID | None
-    audience: str
-    user_id: uuid.UUID | None = None
-    share_id: uuid.UUID | None = None
+def subject_kind(mode: str) -> int:
+    """How long a subject of this privacy mode means the same person."""
+    kind = SubjectKind.daily if mode == PrivacyMode.organisation else SubjectKind.lasting
+    return kind.value
 
 
 def viewer_for(keys: Keys, user: User, mode: str, day: date) -> Viewer:
     """A signed-in person as a viewer, under the privacy mode of their partner's country."""
     return Viewer(
-        subject=subject_for(keys, user.id, mode, day),
+        subject=subject_for(keys, user.id, mode, day, user.erasures),
         partner_id=user.partner_id,
         audience=audience_of(user),
-        user_id=user.id if mode == PrivacyMode.person else None,
+        subject_kind=subject_kind(mode),
     )
+
+
+def area_viewer(keys: Keys, user: User, day: date) -> Viewer:
+    """The same person on other pages of the portal: kept per organisation, whatever the mode."""
+    return Viewer(
+        subject=keys.pseudonym("area", user.id, user.erasures, day.isoformat()),
+        partner_id=user.partner_id,
+        audience=audience_of(user),
+        subject_kind=SubjectKind.daily.value,
+    )
+
+
+def device_of(keys: Keys, share_id: uuid.UUID, description: str) -> int:
+    """A number that tells the devices of one link apart; of another link it says nothing."""
+    return keys.pseudonym("device", share_id, description).int % 2**31
 
 
 def audience_of(user: User) -> str:
@@ -137,25 +220,62 @@ def mark_day(session: Session, moment: datetime, zone: ZoneInfo) -> None:
     session.add(Mark(id=new_id(), day=clock.local_day(moment, zone), at=clock.now()))
 
 
-def record_download(
-    session: Session, viewer: Viewer, asset_id: uuid.UUID, version_id: uuid.UUID, zone: ZoneInfo
+def grant_download(
+    session: Session,
+    viewer: Viewer,
+    asset_id: uuid.UUID,
+    version_id: uuid.UUID,
+    size: int,
+    zone: ZoneInfo,
+    *,
+    part: bool = False,
 ) -> Download:
-    """A file was granted to `viewer`: one download, however it is fetched afterwards."""
+    """The grant under which `viewer` fetches a file of `size` bytes.
+
+    However it is fetched, it is one download: a request for a `part` belongs to the last grant,
+    and so does another try while that is incomplete.
+    """
+    now = clock.now()
+    query = select(Download).where(
+        Download.subject == viewer.subject,
+        Download.version_id == version_id,
+        Download.granted_at >= now - (RESUME if part else RETRY),
+    )
+    last = session.scalars(query.order_by(Download.granted_at.desc()).limit(1)).one_or_none()
+    if last is not None and (part or last.completed_at is None):
+        return last
     granted = Download(
         id=new_id(),
         asset_id=asset_id,
         version_id=version_id,
         partner_id=viewer.partner_id,
-        user_id=viewer.user_id,
         subject=viewer.subject,
+        subject_kind=viewer.subject_kind,
         audience=viewer.audience,
         share_id=viewer.share_id,
-        granted_at=clock.now(),
+        granted_at=now,
+        size=size,
     )
     session.add(granted)
-    mark_day(session, granted.granted_at, zone)
+    mark_day(session, now, zone)
     session.flush()
     return granted
+
+
+def record_sent(
+    session: Session, download_id: uuid.UUID, start: int, stop: int, zone: ZoneInfo
+) -> None:
+    """The bytes `[start, stop)` of a granted file were sent."""
+    download = session.get(Download, download_id)
+    if download is None or stop <= start:
+        return
+    sent = ranges.union(ranges.parse(download.ranges), (start, stop))
+    download.ranges = ranges.text_of(sent)
+    download.started_at = download.started_at or clock.now()
+    if download.completed_at is None and ranges.covers(sent, download.size):
+        download.completed_at = clock.now()
+    mark_day(session, download.granted_at, zone)
+    session.flush()
 
 
 def record_share(

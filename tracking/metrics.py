@@ -1,23 +1,33 @@
-"""Numbers of engagement. All read the days of `tracking.rollups`; only the partner's own view of
+"""Numbers of engagement. All read the rollups of `tracking.sums`; only the partner's own view of
 its links reads base rows, because it must be there within seconds."""
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
 from tracking import rollups
-from tracking.days import joined_people
-from tracking.dwell import LoadFacts, chains, first_activated
-from tracking.models import Audience, DayAsset, DayDwell, DayPage, DayPeople, Load, Slot
+from tracking.days import EVERYONE, histogram, united, unpack_pages
+from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
+from tracking.models import Audience, Folded, Load, Slot, Watched
+from tracking.sums import (
+    AreaSum,
+    AssetSum,
+    DayState,
+    Grain,
+    PageSum,
+    PairSum,
+    PartnerSum,
+    SearchSum,
+)
 
 PARTNER, CUSTOMER = Audience.partner.value, Audience.customer.value
 
@@ -27,29 +37,40 @@ class Engagement:
     """What happened in a period. Attention in milliseconds, after the cap per person.
 
     `views` and attention are the partners' own; `opens` are views by customers through links.
+    `rule` says which attention is dwell.
     """
 
     views: int = 0
     engaged_views: int = 0
+    ended_views: int = 0
     active: int = 0
     reading: int = 0
     idle: int = 0
     downloads: int = 0
+    downloads_started: int = 0
+    downloads_completed: int = 0
     shares: int = 0
     likes: int = 0
     opens: int = 0
+    opens_ended: int = 0
     customer_dwell: int = 0
     customer_downloads: int = 0
+    rule: IdleRule = IdleRule.reading
 
     @property
     def dwell(self) -> int:
-        """Dwell time: active and reading."""
-        return self.active + self.reading
+        """Dwell time by the rule: usually active and reading."""
+        return sum(getattr(self, name) for name in DWELL_BUCKETS[self.rule])
+
+    @property
+    def dwell_at_least(self) -> int:
+        """The lower bound: with input in the last 5 seconds."""
+        return self.active
 
     @property
     def dwell_at_most(self) -> int:
         """The upper bound: idle counted too."""
-        return self.dwell + self.idle
+        return self.active + self.reading + self.idle
 
     @property
     def activities(self) -> int:
@@ -63,10 +84,13 @@ class Engagement:
 _SUMS = (
     "views",
     "engaged_views",
+    "ended_views",
     "active",
     "reading",
     "idle",
     "downloads",
+    "downloads_started",
+    "downloads_completed",
     "shares",
     "likes",
 )
@@ -75,44 +99,82 @@ NOTHING = Engagement()
 
 @dataclass(frozen=True)
 class Scope:
-    """Half-open days `[since, until)` and, where asked for, one partner, one asset, or a set of
-    partners that filters leave over."""
+    """Half-open days `[since, until)` and, where asked for, one partner, one asset, or both."""
 
     since: date
     until: date
-    partner_ids: frozenset[uuid.UUID] | None = None
+    partner_id: uuid.UUID | None = None
     asset_id: uuid.UUID | None = None
+    rule: IdleRule = IdleRule.reading
 
-    def conditions(
-        self, model: type[DayAsset] | type[DayPage] | type[DayPeople]
-    ) -> list[ColumnElement[bool]]:
-        """The conditions on the rows of `model`."""
-        found: list[ColumnElement[bool]] = [model.day >= self.since, model.day < self.until]
-        if self.partner_ids is not None:
-            found.append(model.partner_id.in_(self.partner_ids))
-        if self.asset_id is not None:
-            found.append(model.asset_id == self.asset_id)
-        return found
+    def within(self, model: Any) -> ColumnElement[bool]:
+        """The rows of `model` that make up the period: whole months, and the days beside them."""
+        if not hasattr(model, "grain"):
+            return and_(model.day >= self.since, model.day < self.until)
+        months, days = self.parts()
+        found = [and_(model.grain == Grain.day, model.day >= a, model.day < b) for a, b in days]
+        if months is not None:
+            first, last = months
+            found.append(and_(model.grain == Grain.month, model.day >= first, model.day < last))
+        return or_(false(), *found)
+
+    def parts(self) -> tuple[tuple[date, date] | None, list[tuple[date, date]]]:
+        """The whole months of the period, if there are any, and the days before and after them."""
+        first = self.since.replace(day=1)
+        if first < self.since:
+            first = clock.add_months(first, 1)
+        last = self.until.replace(day=1)
+        if first >= last:
+            return None, [(self.since, self.until)]
+        edges = [(self.since, first), (last, self.until)]
+        return (first, last), [edge for edge in edges if edge[0] < edge[1]]
 
 
-def _grouped(session: Session, scope: Scope, *keys: Any) -> dict[tuple[Any, ...], Engagement]:
-    sums = [func.sum(getattr(DayAsset, name)) for name in _SUMS]
-    query = select(DayAsset.audience, *keys, *sums)
-    query = query.where(*scope.conditions(DayAsset)).group_by(DayAsset.audience, *keys)
-    found: dict[tuple[Any, ...], Engagement] = defaultdict(Engagement)
+def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
+    """The table that answers with the fewest rows, and the conditions on it."""
+    by_asset, by_partner = key == "asset_id", key == "partner_id"
+    if (scope.asset_id or by_asset) and (scope.partner_id or by_partner):
+        model: Any = PairSum
+    elif scope.asset_id or by_asset:
+        model = AssetSum
+    else:
+        model = PartnerSum
+    where = [scope.within(model)]
+    if scope.asset_id:
+        where.append(model.asset_id == scope.asset_id)
+    if scope.partner_id:
+        where.append(model.partner_id == scope.partner_id)
+    elif model is PartnerSum:
+        where.append(
+            PartnerSum.partner_id != EVERYONE if by_partner else PartnerSum.partner_id == EVERYONE
+        )
+    return model, where
+
+
+def _grouped(
+    session: Session, scope: Scope, key: str | None = None
+) -> dict[tuple[Any, ...], Engagement]:
+    model, where = _source(scope, key)
+    keys = [] if key is None else [getattr(model, key)]
+    sums = [func.sum(getattr(model, name)) for name in _SUMS]
+    query = select(model.audience, *keys, *sums).where(*where).group_by(model.audience, *keys)
+    nothing = replace(NOTHING, rule=scope.rule)
+    found: dict[tuple[Any, ...], Engagement] = defaultdict(lambda: nothing)
     for audience, *row in session.execute(query):
-        key = tuple(row[: len(keys)])
+        at = tuple(row[: len(keys)])
         values = dict(zip(_SUMS, map(int, row[len(keys) :]), strict=True))
-        found[key] = _with(found[key], audience, values)
+        found[at] = _with(found[at], audience, values)
     return found
 
 
 def _with(before: Engagement, audience: str, values: dict[str, int]) -> Engagement:
     if audience == CUSTOMER:
+        dwell = sum(values[name] for name in DWELL_BUCKETS[before.rule])
         return replace(
             before,
             opens=before.opens + values["views"],
-            customer_dwell=before.customer_dwell + values["active"] + values["reading"],
+            opens_ended=before.opens_ended + values["ended_views"],
+            customer_dwell=before.customer_dwell + dwell,
             customer_downloads=before.customer_downloads + values["downloads"],
         )
     return replace(before, **{name: getattr(before, name) + values[name] for name in _SUMS})
@@ -120,51 +182,70 @@ def _with(before: Engagement, audience: str, values: dict[str, int]) -> Engageme
 
 def total(session: Session, scope: Scope) -> Engagement:
     """Everything in a period."""
-    return _grouped(session, scope).get((), NOTHING)
+    return _grouped(session, scope).get((), replace(NOTHING, rule=scope.rule))
 
 
 def by_asset(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
     """Per asset; assets without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.asset_id).items()}
+    return {key[0]: row for key, row in _grouped(session, scope, "asset_id").items()}
 
 
 def by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
     """Per partner; partners without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.partner_id).items()}
+    return {key[0]: row for key, row in _grouped(session, scope, "partner_id").items()}
 
 
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
     """Per local day; days without anything are left out."""
-    return {key[0]: row for key, row in _grouped(session, scope, DayAsset.day).items()}
-
-
-def partners_of_assets(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
-    """How many partners viewed each asset."""
+    model, where = _source(scope)
+    where = [*where[1:], model.day >= scope.since, model.day < scope.until]
+    if hasattr(model, "grain"):
+        where.append(model.grain == Grain.day)
+    sums = [func.sum(getattr(model, name)) for name in _SUMS]
     query = (
-        select(DayAsset.asset_id, func.count(DayAsset.partner_id.distinct()))
-        .where(*scope.conditions(DayAsset), DayAsset.audience == PARTNER, DayAsset.views > 0)
-        .group_by(DayAsset.asset_id)
+        select(model.audience, model.day, *sums).where(*where).group_by(model.audience, model.day)
+    )
+    nothing = replace(NOTHING, rule=scope.rule)
+    found: dict[date, Engagement] = defaultdict(lambda: nothing)
+    for audience, day, *row in session.execute(query):
+        found[day] = _with(found[day], audience, dict(zip(_SUMS, map(int, row), strict=True)))
+    return found
+
+
+def partners_of_assets(
+    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """How many partners viewed each of these assets."""
+    query = (
+        select(PairSum.asset_id, func.count(PairSum.partner_id.distinct()))
+        .where(
+            scope.within(PairSum),
+            PairSum.asset_id.in_(list(asset_ids)),
+            PairSum.audience == PARTNER,
+            PairSum.views > 0,
+        )
+        .group_by(PairSum.asset_id)
     )
     return {row[0]: row[1] for row in session.execute(query)}
 
 
-def median_dwell(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
-    """The median dwell of the partners' views per asset, in whole seconds.
+def median_dwell(
+    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """The median dwell of the partners' views of these assets, in whole seconds.
 
-    From the histogram per day; with an even number of views the lower middle one.
+    From the histograms of days and months; with an even number of views the lower middle one.
     """
-    query = (
-        select(DayDwell.asset_id, DayDwell.seconds, func.sum(DayDwell.views))
-        .where(
-            DayDwell.day >= scope.since, DayDwell.day < scope.until, DayDwell.audience == PARTNER
-        )
-        .group_by(DayDwell.asset_id, DayDwell.seconds)
-        .order_by(DayDwell.asset_id, DayDwell.seconds)
+    query = select(AssetSum.asset_id, AssetSum.dwells).where(
+        scope.within(AssetSum),
+        AssetSum.asset_id.in_(list(asset_ids)),
+        AssetSum.audience == PARTNER,
+        AssetSum.views > 0,
     )
-    bars: dict[uuid.UUID, list[tuple[int, int]]] = defaultdict(list)
-    for asset_id, seconds, views in session.execute(query):
-        bars[asset_id].append((seconds, int(views)))
-    return {asset_id: median_of(histogram) for asset_id, histogram in bars.items()}
+    packs: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, dwells in session.execute(query):
+        packs[asset_id].append(dwells)
+    return {key: median_of(sorted(histogram(some).items())) for key, some in packs.items()}
 
 
 def median_of(histogram: Sequence[tuple[int, int]]) -> int:
@@ -178,11 +259,12 @@ def median_of(histogram: Sequence[tuple[int, int]]) -> int:
 
 
 def people(session: Session, scope: Scope) -> int:
-    """How many different people of partners had a view."""
-    query = select(DayPeople.people).where(
-        *scope.conditions(DayPeople), DayPeople.audience == PARTNER
-    )
-    return len(joined_people(session.scalars(query))) // 16
+    """How many different people of partners had a view; those of one day only are not counted."""
+    if scope.asset_id and scope.partner_id:
+        raise ValueError("people are counted for a partner or for an asset")
+    model, where = _source(scope)
+    query = select(model.people).where(*where, model.audience == PARTNER)
+    return len(united(session.scalars(query)))
 
 
 @dataclass(frozen=True)
@@ -194,19 +276,185 @@ class PageAttention:
     dwell: int
 
 
-def pages(session: Session, scope: Scope, version_id: uuid.UUID) -> list[PageAttention]:
-    """The attention strip of one version, partners and customers together."""
+def pages(
+    session: Session, scope: Scope, version_id: uuid.UUID, audience: str | None = None
+) -> list[PageAttention]:
+    """The attention strip of one version, by partners, customers, or both together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.page, func.sum(PageSum.readers), *dwell)
+        .where(
+            scope.within(PageSum),
+            true() if scope.asset_id is None else PageSum.asset_id == scope.asset_id,
+            PageSum.version_id == version_id,
+            true() if audience is None else PageSum.audience == audience,
+        )
+        .group_by(PageSum.page)
+        .order_by(PageSum.page)
+    )
+    return [
+        PageAttention(row[0], int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)
+    ]
+
+
+def first_views(
+    session: Session, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, dict[uuid.UUID, date]]:
+    """The day on which each partner first viewed each of these assets."""
+    query = (
+        select(PairSum.asset_id, PairSum.partner_id, func.min(PairSum.day))
+        .where(
+            PairSum.asset_id.in_(list(asset_ids)), PairSum.audience == PARTNER, PairSum.views > 0
+        )
+        .group_by(PairSum.asset_id, PairSum.partner_id)
+    )
+    found: dict[uuid.UUID, dict[uuid.UUID, date]] = defaultdict(dict)
+    for asset_id, partner_id, day in session.execute(query):
+        found[asset_id][partner_id] = day
+    return found
+
+
+def last_views(session: Session) -> dict[uuid.UUID, date]:
+    """The last month or day with a view, by a partner or a customer, of every asset ever viewed."""
+    months = (
+        select(AssetSum.asset_id, func.max(AssetSum.day).label("month"))
+        .where(AssetSum.grain == Grain.month, AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+        .subquery()
+    )
+    query = (
+        select(AssetSum.asset_id, func.max(AssetSum.day))
+        .join(months, months.c.asset_id == AssetSum.asset_id)
+        .where(AssetSum.grain == Grain.day, AssetSum.day >= months.c.month, AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+@dataclass(frozen=True)
+class AreaTime:
+    """What partners did in an area of the portal: page views, and time in milliseconds."""
+
+    views: int
+    time: int
+
+
+def areas(session: Session, scope: Scope) -> dict[str, AreaTime]:
+    """Page views and time in the portal by area, of everyone or of one partner."""
+    time = [func.sum(getattr(AreaSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(AreaSum.area, func.sum(AreaSum.views), *time)
+        .where(scope.within(AreaSum), AreaSum.partner_id == (scope.partner_id or EVERYONE))
+        .group_by(AreaSum.area)
+    )
+    return {row[0]: AreaTime(int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)}
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What was looked for in the library: how often, how often in vain, by how many partners."""
+
+    words: str
+    searches: int
+    in_vain: int
+    partners: int
+    last: date
+
+
+def searches(session: Session, scope: Scope, *, in_vain_only: bool = True) -> list[Searched]:
+    """Searches of partners, those in vain first."""
     query = (
         select(
-            DayPage.page,
-            func.sum(DayPage.readers),
-            func.sum(DayPage.active) + func.sum(DayPage.reading),
+            SearchSum.words,
+            SearchSum.found,
+            SearchSum.partner_id,
+            SearchSum.searches,
+            SearchSum.day,
         )
-        .where(*scope.conditions(DayPage), DayPage.version_id == version_id)
-        .group_by(DayPage.page)
-        .order_by(DayPage.page)
+        .where(scope.within(SearchSum))
+        .order_by(SearchSum.day)
     )
-    return [PageAttention(row[0], int(row[1]), int(row[2])) for row in session.execute(query)]
+    if scope.partner_id is not None:
+        query = query.where(SearchSum.partner_id == scope.partner_id)
+    rows: dict[str, list[Any]] = defaultdict(list)
+    for row in session.execute(query):
+        rows[row.words].append(row)
+    found = [
+        Searched(
+            words,
+            sum(row.searches for row in some),
+            sum(row.searches for row in some if not row.found),
+            len({row.partner_id for row in some}),
+            some[-1].day,
+        )
+        for words, some in rows.items()
+    ]
+    wanted = [row for row in found if row.in_vain or not in_vain_only]
+    return sorted(wanted, key=lambda row: (-row.in_vain, -row.searches, row.words))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How a recording was seen: `loads` that played it, the mean share of its seconds that they
+    saw, how many saw nine tenths or more, and the time it ran in milliseconds."""
+
+    loads: int
+    completion: float
+    completed: int
+    played_ms: int
+
+
+def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recording | None:
+    """How a recording was seen since a moment, by partners and customers; None when by nobody.
+
+    From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
+    """
+    query = (
+        select(Watched.seconds, Watched.played_ms, Watched.length)
+        .join(Load, Load.id == Watched.load_id)
+        .where(
+            Load.version_id == version_id,
+            Load.issued_at >= clock.to_ms(since),
+            Load.machine == 0,
+            Load.audience.in_((PARTNER, CUSTOMER)),
+            Watched.length > 0,
+        )
+    )
+    rows = list(session.execute(query))
+    if not rows:
+        return None
+    shares = [
+        min(1.0, int.from_bytes(row.seconds, "little").bit_count() / row.length) for row in rows
+    ]
+    return Recording(
+        len(rows),
+        sum(shares) / len(shares),
+        sum(share >= 0.9 for share in shares),
+        sum(row.played_ms for row in rows),
+    )
+
+
+def people_of(
+    session: Session, scope: Scope, subjects: Mapping[uuid.UUID, uuid.UUID], zone: Any
+) -> dict[uuid.UUID, int]:
+    """Views by person of one partner, where the privacy mode names them: subject to user id.
+
+    From base rows, for at most the days that are not sealed.
+    """
+    start, end = clock.day_start(scope.since, zone), clock.day_start(scope.until, zone)
+    query = select(Load).where(
+        Load.partner_id == scope.partner_id,
+        Load.subject.in_(list(subjects)),
+        Load.asset_id.is_not(None),
+        Load.machine == 0,
+        Load.issued_at >= clock.to_ms(start),
+        Load.issued_at < clock.to_ms(end),
+    )
+    found: dict[uuid.UUID, int] = defaultdict(int)
+    for chain in chains(_facts(load) for load in session.scalars(query)):
+        if first_activated(chain) is not None:
+            found[subjects[chain[0].subject]] += 1
+    return found
 
 
 def as_of(session: Session) -> datetime | None:
@@ -214,12 +462,18 @@ def as_of(session: Session) -> datetime | None:
     return rollups.as_of(session)
 
 
+def sealed_until(session: Session) -> date | None:
+    """The last day whose raw rows are gone, so that its numbers are final."""
+    return session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
+
+
 # --- a partner's own links, from base rows ------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Open:
-    """A customer read a document behind a link. `page` is the furthest one with attention."""
+    """A customer read a document behind a link. `page` is the furthest one with attention;
+    `device` 1 is the first that opened this link, a higher one another of it."""
 
     share_id: uuid.UUID
     asset_id: uuid.UUID
@@ -227,6 +481,7 @@ class Open:
     dwell: int
     page: int
     page_count: int
+    device: int = 1
 
 
 def recent_opens(
@@ -245,6 +500,7 @@ def recent_opens(
         .where(
             Load.partner_id == partner_id,
             Load.audience == CUSTOMER,
+            Load.machine == 0,
             Load.issued_at >= clock.to_ms(since),
             true() if share_id is None else Load.share_id == share_id,
         )
@@ -253,6 +509,7 @@ def recent_opens(
     )
     rows = {load.id: load for load in session.scalars(query)}
     seen = _attention(session, rows)
+    devices = _devices(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
     for chain in chains(_facts(load) for load in rows.values()):
         first = first_activated(chain)
@@ -268,13 +525,40 @@ def recent_opens(
                 dwell=sum(dwell for dwell, _page in parts),
                 page=max((page for _dwell, page in parts), default=1),
                 page_count=rows[first.id].page_count,
+                device=devices.get((share_id, rows[first.id].device), 1),
             )
         )
     return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
 
 
+def _devices(
+    session: Session, share_ids: Iterable[uuid.UUID]
+) -> dict[tuple[uuid.UUID, int | None], int]:
+    """Which device of its link each is: 1 for the first that opened it."""
+    query = (
+        select(Load.share_id, Load.device, func.min(Load.issued_at))
+        .where(
+            Load.share_id.in_(list(share_ids)),
+            Load.device.is_not(None),
+            Load.activated_at.is_not(None),
+            Load.machine == 0,
+        )
+        .group_by(Load.share_id, Load.device)
+        .order_by(func.min(Load.issued_at))
+    )
+    found: dict[tuple[uuid.UUID, int | None], int] = {}
+    counts: dict[uuid.UUID, int] = defaultdict(int)
+    for share_id, device, _at in session.execute(query):
+        if share_id is not None:
+            counts[share_id] += 1
+            found[share_id, device] = counts[share_id]
+    return found
+
+
 def _facts(load: Load) -> LoadFacts:
     assert load.partner_id is not None
+    assert load.asset_id is not None
+    assert load.version_id is not None
     return LoadFacts(
         load.id,
         load.subject,
@@ -285,16 +569,26 @@ def _facts(load: Load) -> LoadFacts:
         load.issued_at,
         load.activated_at,
         load.last_slot,
+        load.left_at,
     )
 
 
 def _attention(session: Session, load_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, int]]:
+    """Dwell and furthest page by load: of slots, and of what is folded."""
+    wanted = list(load_ids)
     query = (
         select(Slot.load_id, func.sum(Slot.active) + func.sum(Slot.reading), func.max(Slot.page))
-        .where(Slot.load_id.in_(list(load_ids)))
+        .where(Slot.load_id.in_(wanted))
         .group_by(Slot.load_id)
     )
-    return {row[0]: (int(row[1]), row[2]) for row in session.execute(query)}
+    found = {row[0]: (int(row[1]), row[2]) for row in session.execute(query)}
+    folded = select(Folded.load_id, Folded.pages).where(Folded.load_id.in_(wanted))
+    for load_id, packed in session.execute(folded):
+        pages = unpack_pages(packed)
+        dwell, page = found.get(load_id, (0, 0))
+        dwell += sum(counts[0] + counts[1] for counts in pages.values())
+        found[load_id] = (dwell, max(page, *pages))
+    return found
 
 
 def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
@@ -305,6 +599,7 @@ def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid
             Load.share_id.in_(list(share_ids)),
             Load.audience == CUSTOMER,
             Load.activated_at.is_not(None),
+            Load.machine == 0,
         )
         .group_by(Load.share_id)
     )

@@ -13,44 +13,87 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Table, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    type_coerce,
+    update,
+)
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.types import NullType
 
 from portal import clock
 from portal.db import insert_once, new_id, write_connection
-from tracking.days import ACTS, Act, Day, Key, Rows, SlotFacts, Values, rows_of
+from tracking.days import (
+    Act,
+    AreaLoad,
+    Attention,
+    Day,
+    Facts,
+    Key,
+    Rows,
+    SearchFacts,
+    SlotRow,
+    Values,
+    add_attention,
+    granted,
+    merged,
+    rows_of,
+    unpack_pages,
+)
 from tracking.dwell import SLOT_MS, VIEW_GAP_MS, LoadFacts, chain_until, chains
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import (
     Audience,
-    DayAsset,
-    DayDwell,
-    DayPage,
-    DayPeople,
-    DayState,
     Download,
+    Folded,
     LikeInterval,
     Load,
     Mark,
+    Reader,
+    Search,
     ShareEvent,
     Slot,
+    SubjectKind,
+)
+from tracking.sums import (
+    AreaSum,
+    AssetSum,
+    DayState,
+    Grain,
+    PageSum,
+    PairSum,
+    PartnerSum,
+    SearchSum,
 )
 
+PARTNER = Audience.partner.value
 CHUNK_ROWS = 400
+# Rows that bring their month along cost more: a whole chunk stays under 50 ms.
+CHUNKS = {"partners": 50, "assets": 50}
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
 TABLES: dict[str, Any] = {
-    "assets": DayAsset.__table__,
-    "pages": DayPage.__table__,
-    "dwell": DayDwell.__table__,
-    "people": DayPeople.__table__,
+    "partners": PartnerSum.__table__,
+    "assets": AssetSum.__table__,
+    "pairs": PairSum.__table__,
+    "pages": PageSum.__table__,
+    "areas": AreaSum.__table__,
+    "searches": SearchSum.__table__,
 }
 
 
@@ -64,10 +107,23 @@ def the_day(day: date, zone: ZoneInfo) -> Day:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def computed(connection: Connection, day: Day) -> Rows:
+def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     """What the base rows say about `day`. Use one connection in one transaction: one snapshot."""
     loads = _chained_loads(connection, day)
-    return rows_of(day, loads, _slots(connection, day, loads), _acts(connection, day))
+    crossing = [load for load in loads if not day.holds_all_of(load)]
+    areas = _area_loads(connection, day)
+    facts = Facts(
+        loads=loads,
+        here=attention_of(connection, day, loads, areas),
+        elsewhere=_attention_elsewhere(connection, day, crossing, zone),
+        acts=_acts(connection, day),
+        areas=areas,
+        searches=_searches(connection, day),
+        numbers=_numbers(connection, loads),
+    )
+    rows = rows_of(day, facts)
+    rows.touched = _days_of(crossing, zone) - {day.day}
+    return rows
 
 
 _FACTS = (
@@ -80,27 +136,36 @@ _FACTS = (
     Load.issued_at,
     Load.activated_at,
     Load.last_slot,
+    Load.left_at,
+    (Load.subject_kind == SubjectKind.lasting).label("lasting"),
 )
-_COUNTED = and_(Load.audience != Audience.vendor.value, Load.partner_id.is_not(None))
+_COUNTED = and_(
+    Load.audience != Audience.vendor.value, Load.partner_id.is_not(None), Load.machine == 0
+)
+_CONTENT = and_(_COUNTED, Load.asset_id.is_not(None))
 
 
 def _loads(connection: Connection, *conditions: Any) -> dict[uuid.UUID, LoadFacts]:
-    found = connection.execute(select(*_FACTS).where(_COUNTED, *conditions))
+    found = connection.execute(select(*_FACTS).where(_CONTENT, *conditions))
     return {row[0]: LoadFacts._make(row) for row in found}
 
 
-def _chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
-    """The loads that touch `day`, and all that belong to one view with them."""
+def _reaching_into(day: Day) -> Any:
+    """Whether a load may have something on `day`, or next to it."""
     reaches_in = or_(
         Load.last_slot >= (day.start - VIEW_GAP_MS) // SLOT_MS - 1,
         Load.activated_at >= day.start - VIEW_GAP_MS,
     )
-    loads = _loads(
-        connection,
+    return and_(
         Load.issued_at >= day.start - TOKEN_LIFE_MS - VIEW_GAP_MS,
         Load.issued_at < day.end,
         or_(Load.issued_at >= day.start, reaches_in),
     )
+
+
+def _chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
+    """The loads that touch `day`, and all that belong to one view with them."""
+    loads = _loads(connection, _reaching_into(day))
     low, high = day.start, day.end
     while True:
         # Widen the window until no view that touches the day can have more outside of it.
@@ -130,18 +195,54 @@ def _may_go_on(chain: Sequence[LoadFacts], day: Day, low: int, high: int) -> boo
     return earlier or chain_until(chain) + VIEW_GAP_MS >= high
 
 
+def _area_loads(connection: Connection, day: Day) -> list[AreaLoad]:
+    columns = (Load.id, Load.subject, Load.partner_id, Load.area, Load.activated_at)
+    query = select(*columns).where(
+        _COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _reaching_into(day)
+    )
+    return [AreaLoad._make(row) for row in connection.execute(query)]
+
+
 def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
-_SLOT = (Slot.load_id, Slot.slot, Slot.page, Slot.active, Slot.reading, Slot.idle, Slot.glance)
+def attention_of(
+    connection: Connection,
+    day: Day,
+    loads: Sequence[LoadFacts],
+    areas: Sequence[AreaLoad] = (),
+    *conditions: Any,
+) -> Attention:
+    """What counts on `day` for `loads`: what is folded, and what slots say after the cap.
+
+    A person's slots of a day are folded all at once, so that the two never mix.
+    """
+    everybody: list[LoadFacts | AreaLoad] = [*loads, *areas]
+    attention = granted(_slots(connection, day, everybody, *conditions), everybody)
+    known = {load.id for load in everybody}
+    query = select(Folded.load_id, Folded.pages).where(Folded.day == day.day)
+    if conditions:
+        query = query.join(Load, Load.id == Folded.load_id).where(*conditions)
+    for load_id, pages in connection.execute(query):
+        if load_id in known:
+            add_attention(attention, {load_id: unpack_pages(pages)})
+    return attention
 
 
-def _slots(connection: Connection, day: Day, loads: Sequence[LoadFacts]) -> list[SlotFacts]:
-    known = {load.id for load in loads}
-    of_day = (
-        select(*_SLOT)
+def _slots(
+    connection: Connection, day: Day, loads: Sequence[LoadFacts | AreaLoad], *conditions: Any
+) -> list[SlotRow]:
+    native = connection.dialect.name == "postgresql"
+    place: dict[Any, int] = {
+        load.id if native else load.id.bytes: n for n, load in enumerate(loads)
+    }
+    # The key as the driver gives it: on a busy day this is read a million times.
+    key = type_coerce(Slot.load_id, NullType)
+    columns = (key, Slot.slot, Slot.page, Slot.active, Slot.reading, Slot.idle, Slot.glance)
+    query = (
+        select(*columns)
         .join(Load, Load.id == Slot.load_id)
         .where(
             _COUNTED,
@@ -149,46 +250,60 @@ def _slots(connection: Connection, day: Day, loads: Sequence[LoadFacts]) -> list
             Load.issued_at < day.end,
             Slot.slot >= day.slots.start,
             Slot.slot < day.slots.stop,
+            *conditions,
         )
     )
-    rows = list(connection.execute(of_day))
-    rows += _slots_elsewhere(connection, day, loads)
-    return [
-        SlotFacts(row[0], row[1], row[2], (row[3], row[4], row[5], row[6]))
-        for row in rows
-        if row[0] in known
-    ]
+    found = connection.execute(query)
+    return [SlotRow(place[row[0]], *row[1:]) for row in found if row[0] in place]
 
 
-def _slots_elsewhere(connection: Connection, day: Day, loads: Sequence[LoadFacts]) -> list[Any]:
-    """What the persons of views over midnight have outside `day`."""
-    crossing = [load for load in loads if not day.holds_all_of(load)]
-    rows: list[Any] = []
-    for some in _parts(sorted({load.subject for load in crossing}), 500):
-        query = (
-            select(*_SLOT)
-            .join(Load, Load.id == Slot.load_id)
-            .where(
-                _COUNTED,
-                Load.subject.in_(some),
-                Load.issued_at >= min(load.issued_at for load in crossing) - TOKEN_LIFE_MS,
-                Load.issued_at <= max(chain_until([load]) for load in crossing),
-                or_(Slot.slot < day.slots.start, Slot.slot >= day.slots.stop),
-            )
-        )
-        rows += connection.execute(query)
-    return rows
+def _attention_elsewhere(
+    connection: Connection, day: Day, crossing: Sequence[LoadFacts], zone: ZoneInfo
+) -> Attention:
+    """What counts on other days for the loads of views that cross `day`'s edges."""
+    total: Attention = {}
+    wanted = {load.id for load in crossing}
+    for other in sorted(_days_of(crossing, zone) - {day.day}):
+        span = the_day(other, zone)
+        for some in _parts(sorted({load.subject for load in crossing}), 500):
+            mine = (Load.subject.in_(some),)
+            # All that these persons have on that day, so that the cap is right there, too.
+            loads = list(_loads(connection, _reaching_into(span), *mine).values())
+            found = attention_of(connection, span, loads, (), *mine)
+            add_attention(total, {key: found[key] for key in found.keys() & wanted})
+    return total
+
+
+def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
+    """Every local day on which these loads may have something."""
+    days: set[date] = set()
+    for load in loads:
+        first = clock.local_day(clock.from_ms(load.issued_at), zone)
+        last = clock.local_day(clock.from_ms(chain_until([load])), zone)
+        days |= {date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)}
+    return days
+
+
+def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UUID, int]:
+    subjects = sorted({load.subject for load in loads if load.lasting})
+    found: dict[uuid.UUID, int] = {}
+    for some in _parts(subjects, 500):
+        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
 
 
 def _acts(connection: Connection, day: Day) -> list[Act]:
     start, end = clock.from_ms(day.start), clock.from_ms(day.end)
-    tables: tuple[tuple[Any, Any], ...] = (
-        (Download, Download.granted_at),
-        (ShareEvent, ShareEvent.at),
-        (LikeInterval, LikeInterval.liked_at),
+    kinds: tuple[tuple[str, Any, Any, Any], ...] = (
+        ("downloads", Download, Download.granted_at, true()),
+        ("downloads_started", Download, Download.granted_at, Download.started_at.is_not(None)),
+        ("downloads_completed", Download, Download.granted_at, Download.completed_at.is_not(None)),
+        ("shares", ShareEvent, ShareEvent.at, true()),
+        ("likes", LikeInterval, LikeInterval.liked_at, true()),
     )
     found: list[Act] = []
-    for kind, (model, at) in zip(ACTS, tables, strict=True):
+    for kind, model, at, condition in kinds:
         keys = (model.partner_id, model.asset_id, model.audience)
         query = (
             select(*keys, func.count())
@@ -198,18 +313,47 @@ def _acts(connection: Connection, day: Day) -> list[Act]:
                 at < end,
                 model.partner_id.is_not(None),
                 model.audience != Audience.vendor.value,
+                condition,
             )
         )
         found += [Act(kind, *row) for row in connection.execute(query)]
     return found
 
 
-def stored(connection: Connection, day: date) -> Rows:
-    """What the rollups say about `day`."""
+def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
+    found = (Search.results > 0).label("found")
+    keys = (Search.partner_id, Search.words, found)
+    query = (
+        select(*keys, func.count())
+        .join(Load, Load.id == Search.load_id)
+        .where(
+            _COUNTED,
+            Search.audience == PARTNER,
+            Search.at >= clock.from_ms(day.start),
+            Search.at < clock.from_ms(day.end),
+        )
+        .group_by(*keys)
+    )
+    return [
+        SearchFacts(row[0], row[1], bool(row[2]), row[3])  # type: ignore[arg-type]
+        for row in connection.execute(query)
+    ]
+
+
+def stored(connection: Connection, day: date, grain: Grain = Grain.day) -> Rows:
+    """What the rollups say about `day`, or the month that begins with it."""
     rows = Rows()
     for name, table in TABLES.items():
+        if grain == Grain.month and "grain" not in table.c:
+            continue
         kept = getattr(rows, name)
-        for row in connection.execute(select(table).where(table.c.day == day)).mappings():
+        query = select(table).where(table.c.day == day)
+        if "grain" in table.c:
+            query = query.where(table.c.grain == grain)
+        if table is PairSum.__table__:
+            # Clustered by asset: asked for asset by asset instead of by one more index.
+            query = query.where(table.c.asset_id.in_(text("SELECT id FROM asset")))
+        for row in connection.execute(query).mappings():
             kept[tuple(row[key] for key in _keys(table))] = {
                 column: row[column] for column in _columns(table)
             }
@@ -217,7 +361,7 @@ def stored(connection: Connection, day: date) -> Rows:
 
 
 def _keys(table: Table) -> list[str]:
-    return [column.name for column in table.primary_key if column.name != "day"]
+    return [column.name for column in table.primary_key if column.name not in ("grain", "day")]
 
 
 def _columns(table: Table) -> list[str]:
@@ -272,36 +416,81 @@ def mark(engine: Engine, days: Iterable[date]) -> None:
             connection.execute(insert(Mark), rows)
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What a rebuild read in one snapshot."""
+
+    marks: Sequence[uuid.UUID]
+    generation: int
+    across: str
+    sealed: bool
+    new: Rows
+    changes: Sequence[Change]
+
+
 def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     """Make the rollups of `day` equal to its base rows.
 
-    False when another rebuild of the same day came between; the marks stay and it is tried again.
+    False when another rebuild of the same day came between (the marks stay and it is tried again),
+    and for a sealed day, whose numbers are final.
     """
     began = time.perf_counter()
-    with engine.connect() as connection:
-        marks = list(connection.scalars(select(Mark.id).where(Mark.day == day)))
-        state = connection.execute(
-            select(DayState.generation, DayState.across).where(DayState.day == day)
-        ).one_or_none()
-        new = computed(connection, the_day(day, zone))
-        changes = iter(differences(stored(connection, day), new))
-    generation, across = (state.generation, state.across) if state else (0, "")
-    if not _claim(engine, day, generation):
-        return False
-    while chunk := list(islice(changes, CHUNK_ROWS)):
+    reading = _read(engine, day, zone)
+    if reading.sealed:
         with write_connection(engine) as connection:
-            if not _still_mine(connection, day, generation + 1):
+            _delete_marks(connection, reading.marks)
+        return False
+    generation = reading.generation + 1
+    if not _claim(engine, day, reading.generation):
+        return False
+    for chunk in _chunks(reading.changes):
+        with write_connection(engine) as connection:
+            if not _still_mine(connection, day, generation):
                 return False
             _apply(connection, day, chunk)
-    neighbours = [day - timedelta(days=1), day + timedelta(days=1)] if new.across != across else []
+    neighbours: set[date] = set()
+    if reading.new.across != reading.across:
+        neighbours = reading.new.touched | {day - timedelta(days=1), day + timedelta(days=1)}
     with write_connection(engine) as connection:
-        if not _still_mine(connection, day, generation + 1):
+        if not _still_mine(connection, day, generation):
             return False
-        _close(connection, day, marks, new.across, int((time.perf_counter() - began) * 1000))
-        at = clock.now()
-        for neighbour in neighbours:
-            connection.execute(insert(Mark).values(id=new_id(), day=neighbour, at=at))
+        _delete_marks(connection, reading.marks)
+        took_ms = int((time.perf_counter() - began) * 1000)
+        state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
+        connection.execute(update(DayState).where(DayState.day == day).values(**state))
+        if neighbours:
+            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in sorted(neighbours)]
+            connection.execute(insert(Mark), marks)
     return True
+
+
+def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
+    """One snapshot of the day. Readers who come for the first time are given their number."""
+    while True:
+        with engine.connect() as connection:
+            marks = list(connection.scalars(select(Mark.id).where(Mark.day == day)))
+            state = connection.execute(
+                select(DayState.__table__).where(DayState.day == day)
+            ).one_or_none()
+            generation, across = (state.generation, state.across) if state else (0, "")
+            if state is not None and state.sealed_at is not None:
+                return _Reading(marks, generation, across, True, Rows(), [])
+            new = computed(connection, the_day(day, zone), zone)
+            if not new.unnumbered:
+                changes = differences(stored(connection, day), new)
+                return _Reading(marks, generation, across, False, new, changes)
+        for some in _parts(sorted(new.unnumbered), CHUNK_ROWS):
+            with write_connection(engine) as connection:
+                rows = [{"subject": subject} for subject in some]
+                connection.execute(insert_once(connection, Reader), rows)
+
+
+def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Parts of the changes; a chunk holds rows of one table, in the order of keys."""
+    for name in TABLES:
+        mine = [change for change in changes if change.table == name]
+        for some in _parts(mine, CHUNKS.get(name, CHUNK_ROWS)):
+            yield list(some)
 
 
 def _claim(engine: Engine, day: date, generation: int) -> bool:
@@ -325,34 +514,58 @@ def _still_mine(connection: Connection, day: date, generation: int) -> bool:
 
 
 def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:
-    for name, table in TABLES.items():
-        mine = [change for change in changes if change.table == name]
-        if not mine:
-            continue
-        keys = _keys(table)
-        columns = tuple_(*(table.c[key] for key in keys))
-        connection.execute(
-            delete(table).where(table.c.day == day, columns.in_([change.key for change in mine]))
-        )
-        rows = [
-            {"day": day, **dict(zip(keys, change.key, strict=True)), **change.values}
-            for change in mine
-            if change.values is not None
-        ]
-        if rows:
-            connection.execute(insert(table), rows)
+    """Write rows of one table, and the rows of their month: again the sum of its days."""
+    table = TABLES[changes[0].table]
+    fixed: Values = {"day": day}
+    if "grain" in table.c:
+        fixed["grain"] = Grain.day.value
+    _replace(connection, table, fixed, {change.key: change.values for change in changes})
+    if "grain" in table.c:
+        month = day.replace(day=1)
+        if connection.dialect.name == "postgresql":
+            # Two days of one month may be rebuilt at once: the second waits and sees the first.
+            connection.execute(select(func.pg_advisory_xact_lock(month.toordinal())))
+        values = month_rows(connection, table, month, [change.key for change in changes])
+        _replace(connection, table, {"day": month, "grain": Grain.month.value}, values)
 
 
-def _close(
-    connection: Connection, day: date, marks: Sequence[uuid.UUID], across: str, took_ms: int
+def _replace(
+    connection: Connection, table: Table, fixed: Values, rows: Mapping[Key, Values | None]
 ) -> None:
+    keys = _keys(table)
+    named = [({**fixed, **dict(zip(keys, key, strict=True))}, row) for key, row in rows.items()]
+    names = [column.name for column in table.primary_key]
+    gone = delete(table).where(*(table.c[name] == bindparam(f"b_{name}") for name in names))
+    connection.execute(gone, [{f"b_{name}": key[name] for name in names} for key, _row in named])
+    there = [{**key, **row} for key, row in named if row is not None]
+    if there:
+        connection.execute(insert(table), there)
+
+
+def month_rows(
+    connection: Connection, table: Table, month: date, keys: Sequence[Key] | None = None
+) -> dict[Key, Values | None]:
+    """What the days of a month say about some keys, or all; None where they say nothing."""
+    found: dict[Key, list[Any]] = {key: [] for key in keys or ()}
+    query = select(table).where(
+        table.c.grain == Grain.day.value,
+        table.c.day >= month,
+        table.c.day < clock.add_months(month, 1),
+    )
+    names = _keys(table)
+    if keys is not None:
+        # The second part of the key (audience) is left to Python: there are two of them.
+        query = query.where(table.c[names[0]].in_({key[0] for key in keys}))
+    for row in connection.execute(query).mappings():
+        key = tuple(row[name] for name in names)
+        if keys is None or key in found:
+            found.setdefault(key, []).append(row)
+    return {key: merged(rows) if rows else None for key, rows in found.items()}
+
+
+def _delete_marks(connection: Connection, marks: Sequence[uuid.UUID]) -> None:
     for some in _parts(marks, 500):
         connection.execute(delete(Mark).where(Mark.id.in_(some)))
-    connection.execute(
-        update(DayState)
-        .where(DayState.day == day)
-        .values(rebuilt_at=clock.now(), took_ms=took_ms, across=across)
-    )
 
 
 def as_of(connection: Any) -> datetime | None:

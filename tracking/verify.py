@@ -11,15 +11,17 @@ from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
 from tracking import rollups
-from tracking.models import DayState, Download, LikeInterval, Load, ShareEvent, Slot
+from tracking.days import Rows
+from tracking.models import Download, LikeInterval, Load, Search, ShareEvent, Slot
+from tracking.sums import DayState, Grain
 
 
 def days_with_rows(connection: Connection, zone: ZoneInfo) -> list[date]:
-    """Every day that has rollups or may have base rows."""
+    """Every day that has rollups or may have base rows and is not sealed."""
     days = set(connection.scalars(select(DayState.day)))
     moments = [
         connection.scalar(select(choose(column)))
-        for column in (Download.granted_at, ShareEvent.at, LikeInterval.liked_at)
+        for column in (Download.granted_at, ShareEvent.at, LikeInterval.liked_at, Search.at)
         for choose in (func.min, func.max)
     ]
     ends = connection.execute(select(func.min(Load.issued_at), func.max(Load.issued_at))).one()
@@ -30,16 +32,41 @@ def days_with_rows(connection: Connection, zone: ZoneInfo) -> list[date]:
     if found:
         first, last = min(found), max(found)
         days |= {date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)}
-    return sorted(days)
+    return sorted(days - set(sealed_days(connection)))
+
+
+def sealed_days(connection: Connection) -> list[date]:
+    """The days whose base rows retention has removed: their numbers are final."""
+    query = select(DayState.day).where(DayState.sealed_at.is_not(None)).order_by(DayState.day)
+    return list(connection.scalars(query))
 
 
 def differences(engine: Engine, zone: ZoneInfo) -> Iterator[str]:
     """One line for each row of the rollups that differs from the base rows; none is right."""
     with engine.connect() as connection:
         for day in days_with_rows(connection, zone):
-            new = rollups.computed(connection, rollups.the_day(day, zone))
-            old = rollups.stored(connection, day)
-            for change in rollups.differences(old, new):
-                before = getattr(old, change.table).get(change.key)
-                key = " ".join(str(part) for part in change.key)
-                yield f"{day} {change.table} {key}: stored {before}, computed {change.values}"
+            new = rollups.computed(connection, rollups.the_day(day, zone), zone)
+            yield from _lines(f"{day}", rollups.stored(connection, day), new)
+        for month in sorted(_months(connection)):
+            new = Rows()
+            for name, table in rollups.TABLES.items():
+                if "grain" in table.c:
+                    setattr(new, name, rollups.month_rows(connection, table, month))
+            old = rollups.stored(connection, month, Grain.month)
+            yield from _lines(f"{month:%Y-%m}", old, new)
+
+
+def _months(connection: Connection) -> set[date]:
+    return {
+        day.replace(day=1)
+        for table in rollups.TABLES.values()
+        if "grain" in table.c
+        for day in connection.scalars(select(table.c.day).distinct())
+    }
+
+
+def _lines(when: str, old: Rows, new: Rows) -> Iterator[str]:
+    for change in rollups.differences(old, new):
+        before = getattr(old, change.table).get(change.key)
+        key = " ".join(str(part) for part in change.key)
+        yield f"{when} {change.table} {key}: stored {before}, computed {change.values}"

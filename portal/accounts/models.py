@@ -6,7 +6,7 @@ import uuid
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.db import Base, Key, UTCDateTime, new_id
@@ -84,6 +84,9 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     joined_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deactivated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # How often what was recorded about this person's reading was erased: it is kept under another
+    # pseudonym each time.
+    erasures: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 
     partner: Mapped[Partner | None] = relationship(foreign_keys=[partner_id])
 

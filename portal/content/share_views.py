@@ -18,22 +18,19 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from portal.accounts.access import current_user, partners_only, public
 from portal.accounts.models import User
-from portal.accounts.service import zone
 from portal.choices import options
 from portal.clock import now, now_ms
-from portal.content import library, sharing
+from portal.content import attention, delivery, library, sharing
 from portal.content.forms import ShareForm
 from portal.content.models import AssetVersion, ShareLink
 from portal.content.views import (
     bp,
-    file_response,
-    keys,
     page_image_response,
     preferred_languages,
 )
 from portal.db import db, write
-from portal.errors import Refused
-from tracking import events, metrics
+from portal.errors import NotFound, Refused
+from tracking import metrics
 
 
 @bp.route("/library/<uuid:asset_id>/share", methods=["GET", "POST"])
@@ -145,24 +142,13 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
     assert version is not None
     # Global Privacy Control says the same without a click.
     unmeasured = request.args.get("measure") == "0" or request.headers.get("Sec-GPC") == "1"
-    token = events.issue_token(
-        keys(),
-        # The link stands for the person it was made for: no cookie is set for customers.
-        subject=link.id,
-        partner_id=link.partner_id,
-        audience="customer",
-        asset_id=asset_id,
-        version_id=version.id,
-        page_count=version.page_count,
-        share_id=link.id,
-    )
     return render_template(
         "content/recipient.html",
         link=link,
         asset=item.asset,
         version=version,
         sender=db.session.get_one(User, link.user_id),
-        token="" if unmeasured else token,
+        token="" if unmeasured else attention.content_token(attention.customer(link), version),
         unmeasured=unmeasured,
         now_ms=now_ms(),
     )
@@ -185,15 +171,30 @@ def recipient_page_image(slug: str, asset_id: uuid.UUID, page: int) -> Response:
 
 @bp.post("/s/<slug>/<uuid:asset_id>/download")
 @public
-def recipient_download(slug: str, asset_id: uuid.UUID) -> Response:
-    """A customer downloads. A POST, so that no scanner's GET is counted as one."""
+def recipient_download(slug: str, asset_id: uuid.UUID) -> BaseResponse:
+    """A customer downloads. A POST, so that no scanner's GET is counted as one; the file itself
+    is behind an address of its own, so that it can be resumed."""
     link, version = _shared_version(slug, asset_id)
     if not link.allow_download:
         raise Refused(_("Downloading is not allowed for this link. Ask whoever sent it."))
-    who = events.Viewer(
-        subject=link.id, partner_id=link.partner_id, audience="customer", share_id=link.id
+    granted = delivery.grant(attention.customer(link), version)
+    return redirect(
+        url_for("content.recipient_file", slug=slug, asset_id=asset_id, grant_id=granted), code=303
     )
-    version_id = version.id
-    with write() as session:
-        events.record_download(session, who, asset_id, version_id, zone())
-    return file_response(version)
+
+
+@bp.get("/s/<slug>/<uuid:asset_id>/files/<uuid:grant_id>")
+@public
+def recipient_file(slug: str, asset_id: uuid.UUID, grant_id: uuid.UUID) -> BaseResponse:
+    """The file of a download that was granted to whoever has this link."""
+    link, version = _shared_version(slug, asset_id)
+    if not delivery.is_granted(grant_id, link.id, version.id):
+        raise NotFound(_("This download has ended. Start it again from the document's page."))
+    return delivery.download(version, lambda: grant_id)
+
+
+@bp.get("/s/<slug>/<uuid:asset_id>/recording")
+@public
+def recipient_recording(slug: str, asset_id: uuid.UUID) -> BaseResponse:
+    """A recording for a customer, to be played in the viewer."""
+    return delivery.play(_shared_version(slug, asset_id)[1])

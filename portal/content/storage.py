@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -65,11 +64,10 @@ class Storage:
         data: bytes = self._fs.cat_file(self.path(key))
         return data
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        """The file in pieces, for sending."""
-        with self._fs.open(self.path(key), "rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
+    def open(self, key: str) -> IO[bytes]:
+        """The file, to be read from any place; whoever opens it closes it."""
+        file: IO[bytes] = self._fs.open(self.path(key), "rb")
+        return file
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from flask import (
     Blueprint,
     Response,
-    current_app,
+    has_request_context,
     redirect,
     render_template,
     request,
@@ -16,20 +16,18 @@ from flask import (
 )
 from flask_babel import gettext as _
 from sqlalchemy import select
-from werkzeug.utils import secure_filename
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.accounts.access import current_user, signed_in
-from portal.accounts.models import Partner, User
-from portal.accounts.service import installation, zone
-from portal.clock import local_day, now, now_ms
-from portal.content import library
+from portal.accounts.models import User
+from portal.accounts.service import zone
+from portal.clock import now, now_ms
+from portal.content import attention, delivery, library
 from portal.content.forms import TYPE_NAMES
 from portal.content.models import Asset, AssetVersion, ContentType, PreviewState
 from portal.content.storage import preview_key, storage
 from portal.db import db, write
 from portal.errors import NotFound
-from portal.security import Keys
 from tracking import events
 
 bp = Blueprint("content", __name__)
@@ -45,6 +43,12 @@ def _names() -> dict[str, object]:
     return {"type_name": type_name}
 
 
+@bp.app_context_processor
+def _attention() -> dict[str, object]:
+    # Mails are rendered without a request.
+    return attention.page_attention() if has_request_context() else {}
+
+
 @bp.get("/library")
 @signed_in
 def index() -> str:
@@ -57,6 +61,8 @@ def index() -> str:
         language=request.args.get("language", ""),
     )
     found = library.find(db.session(), user, filters)
+    if filters.words.strip():
+        attention.searched(filters.words, len(found))
     drafts = select(Asset).where((Asset.published_at.is_(None)) | (Asset.retired_at.is_not(None)))
     return render_template(
         "content/library.html",
@@ -85,7 +91,7 @@ def asset(asset_id: uuid.UUID) -> str:
         "content/asset.html",
         asset=shown,
         version=version,
-        token=_token_for(user, version),
+        token=attention.content_token(attention.viewer(user), version),
         now_ms=now_ms(),
         audience=events.audience_of(user),
         liked=events.likes(db.session(), user.id, asset_id),
@@ -96,37 +102,6 @@ def preferred_languages(user: User) -> Iterable[str]:
     """The languages in which a person wants content, the best first."""
     # What is shared goes to customers, so the partner's languages come before the reader's own.
     return [*(user.partner.languages if user.partner else []), user.locale]
-
-
-def keys() -> Keys:
-    """The keys that sign tokens of attention."""
-    found: Keys = current_app.extensions["portal_keys"]
-    return found
-
-
-def _privacy_mode(partner: Partner | None) -> str:
-    row = installation()
-    assert row is not None
-    return row.privacy_by_country.get(partner.country if partner else "", row.privacy_mode)
-
-
-def viewer(user: User) -> events.Viewer:
-    """The person signed in, as far as tracking may know them."""
-    day = local_day(now(), zone())
-    return events.viewer_for(keys(), user, _privacy_mode(user.partner), day)
-
-
-def _token_for(user: User, version: AssetVersion) -> str:
-    who = viewer(user)
-    return events.issue_token(
-        keys(),
-        subject=who.subject,
-        partner_id=who.partner_id,
-        audience=who.audience,
-        asset_id=version.asset_id,
-        version_id=version.id,
-        page_count=version.page_count,
-    )
 
 
 def _visible_version(version_id: uuid.UUID) -> AssetVersion:
@@ -147,15 +122,6 @@ def page_image_response(version: AssetVersion, page: int) -> Response:
     return response
 
 
-def file_response(version: AssetVersion) -> Response:
-    """The file, to be saved and never shown inside the portal's own origin."""
-    response = Response(storage().chunks(version.file_key), mimetype=version.media_type)
-    response.headers["Content-Length"] = str(version.size)
-    name = secure_filename(version.filename) or "file"
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
-
-
 @bp.get("/library/pages/<uuid:version_id>/<int:page>.webp")
 @signed_in
 def page_image(version_id: uuid.UUID, page: int) -> Response:
@@ -165,16 +131,17 @@ def page_image(version_id: uuid.UUID, page: int) -> Response:
 
 @bp.get("/library/files/<uuid:version_id>")
 @signed_in
-def download(version_id: uuid.UUID) -> Response:
-    """Download a file; one grant is logged."""
-    version, who = _visible_version(version_id), viewer(current_user())
-    # A browser that fetches ahead, and whoever asks for the head only, has not downloaded it.
-    ahead = request.headers.get("Sec-Purpose", "").startswith("prefetch")
-    if request.method != "HEAD" and not ahead:
-        asset_id = version.asset_id
-        with write() as session:
-            events.record_download(session, who, asset_id, version_id, zone())
-    return file_response(version)
+def download(version_id: uuid.UUID) -> BaseResponse:
+    """Download a file; one grant is logged, in however many parts it is fetched."""
+    version, who = _visible_version(version_id), attention.viewer(current_user())
+    return delivery.download(version, lambda: delivery.grant(who, version))
+
+
+@bp.get("/library/recordings/<uuid:version_id>")
+@signed_in
+def recording(version_id: uuid.UUID) -> BaseResponse:
+    """A recording, to be played in the viewer."""
+    return delivery.play(_visible_version(version_id))
 
 
 @bp.post("/library/<uuid:asset_id>/like")

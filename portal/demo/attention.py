@@ -172,11 +172,12 @@ def _view_by_partner(
                 "asset_id": piece.id,
                 "version_id": version["id"],
                 "partner_id": partner.id,
-                "user_id": None,
                 "subject": subject,
+                "subject_kind": 0,
                 "audience": Audience.partner.value,
                 "share_id": None,
                 "granted_at": after,
+                **_fetched(rng, version["size"], after),
             }
         )
     if rng.random() < LIKES and (person.id, piece.id) not in record.liked:
@@ -194,6 +195,18 @@ def _view_by_partner(
         )
     if rng.random() < SHARES:
         share(world, record, partner, person, piece, after, rng.choice(CUSTOMERS))
+
+
+def _fetched(rng: random.Random, size: int, at: datetime) -> dict[str, Any]:
+    """How far a download came: nearly all are complete, some were broken off or never seen."""
+    luck = rng.random()
+    sent = size if luck < 0.93 else size // 3 if luck < 0.97 else 0
+    return {
+        "size": size,
+        "ranges": f"0-{sent}" if sent else "",
+        "started_at": at if sent else None,
+        "completed_at": at if sent == size else None,
+    }
 
 
 def share(
@@ -292,8 +305,10 @@ def _load(
         {
             "id": load_id,
             "subject": subject,
+            "subject_kind": 0,
             "partner_id": partner_id,
             "audience": audience.value,
+            "area": None,
             "asset_id": version["asset_id"],
             "version_id": version["id"],
             "share_id": share_id,
@@ -301,6 +316,10 @@ def _load(
             "issued_at": issued,
             "activated_at": issued + 2700,
             "last_slot": max((row["slot"] for row in rows), default=0),
+            # One in twenty browsers is closed without a word.
+            "left_at": None if rng.random() < 0.05 else issued + 700 + int(seconds * 1000),
+            "machine": 0,
+            "device": None if share_id is None else rng.choice((1, 1, 1, 1, 2)),
         }
     )
     record.slots += rows

@@ -42,25 +42,34 @@ def _columns() -> list[Column]:
     ]
 
 
-def content_table(session: Session, period: Period, partner_id: uuid.UUID | None = None) -> Table:
+def content_table(
+    session: Session,
+    period: Period,
+    partner_id: uuid.UUID | None = None,
+    limit: int | None = None,
+) -> Table:
     """Content by what partners and their customers did with it; most viewed first."""
     scope = _scope(period, partner_id)
     found = metrics.by_asset(session, scope)
     titles = library.titles(session, found)
-    partners = metrics.partners_of_assets(session, scope)
-    medians = metrics.median_dwell(session, scope) if partner_id is None else {}
     rows: list[dict[str, Any]] = [
         {
+            "id": key,
             "content": titles[key].title,
-            "partners": partners.get(key, 0),
             **figures(row),
-            "median": None if key not in medians else medians[key] * 1000,
             "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
         }
         for key, row in found.items()
         if key in titles
     ]
     rows.sort(key=lambda row: (-row["views"], -row["opens"], sort_key(row["content"], row["href"])))
+    rows = rows[:limit]
+    shown = [row["id"] for row in rows]
+    partners = metrics.partners_of_assets(session, scope, shown)
+    medians = metrics.median_dwell(session, scope, shown) if partner_id is None else {}
+    for row in rows:
+        row["partners"] = partners.get(row["id"], 0)
+        row["median"] = None if row["id"] not in medians else medians[row["id"]] * 1000
     columns = [Column("content", _("Content")), *_columns()]
     if partner_id is None:
         columns.insert(1, Column("partners", _("Partners"), "number"))
@@ -77,7 +86,7 @@ def content_table(session: Session, period: Period, partner_id: uuid.UUID | None
 
 def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None = None) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
-    scope = Scope(period.since, period.until, asset_id=asset_id)
+    scope = _scope(period, asset_id=asset_id)
     found = metrics.by_partner(session, scope)
     rows: list[dict[str, Any]] = [
         {
@@ -131,8 +140,7 @@ def day_table(
 def _scope(
     period: Period, partner_id: uuid.UUID | None = None, asset_id: uuid.UUID | None = None
 ) -> Scope:
-    partners = None if partner_id is None else frozenset({partner_id})
-    return Scope(period.since, period.until, partners, asset_id)
+    return Scope(period.since, period.until, partner_id, asset_id, period.rule)
 
 
 def weekly(session: Session, period: Period) -> list[dict[str, object]]:

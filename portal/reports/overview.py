@@ -63,7 +63,7 @@ def _card(name: str, value: str, unit: str, before: str, href: str) -> Card:
 
 
 def _engagement(session: Session, period: Period) -> tracking.Engagement:
-    return tracking.total(session, Scope(period.since, period.until))
+    return tracking.total(session, Scope(period.since, period.until, rule=period.rule))
 
 
 def _deals(session: Session, period: Period, zone: ZoneInfo) -> tuple[int, str]:

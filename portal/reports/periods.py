@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from portal.clock import add_months
 from portal.errors import N_, PortalError
+from tracking.dwell import IdleRule
 
 MONTHS = {"3m": 3, "12m": 12, "24m": 24}
 DAYS = {"30d": 30}
 USUAL = "3m"
 LONGEST = timedelta(days=366 * 10)
+
+
+_NO_RULE = N_("There is no such rule for dwell time. Choose one from the list.")
 
 
 class BadPeriod(PortalError):
@@ -22,11 +26,15 @@ class BadPeriod(PortalError):
 
 @dataclass(frozen=True)
 class Period:
-    """The days `[since, until)`; `name` is the choice that made it, `days` for two dates."""
+    """The days `[since, until)`; `name` is the choice that made it, `days` for two dates.
+
+    `rule` says which attention counts as dwell.
+    """
 
     since: date
     until: date
     name: str
+    rule: IdleRule = IdleRule.reading
 
     @property
     def last(self) -> date:
@@ -36,15 +44,18 @@ class Period:
     @property
     def query(self) -> str:
         """The part of an address that asks for this period again."""
+        rule = {} if self.rule == IdleRule.reading else {"dwell": self.rule.value}
         if self.name != "days":
-            return urlencode({"period": self.name})
-        return urlencode({"from": self.since.isoformat(), "to": self.last.isoformat()})
+            return urlencode({"period": self.name, **rule})
+        return urlencode({"from": self.since.isoformat(), "to": self.last.isoformat(), **rule})
 
     def before(self) -> Period:
         """The period of equal length that ends where this one begins."""
         if self.name in MONTHS:
-            return Period(add_months(self.since, -MONTHS[self.name]), self.since, self.name)
-        return Period(self.since - (self.until - self.since), self.since, self.name)
+            since = add_months(self.since, -MONTHS[self.name])
+        else:
+            since = self.since - (self.until - self.since)
+        return Period(since, self.since, self.name, self.rule)
 
 
 def parse(args: Mapping[str, str], today: date) -> Period:
@@ -52,6 +63,14 @@ def parse(args: Mapping[str, str], today: date) -> Period:
 
     Today is the last day. Raises BadPeriod with a sentence.
     """
+    try:
+        rule = IdleRule(args.get("dwell") or IdleRule.reading)
+    except ValueError:
+        raise BadPeriod(_NO_RULE) from None
+    return replace(_days(args, today), rule=rule)
+
+
+def _days(args: Mapping[str, str], today: date) -> Period:
     if args.get("from") or args.get("to"):
         return _between(args.get("from", ""), args.get("to", ""), today)
     name, until = args.get("period") or USUAL, today + timedelta(days=1)

@@ -20,6 +20,7 @@ from tracking.dwell import SLOT_MS
 from tracking.models import Load, Mark, Slot
 
 ORIGIN = "http://127.0.0.1:8000"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
 
 
 def token_for(
@@ -30,18 +31,21 @@ def token_for(
     partner: Partner | None = None,
     audience: str = "partner",
     share_id: uuid.UUID | None = None,
+    subject: uuid.UUID | None = None,
 ) -> str:
     """The token of one page load of `person`."""
     version = version_of(asset)
     return events.issue_token(
         current_app.extensions["portal_keys"],
-        subject=person.id,
-        partner_id=partner.id if partner else person.partner_id,
-        audience=audience,
+        events.Viewer(
+            subject=subject or person.id,
+            partner_id=partner.id if partner else person.partner_id,
+            audience=audience,
+            share_id=share_id,
+        ),
         asset_id=asset.id,
         version_id=version.id,
         page_count=version.page_count,
-        share_id=share_id,
         at=at,
     )
 
@@ -66,11 +70,12 @@ def post(token: str, *rows: list[int], activated: int | None = None, **more: Any
     return post_body(msgspec.json.encode(body), **more)
 
 
-def post_body(body: bytes, origin: str = ORIGIN) -> TestResponse:
+def post_body(body: bytes, origin: str = ORIGIN, agent: str = BROWSER) -> TestResponse:
     """Send anything to the endpoint."""
     db.session.rollback()
     client = Client(current_app.wsgi_app)
-    return client.post("/t", data=body, headers={"Origin": origin})
+    headers = {"Origin": origin, "User-Agent": agent}
+    return client.post("/t", data=body, headers=headers)
 
 
 def stored() -> dict[str, int]:

@@ -6,6 +6,7 @@ import random
 import uuid
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask
@@ -21,9 +22,11 @@ from tests.factories import make_asset, version_of
 from tests.people import anna, jonas, lena, mia
 from tests.tracking.reports import post, row, token_for
 from tracking import events, metrics, rollups, verify
+from tracking.days import EVERYONE
 from tracking.dwell import SLOT_MS
 from tracking.metrics import Scope
-from tracking.models import DayAsset, DayPage, DayState, Load, Mark, Slot
+from tracking.models import Load, Mark, Slot
+from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSum
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -66,7 +69,7 @@ def test_a_day_shows_views_dwell_downloads_shares_and_likes(app: Flask) -> None:
         with write() as session:
             person = session.get_one(User, lena().id)
             viewer = events.Viewer(person.id, person.partner_id, "partner")
-            events.record_download(session, viewer, asset.id, version_of(asset).id, BERLIN)
+            events.grant_download(session, viewer, asset.id, version_of(asset).id, 9, BERLIN)
             events.like(session, person, asset.id, BERLIN)
             events.like(session, person, asset.id, BERLIN)
         rebuild()
@@ -74,7 +77,7 @@ def test_a_day_shows_views_dwell_downloads_shares_and_likes(app: Flask) -> None:
     assert (found.views, found.engaged_views, found.dwell) == (2, 1, 45_000)
     assert (found.downloads, found.likes) == (1, 1)
     assert metrics.people(db.session(), THAT_DAY) == 2
-    assert metrics.median_dwell(db.session(), THAT_DAY) == {asset.id: 5}
+    assert metrics.median_dwell(db.session(), THAT_DAY, [asset.id]) == {asset.id: 5}
     strip = metrics.pages(db.session(), THAT_DAY, version_of(asset).id)
     assert [(page.page, page.readers, page.dwell) for page in strip] == [
         (1, 1, 40_000),
@@ -106,7 +109,7 @@ def test_two_windows_of_one_person_count_once_over_assets(app: Flask) -> None:
     found = metrics.by_asset(db.session(), THAT_DAY)
     assert found[one.id].dwell == 15_000
     assert found[other.id].dwell == 0
-    kept = db.session.scalars(select(DayAsset).where(DayAsset.asset_id == other.id)).one()
+    kept = db.session.scalars(select(PairSum).where(PairSum.asset_id == other.id)).one()
     assert (kept.glance, kept.overlap) == (0, 15_000)
 
 
@@ -121,7 +124,7 @@ def test_a_view_over_midnight_counts_on_the_day_it_began_and_its_time_on_both(ap
         "2026-03-11": (0, 20_000),
     }
     scope = Scope(date(2026, 3, 10), date(2026, 3, 12))
-    assert metrics.median_dwell(db.session(), scope) == {asset.id: 30}
+    assert metrics.median_dwell(db.session(), scope, [asset.id]) == {asset.id: 30}
     assert differences() == []
     assert db.session.query(Mark).count() == 0
 
@@ -141,7 +144,7 @@ def stored_rows() -> list[tuple[object, ...]]:
     """Every row of two rollups."""
     db.session.rollback()
     found: list[tuple[object, ...]] = []
-    for model in (DayAsset, DayPage):
+    for model in (PairSum, PageSum):
         found += [tuple(r) for r in db.session.execute(select(model.__table__))]
     return sorted(found, key=str)
 
@@ -169,7 +172,7 @@ def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
         read(lena(), make_asset(), 20)
         rebuild()
     with write_connection(db.engine) as connection:
-        connection.execute(update(DayAsset).values(views=7))
+        connection.execute(update(PairSum).values(views=7))
     assert len(differences()) == 1
     assert "views" in differences()[0]
 
@@ -275,14 +278,24 @@ def check_wall_time(people: list[User]) -> None:
     ):
         slots_of[subject].add(slot)
     wall = sum(len(found) for found in slots_of.values()) * SLOT_MS
-    assets = db.session.scalars(select(DayAsset)).all()
-    pages = db.session.scalars(select(DayPage)).all()
+    pairs = db.session.scalars(select(PairSum)).all()
     for bucket in ("active", "reading", "idle", "glance", "overlap"):
-        by_asset: dict[tuple[object, ...], int] = defaultdict(int)
-        for page in pages:
-            by_asset[page.day, page.partner_id, page.asset_id] += getattr(page, bucket)
-        for asset in assets:
-            key = (asset.day, asset.partner_id, asset.asset_id)
-            assert by_asset.get(key, 0) == getattr(asset, bucket)
-    counted = sum(a.active + a.reading + a.idle + a.glance for a in assets)
+        of_pages = added_up(PageSum, bucket, "day", "asset_id", "audience")
+        of_assets = added_up(AssetSum, bucket, "day", "asset_id", "audience")
+        assert of_pages == of_assets == added_up(PairSum, bucket, "day", "asset_id", "audience")
+        of_partners = added_up(PartnerSum, bucket, "day", "partner_id", "audience")
+        everyone = {key: n for key, n in of_partners.items() if key[1] == EVERYONE}
+        single = {key: n for key, n in of_partners.items() if key[1] != EVERYONE}
+        assert single == added_up(PairSum, bucket, "day", "partner_id", "audience")
+        assert sum(everyone.values()) == sum(single.values()) == sum(of_assets.values())
+    counted = sum(a.active + a.reading + a.idle + a.glance for a in pairs)
     assert counted <= wall
+
+
+def added_up(model: Any, bucket: str, *keys: str) -> dict[tuple[object, ...], int]:
+    """The sums of one bucket by some keys, of days and without zeros."""
+    found: dict[tuple[object, ...], int] = defaultdict(int)
+    for kept in db.session.scalars(select(model)):
+        if getattr(kept, "grain", Grain.day) == Grain.day:
+            found[tuple(getattr(kept, key) for key in keys)] += getattr(kept, bucket)
+    return {key: n for key, n in found.items() if n}

@@ -1,0 +1,36 @@
+"""Erasing what was recorded about a person's reading, so that late reports cannot undo it.
+
+The rows stay, because the numbers of the organisation are made of them; the person does not: their
+subject becomes a fresh random id, and the old one a tombstone under which nothing is taken again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+
+from sqlalchemy import text, update
+from sqlalchemy.engine import Connection
+
+from portal import clock
+from portal.db import insert_once
+from tracking.models import Download, Load, Reader, Tombstone
+from tracking.retention import note_removal
+
+
+def erase(connection: Connection, subjects: Iterable[uuid.UUID]) -> Counter[str]:
+    """Cut the tie between what was read and who read it; says how many rows of which table."""
+    if connection.dialect.name == "postgresql":
+        # Reports that are being written come before this or see the tombstone.
+        connection.execute(text("LOCK TABLE load IN SHARE ROW EXCLUSIVE MODE"))
+    cut: Counter[str] = Counter()
+    for subject in subjects:
+        fresh = uuid.uuid4()
+        for model in (Load, Download, Reader):
+            changed = update(model).where(model.subject == subject).values(subject=fresh)
+            cut[model.__tablename__] += connection.execute(changed).rowcount
+        values = {"subject": subject, "at": clock.now()}
+        connection.execute(insert_once(connection, Tombstone), [values])
+    note_removal(connection, "erasure", cut)
+    return cut

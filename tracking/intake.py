@@ -1,0 +1,89 @@
+"""Who may report how often, what a program looks like, and how much was refused."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from collections import Counter, OrderedDict
+from functools import lru_cache
+
+from sqlalchemy.engine import Engine
+
+from portal import clock
+from portal.db import upsert_adding, write_connection
+from portal.errors import Busy
+from tracking.models import Refusals
+
+# A person with many tabs needs a few requests at once and far less than one a second after that.
+BURST, PER_SECOND = 40.0, 4.0
+_KNOWN = 10_000
+FLUSH_SECONDS = 60.0
+
+
+class RateLimit:
+    """A bucket per person: `BURST` requests at once, `PER_SECOND` after that."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._buckets: OrderedDict[uuid.UUID, tuple[float, float]] = OrderedDict()
+
+    def allows(self, person: uuid.UUID) -> bool:
+        """Whether this person may report once more now."""
+        now = time.monotonic()
+        with self._guard:
+            left, at = self._buckets.pop(person, (BURST, now))
+            left = min(BURST, left + (now - at) * PER_SECOND)
+            allowed = left >= 1
+            self._buckets[person] = (left - 1 if allowed else left, now)
+            if len(self._buckets) > _KNOWN:
+                self._buckets.popitem(last=False)
+        return allowed
+
+
+_PROGRAM = re.compile(
+    r"bot\b|crawl|spider|slurp|headless|phantom|selenium|puppeteer|playwright|preview|prerender"
+    r"|scan|safelinks|proofpoint|mimecast|barracuda|curl/|wget/|python|java/|go-http|okhttp|axios"
+    r"|node-fetch|libwww|httpclient|lighthouse|monitor",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def is_program(user_agent: str) -> bool:
+    """Whether this name of a browser is that of a program: a scanner, crawler or tool."""
+    return not user_agent or _PROGRAM.search(user_agent) is not None
+
+
+class Refused:
+    """Counts what was refused, by reason, and writes it down once a minute."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._written = time.monotonic()
+
+    def count(self, reason: str, n: int = 1) -> None:
+        """One more was refused for this reason."""
+        with self._guard:
+            self._counts[reason] += n
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to write and the last writing is a while ago."""
+        return bool(self._counts) and time.monotonic() - self._written > FLUSH_SECONDS
+
+    def write(self, engine: Engine) -> None:
+        """Add what was counted to the table. Nothing is lost when the portal is busy."""
+        with self._guard:
+            counts, self._counts = self._counts, Counter()
+            self._written = time.monotonic()
+        day = clock.now().date()
+        rows = [{"day": day, "reason": reason, "n": n} for reason, n in sorted(counts.items())]
+        try:
+            with write_connection(engine) as connection:
+                connection.execute(upsert_adding(connection, Refusals, "n"), rows)
+        except Busy:
+            with self._guard:
+                self._counts.update(counts)

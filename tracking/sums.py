@@ -1,0 +1,172 @@
+"""The numbers of days and months: rollups, derived from base rows and written by
+`tracking.rollups` alone.
+
+Context: a report over a year of ten million views must not read ten million rows, and people and
+medians cannot be added up.
+Decision: one table for each question that reports ask (a partner, an asset, the two together, a
+page, an area, a search). Partners and assets have a row for each day and one for each month, the
+sum of its days. People are kept as sets of numbers, dwell as a histogram in whole seconds, so that
+both can be united exactly. A row for everyone together has the partner `EVERYONE`.
+Consequences: a period is whole months and the days beside them; nothing is counted twice, and a
+month can be checked against its days.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import Boolean, Date, Index, Integer, LargeBinary, SmallInteger, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.db import Base, Key, Milliseconds, UTCDateTime
+
+
+class Grain(StrEnum):
+    """What a row sums up; `day` of a month's row is its first."""
+
+    day = "day"
+    month = "month"
+
+
+class _Attention:
+    """Milliseconds by bucket, after the cap per person; `overlap` is what was beyond it."""
+
+    active: Mapped[int] = mapped_column(Milliseconds)
+    reading: Mapped[int] = mapped_column(Milliseconds)
+    idle: Mapped[int] = mapped_column(Milliseconds)
+    glance: Mapped[int] = mapped_column(Milliseconds)
+    overlap: Mapped[int] = mapped_column(Milliseconds)
+
+
+class _Figures(_Attention):
+    """What was done: views (`engaged`: 10 s of dwell and more; `ended`: measured to the end),
+    downloads (`started`: the first byte was sent; `completed`: all were), shares, likes."""
+
+    views: Mapped[int] = mapped_column(Integer)
+    engaged_views: Mapped[int] = mapped_column(Integer)
+    ended_views: Mapped[int] = mapped_column(Integer)
+    downloads: Mapped[int] = mapped_column(Integer)
+    downloads_started: Mapped[int] = mapped_column(Integer)
+    downloads_completed: Mapped[int] = mapped_column(Integer)
+    shares: Mapped[int] = mapped_column(Integer)
+    likes: Mapped[int] = mapped_column(Integer)
+
+
+class PartnerSum(_Figures, Base):
+    """What a partner (or its customers, by audience) did; and EVERYONE together.
+
+    `people` is the set of readers with a view, as `tracking.days.packed` numbers.
+    """
+
+    __tablename__ = "sum_partner"
+    __table_args__ = (
+        Index("ix_sum_partner_partner", "partner_id", "grain", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    grain: Mapped[str] = mapped_column(String(5), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    partner_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    audience: Mapped[str] = mapped_column(String(10), primary_key=True)
+    people: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AssetSum(_Figures, Base):
+    """What all partners (or all customers) did with an asset.
+
+    `dwells` is the histogram of its views: pairs of whole seconds and how many views.
+    """
+
+    __tablename__ = "sum_asset"
+    __table_args__ = (
+        Index("ix_sum_asset_asset", "asset_id", "grain", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    grain: Mapped[str] = mapped_column(String(5), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    asset_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    audience: Mapped[str] = mapped_column(String(10), primary_key=True)
+    people: Mapped[bytes] = mapped_column(LargeBinary)
+    dwells: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PairSum(_Figures, Base):
+    """What one partner (or its customers) did with one asset on a day."""
+
+    __tablename__ = "sum_pair"
+    # Clustered by asset on SQLite: an asset's page reads the most rows.
+    __table_args__ = (
+        Index("ix_sum_pair_partner", "partner_id", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    asset_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    partner_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    audience: Mapped[str] = mapped_column(String(10), primary_key=True)
+
+
+class PageSum(_Attention, Base):
+    """The attention of an asset's views by page; `readers` are views with 2 s of dwell on it."""
+
+    __tablename__ = "sum_page"
+    __table_args__ = (
+        Index("ix_sum_page_day", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    asset_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    version_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    audience: Mapped[str] = mapped_column(String(10), primary_key=True)
+    page: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    readers: Mapped[int] = mapped_column(Integer)
+
+
+class AreaSum(_Attention, Base):
+    """Page views and attention of a partner (or EVERYONE) in an area of the portal."""
+
+    __tablename__ = "sum_area"
+    __table_args__ = (
+        Index("ix_sum_area_day", "day"),
+        {"sqlite_with_rowid": False},
+    )
+
+    partner_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    area: Mapped[str] = mapped_column(String(10), primary_key=True)
+    views: Mapped[int] = mapped_column(Integer)
+
+
+class SearchSum(Base):
+    """How often a partner looked for these words, and whether it found anything."""
+
+    __tablename__ = "sum_search"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    words: Mapped[str] = mapped_column(String(100), primary_key=True)
+    partner_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    found: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    searches: Mapped[int] = mapped_column(Integer)
+
+
+class DayState(Base):
+    """How far a day is: open, folded 48 hours after its end, sealed by retention.
+
+    `generation` moves with every write of a rebuild, so that two rebuilds of one day cannot mix;
+    `across` is a digest of its views that touch other days.
+    """
+
+    __tablename__ = "day_state"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer, default=0)
+    rebuilt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    took_ms: Mapped[int] = mapped_column(Integer, default=0)
+    across: Mapped[str] = mapped_column(String(64), default="")
+    folded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    sealed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
