@@ -80,6 +80,8 @@ class Refused:
             counts, self._counts = self._counts, Counter()
             self._written = time.monotonic()
         day = clock.now().date()
+        if not counts:
+            return
         rows = [{"day": day, "reason": reason, "n": n} for reason, n in sorted(counts.items())]
         try:
             with write_connection(engine) as connection:

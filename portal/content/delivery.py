@@ -113,5 +113,6 @@ def _count(response: Response, size: int, download_id: uuid.UUID) -> None:
                 log.exception("the end of a download could not be noted")
 
     response.response = counted()
-    response.direct_passthrough = True
+    # Passed through directly, a response is not closed by Werkzeug, and would never say its end.
+    response.direct_passthrough = False
     response.call_on_close(note)

@@ -1,0 +1,343 @@
+"""What must neither inflate a number nor get lost: machines, devices, parts of files, floods."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from flask import Flask, current_app
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from portal import clock
+from portal.content.models import ShareLink
+from portal.db import db, new_id, write
+from tests.conftest import Browse
+from tests.factories import make_asset, version_of
+from tests.people import kuehn, lena, mia
+from tests.tracking.reports import post, post_body, row, slot_now, stored, token_for
+from tests.tracking.test_rollups import differences, rebuild
+from tracking import events, metrics, ranges
+from tracking.intake import BURST, is_program
+from tracking.metrics import Scope
+from tracking.models import Download, Load, Refusals, Search, Watched
+from tracking.watching import Playing, is_possible
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+THAT_DAY = Scope(date(2026, 3, 10), date(2026, 3, 11))
+
+
+# --- machines -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "agent",
+    ["", "Mozilla/5.0 HeadlessChrome/142.0", "Googlebot/2.1", "Barracuda Sentinel", "curl/8.5"],
+)
+def test_the_name_of_a_program_is_known(agent: str) -> None:
+    assert is_program(agent)
+
+
+def test_what_a_program_reads_is_kept_and_not_counted(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        now = clock.now_ms()
+        post(token_for(lena(), asset), row(slot_now(), active=9_000), activated=now)
+        for said, agent in ((True, "Mozilla/5.0 Chrome/142"), (False, "SafeLinks/1.0")):
+            body = {"t": token_for(lena(), asset), "s": [row(slot_now(), active=9_000)], "a": now}
+            sent = msgspec.json.encode({**body, "m": said})
+            assert post_body(sent, agent=agent).status_code == 200
+        rebuild()
+    assert db.session.query(Load).count() == 3
+    found = metrics.total(db.session(), THAT_DAY)
+    assert (found.views, found.dwell) == (1, 9_000)
+    assert differences() == []
+
+
+def test_a_load_that_turns_out_to_be_a_machine_is_taken_out_again(app: Flask) -> None:
+    with clock.at(NOON):
+        token, now = token_for(lena(), make_asset()), clock.now_ms()
+        post(token, row(slot_now(), active=9_000), activated=now)
+        rebuild()
+        assert metrics.total(db.session(), THAT_DAY).views == 1
+        body = {"t": token, "s": [row(slot_now(), active=9_500)], "m": True}
+        post_body(msgspec.json.encode(body))
+        rebuild()
+    assert metrics.total(db.session(), THAT_DAY).views == 0
+    assert differences() == []
+
+
+# --- the end of a reading -------------------------------------------------------------------------
+
+
+def test_a_view_is_measured_to_the_end_when_its_last_report_arrived(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        now = clock.now_ms()
+        post(token_for(lena(), asset), row(slot_now(), active=9_000), activated=now)
+        body = {"t": token_for(mia(), asset), "s": [row(slot_now(), active=9_000)], "a": now}
+        assert post_body(msgspec.json.encode({**body, "l": now + 9_000})).status_code == 200
+        rebuild()
+    found = metrics.total(db.session(), THAT_DAY)
+    assert (found.views, found.ended_views) == (2, 1)
+
+
+def test_leaving_a_tab_after_the_life_of_its_page_loses_nothing(app: Flask) -> None:
+    token = token_for(lena(), make_asset(), at=clock.now() - timedelta(hours=25))
+    body = {"t": token, "s": [row(slot_now(back=61 * 4), active=900)], "l": clock.now_ms()}
+    assert post_body(msgspec.json.encode(body)).status_code == 200
+    assert stored()["slot"] == 1
+
+
+# --- floods ---------------------------------------------------------------------------------------
+
+
+def test_a_thousand_reports_in_a_second_from_one_person_are_mostly_refused(app: Flask) -> None:
+    token, other = token_for(lena(), make_asset()), token_for(mia(), make_asset("Other"))
+    # The portal's own limit is per person, whatever the page.
+    codes = [post(token, row(slot_now(), active=n)).status_code for n in range(1, 1001)]
+    assert set(codes) == {200, 429}
+    assert BURST <= codes.count(200) < BURST + 200
+    assert codes[-1] == 429
+    assert stored()["load"] == 1
+    assert post(other, row(slot_now(), active=1)).status_code == 200
+    counters = current_app.extensions["portal_beacon"].refused
+    counters.write(db.engine)
+    counted = db.session.scalars(select(Refusals).where(Refusals.reason == "rate")).one()
+    assert counted.n >= codes.count(429)
+
+
+def test_what_was_refused_is_counted_by_reason(app: Flask) -> None:
+    counters = current_app.extensions["portal_beacon"].refused
+    counters.write(db.engine)
+    post_body(b"{")
+    post("made elsewhere", row(slot_now(), active=1))
+    counters.write(db.engine)
+    post_body(b"[")
+    counters.write(db.engine)
+    found = {row.reason: row.n for row in db.session.scalars(select(Refusals))}
+    assert found["form"] >= 2
+    assert found["token"] >= 1
+
+
+# --- downloads ------------------------------------------------------------------------------------
+
+
+def grants() -> list[Download]:
+    """Every download, in the order of granting."""
+    db.session.rollback()
+    return list(db.session.scalars(select(Download).order_by(Download.granted_at)))
+
+
+def test_a_download_has_started_and_is_complete_when_all_was_sent(browse: Browse) -> None:
+    version = version_of(make_asset())
+    assert browse(lena()).get(f"/library/files/{version.id}").status_code == 200
+    one = grants()[0]
+    assert (one.ranges, one.size) == (f"0-{version.size}", version.size)
+    assert one.started_at is not None
+    assert one.completed_at is not None
+
+
+def test_parts_and_a_resumed_download_count_once(browse: Browse) -> None:
+    # Measured elsewhere: 1 203 downloads where there were 824, because of range requests.
+    version, browser = version_of(make_asset()), browse(lena())
+    path = f"/library/files/{version.id}"
+    first = browser.get(path, headers={"Range": "bytes=0-3"})
+    assert (first.status_code, first.data) == (206, b"%PDF")
+    assert first.headers["Content-Range"] == f"bytes 0-3/{version.size}"
+    assert grants()[0].completed_at is None
+    for part in ("bytes=2-6", "bytes=9-", "bytes=4-8"):
+        assert browser.get(path, headers={"Range": part}).status_code == 206
+    assert len(grants()) == 1
+    assert grants()[0].completed_at is not None
+    assert grants()[0].ranges == f"0-{version.size}"
+    # Another click, later, is another download; another person's is another one, too.
+    browser.get(path)
+    browse(mia()).get(path)
+    assert len(grants()) == 3
+
+
+def test_what_has_not_changed_and_what_cannot_be_sent_count_nothing(browse: Browse) -> None:
+    version, browser = version_of(make_asset()), browse(lena())
+    path = f"/library/files/{version.id}"
+    same = browser.get(path, headers={"If-None-Match": f'"{version.sha256}"'})
+    assert same.status_code == 304
+    assert browser.get(path, headers={"Range": "bytes=900-"}).status_code == 416
+    assert browser.head(path).headers["Accept-Ranges"] == "bytes"
+    assert grants() == []
+
+
+def test_a_customers_download_can_be_resumed_at_its_own_address(browse: Browse) -> None:
+    asset = make_asset()
+    made = browse(lena()).post(f"/library/{asset.id}/share", data=SHARE)
+    assert made.status_code == 302
+    slug = db.session.scalars(select(ShareLink.slug)).one()
+    stranger = browse(None)
+    granted = stranger.post(f"/s/{slug}/{asset.id}/download")
+    assert granted.status_code == 303
+    assert stranger.get(granted.location, headers={"Range": "bytes=0-3"}).data == b"%PDF"
+    rest = stranger.get(granted.location, headers={"Range": "bytes=4-"})
+    assert rest.status_code == 206
+    assert [one.completed_at is not None for one in grants()] == [True]
+    # The address of a grant is good for its own link only.
+    other = f"/s/{slug}/{asset.id}/files/{new_id()}"
+    assert stranger.get(other).status_code == 404
+
+
+SHARE = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}
+SPANS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12)
+
+
+@given(SPANS)
+def test_the_union_of_parts_is_the_set_of_their_bytes(spans: list[tuple[int, int]]) -> None:
+    union: list[tuple[int, int]] = []
+    for start, length in spans:
+        union = ranges.union(ranges.parse(ranges.text_of(union)), (start, start + length))
+    sent = {byte for start, length in spans for byte in range(start, start + length)}
+    assert {byte for start, stop in union for byte in range(start, stop)} == sent
+    assert sum(stop - start for start, stop in union) == len(sent)
+    assert ranges.covers(union, 30) == (sent == set(range(30)))
+
+
+# --- recordings -----------------------------------------------------------------------------------
+
+
+def bits(*seconds: int) -> str:
+    """Seconds of a recording as the script sends them."""
+    value = sum(1 << second for second in seconds)
+    return base64.b64encode(value.to_bytes(8, "little")).decode()
+
+
+def test_seconds_of_a_recording_are_united_and_a_seek_adds_nothing(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON) as forward:
+        token = token_for(lena(), asset)
+        forward(timedelta(seconds=20))
+        for seen, played in ((bits(0, 1, 2), 3000), (bits(2, 3, 9), 5000), (bits(0, 1), 2000)):
+            body = {"t": token, "s": [], "v": {"b": seen, "p": played, "d": 10}}
+            assert post_body(msgspec.json.encode(body)).status_code == 200
+    row_ = db.session.scalars(select(Watched)).one()
+    playing = Playing(int.from_bytes(row_.seconds, "little"), row_.played_ms, row_.length)
+    assert (playing.unique_seconds, playing.played_ms, playing.completion) == (5, 5000, 0.5)
+    found = metrics.recording(db.session(), version_of(asset).id, NOON)
+    assert found is not None
+    assert (found.loads, found.completion, found.completed) == (1, 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    "played",
+    [
+        {"b": "!", "p": 10, "d": 10},
+        {"b": bits(11), "p": 10, "d": 10},
+        {"b": bits(*range(60)), "p": 100, "d": 60},
+        {"b": bits(0), "p": 10_000_000, "d": 10},
+        {"b": bits(0), "p": 10, "d": 10_000_000},
+        {"b": bits(0), "p": -1, "d": 10},
+    ],
+)
+def test_more_than_a_page_had_time_for_is_refused(app: Flask, played: dict[str, object]) -> None:
+    token = token_for(lena(), make_asset())
+    body = {"t": token, "s": [], "v": played}
+    assert post_body(msgspec.json.encode(body)).status_code == 400
+    assert stored()["load"] == 0
+
+
+@given(st.integers(0, 2**40), st.integers(0, 40_000), st.integers(0, 40))
+def test_unique_seconds_never_exceed_what_could_be_played(
+    seconds: int, played_ms: int, length: int
+) -> None:
+    playing = Playing(seconds, played_ms, length)
+    if is_possible(playing, 30_000):
+        assert playing.unique_seconds <= min(length, 16 * 32 + 2)
+        assert 0 <= playing.completion <= 1
+
+
+# --- areas and searches ---------------------------------------------------------------------------
+
+
+def area_token(words: str = "", results: int = 0, area: str = "library") -> str:
+    """One page load of Lena's in an area of the portal."""
+    keys = current_app.extensions["portal_keys"]
+    viewer = events.area_viewer(keys, lena(), clock.local_day(clock.now(), BERLIN))
+    return events.issue_area_token(keys, viewer, area, words=words, results=results)
+
+
+def test_time_in_the_portal_is_known_by_area_and_organisation_only(app: Flask) -> None:
+    with clock.at(NOON):
+        now = clock.now_ms()
+        post(area_token(area="deals"), row(slot_now(), active=4_000), activated=now)
+        post(area_token(), row(slot_now(), reading=11_000), activated=now)
+        post(area_token(), row(slot_now(back=-1), reading=1_000))
+        rebuild()
+    found = metrics.areas(db.session(), THAT_DAY)
+    assert {area: (row.views, row.time) for area, row in found.items()} == {
+        "deals": (1, 4_000),
+        "library": (1, 12_000),
+    }
+    assert metrics.areas(db.session(), Scope(*SPAN, partner_id=kuehn().id)) == found
+    assert metrics.areas(db.session(), Scope(*SPAN, partner_id=mia().partner_id)) == {}
+    # It is no content, and nobody is counted.
+    assert not metrics.total(db.session(), THAT_DAY)
+    assert {load.subject_kind for load in db.session.scalars(select(Load))} == {1}
+    assert differences() == []
+
+
+SPAN = (date(2026, 3, 10), date(2026, 3, 11))
+
+
+def test_two_windows_of_the_portal_do_not_double_a_persons_time(app: Flask) -> None:
+    with clock.at(NOON):
+        for _window in range(2):
+            post(area_token(), row(slot_now(), active=15_000), activated=clock.now_ms())
+        rebuild()
+    assert metrics.areas(db.session(), THAT_DAY)["library"].time == 15_000
+
+
+def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
+    with clock.at(NOON):
+        now = clock.now_ms()
+        post(area_token("  ATEX  Certificate"), row(slot_now(), active=3_000), activated=now)
+        post(area_token("atex certificate"), row(slot_now(), active=1_000))
+        seen = area_token("wartung", 3)
+        for _report in range(3):
+            post(seen, row(slot_now(), active=1_000), activated=now)
+        rebuild()
+    assert db.session.query(Search).count() == 2
+    found = metrics.searches(db.session(), THAT_DAY, in_vain_only=False)
+    assert [(row.words, row.searches, row.in_vain) for row in found] == [
+        ("atex certificate", 1, 1),
+        ("wartung", 1, 0),
+    ]
+    assert [row.words for row in metrics.searches(db.session(), THAT_DAY)] == ["atex certificate"]
+    assert differences() == []
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+
+def test_devices_of_one_link_are_told_apart_and_of_two_links_are_not_compared() -> None:
+    from portal.security import Keys
+
+    keys, one, two = Keys(["secret"]), new_id(), new_id()
+    assert events.device_of(keys, one, "Phone de") == events.device_of(keys, one, "Phone de")
+    assert events.device_of(keys, one, "Phone de") != events.device_of(keys, one, "Laptop de")
+    assert events.device_of(keys, one, "Phone de") != events.device_of(keys, two, "Phone de")
+
+
+def test_grants_of_a_like_are_intervals(app: Flask) -> None:
+    asset, user = make_asset(), lena()
+    with write() as session:
+        person = session.merge(user)
+        events.like(session, person, asset.id, BERLIN)
+        events.unlike(session, person, asset.id, BERLIN)
+        events.like(session, person, asset.id, BERLIN)
+    rebuild()
+    today = clock.local_day(clock.now(), BERLIN)
+    found = metrics.total(db.session(), Scope(today, today + timedelta(days=1)))
+    assert found.likes == 2
+    assert events.likes(db.session(), lena().id, asset.id)

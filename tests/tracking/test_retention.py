@@ -1,0 +1,222 @@
+"""Days grow old: folded, sealed, and nobody's pseudonym of the day outlives it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Flask, current_app
+from sqlalchemy import select
+
+from portal import clock
+from portal.accounts.models import PrivacyMode, User
+from portal.content.models import Asset
+from portal.db import db, write_connection
+from tests.factories import make_asset, version_of
+from tests.people import jonas, kuehn, lena
+from tests.tracking.reports import post, row, token_for
+from tests.tracking.test_rollups import differences, read, rebuild, stored_rows
+from tracking import erasure, events, metrics, retention, rollups, verify
+from tracking.metrics import Scope
+from tracking.models import Folded, Load, Mark, Removal, Slot, SubjectKind
+from tracking.sums import DayState
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+MARCH = Scope(date(2026, 3, 1), date(2026, 4, 1))
+
+
+def grow_old(now: datetime, months: int = 13) -> int:
+    """What the job does at `now`."""
+    with clock.at(now):
+        return retention.age(db.engine, BERLIN, now, months)
+
+
+def test_a_day_is_folded_48_hours_after_its_end_and_no_number_changes(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON) as forward:
+        read(lena(), asset, 40)
+        forward(timedelta(minutes=10))
+        read(jonas(), asset, 20, page=3)
+        rebuild()
+    before = stored_rows()
+    the_end = datetime(2026, 3, 10, 23, 0, tzinfo=UTC)
+    grow_old(the_end + timedelta(hours=48))
+    assert db.session.query(Folded).count() == 0
+    db.session.rollback()
+    grow_old(the_end + timedelta(hours=49))
+    assert (db.session.query(Slot).count(), db.session.query(Folded).count()) == (0, 2)
+    rollups.mark(db.engine, [NOON.date()])
+    rebuild()
+    assert stored_rows() == before
+    assert differences() == []
+
+
+def test_a_view_over_midnight_is_the_same_when_one_of_its_days_is_folded(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)):
+        read(lena(), asset, 30)
+        rebuild()
+    before = stored_rows()
+    for day in (date(2026, 3, 10), date(2026, 3, 11)):
+        retention.fold(db.engine, day, BERLIN)
+        rollups.mark(db.engine, [date(2026, 3, 10), date(2026, 3, 11)])
+        rebuild()
+        assert stored_rows() == before
+        assert differences() == []
+    assert db.session.query(Slot).count() == 0
+
+
+def test_after_13_months_the_raw_rows_go_and_the_numbers_stay(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        read(lena(), asset, 40)
+        rebuild()
+    before = stored_rows()
+    grow_old(NOON + timedelta(days=30))
+    assert db.session.query(Load).count() == 1
+    db.session.rollback()
+    grow_old(NOON + timedelta(days=430))
+    assert (db.session.query(Load).count(), db.session.query(Folded).count()) == (0, 0)
+    assert stored_rows() == before
+    removal = db.session.scalars(select(Removal)).one()
+    assert (removal.why, removal.rows) == ("retention", {"folded": 1, "load": 1})
+    # Verifying and rebuilding leave it alone, and say so.
+    assert differences() == []
+    with db.engine.connect() as connection:
+        assert verify.sealed_days(connection) == [NOON.date()]
+    rollups.mark(db.engine, [NOON.date()])
+    rebuild()
+    assert stored_rows() == before
+    assert db.session.query(Mark).count() == 0
+
+
+def test_a_view_that_goes_on_after_a_sealed_day_stays_one_view(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)):
+        read(lena(), asset, 30)
+        rebuild()
+    for day in (date(2026, 3, 10), date(2026, 3, 11)):
+        retention.fold(db.engine, day, BERLIN)
+    before = stored_rows()
+    retention.seal(db.engine, date(2026, 3, 10), BERLIN)
+    rollups.mark(db.engine, [date(2026, 3, 11)])
+    rebuild()
+    assert stored_rows() == before
+    assert differences() == []
+    retention.seal(db.engine, date(2026, 3, 11), BERLIN)
+    db.session.rollback()
+    assert db.session.query(Load).count() == 0
+
+
+def test_without_a_limit_nothing_is_removed(app: Flask) -> None:
+    with clock.at(NOON):
+        read(lena(), make_asset(), 40)
+        rebuild()
+    grow_old(NOON + timedelta(days=4000), months=0)
+    assert db.session.query(Load).count() == 1
+    assert db.session.scalars(select(DayState.sealed_at)).all().count(None) >= 1
+
+
+def daily_token(person: User, asset: Asset) -> str:
+    """A page load under the privacy mode that knows organisations only."""
+    keys = current_app.extensions["portal_keys"]
+    day = clock.local_day(clock.now(), BERLIN)
+    viewer = events.viewer_for(keys, person, PrivacyMode.organisation, day)
+    version = version_of(asset)
+    return events.issue_token(
+        keys, viewer, asset_id=asset.id, version_id=version.id, page_count=version.page_count
+    )
+
+
+def test_a_pseudonym_of_the_day_is_dropped_when_no_report_can_come_any_more(app: Flask) -> None:
+    asset = make_asset()
+    with clock.at(NOON) as forward:
+        for _load in range(2):
+            now = clock.now_ms()
+            post(daily_token(lena(), asset), row(now // 15_000, active=9_000), activated=now)
+            forward(timedelta(minutes=5))
+        rebuild()
+    db.session.rollback()
+    subjects = db.session.scalars(select(Load.subject)).all()
+    assert len(set(subjects)) == 1
+    before = stored_rows()
+    grow_old(datetime(2026, 3, 13, 23, 0, tzinfo=UTC))
+    db.session.rollback()
+    assert db.session.scalars(select(Load.subject)).all() == subjects
+    grow_old(datetime(2026, 3, 13, 23, 10, tzinfo=UTC))
+    db.session.rollback()
+    dropped = db.session.scalars(select(Load)).all()
+    # Still one person, whom nobody can find again.
+    assert len({load.subject for load in dropped}) == 1
+    assert dropped[0].subject not in subjects
+    assert {load.subject_kind for load in dropped} == {SubjectKind.dropped}
+    rollups.mark(db.engine, [NOON.date()])
+    rebuild()
+    assert stored_rows() == before
+    # People of one day only are never counted over days.
+    assert metrics.people(db.session(), MARCH) == 0
+    assert metrics.total(db.session(), MARCH).views == 2
+
+
+def test_what_is_erased_stays_erased_whatever_is_reported_later(app: Flask) -> None:
+    asset, person = make_asset(), lena()
+    with clock.at(NOON) as forward:
+        token = token_for(person, asset)
+        slot = clock.now_ms() // 15_000
+        assert post(token, row(slot, active=5_000), activated=clock.now_ms()).status_code == 200
+        rebuild()
+        before = stored_rows()
+        with write_connection(db.engine) as connection:
+            cut = erasure.erase(connection, [person.id])
+        assert cut == Counter({"load": 1, "reader": 1, "download": 0})
+        forward(timedelta(seconds=10))
+        late = post(token, row(slot, active=9_000))
+        assert 400 <= late.status_code < 500
+        other = post(token_for(jonas(), asset), row(slot, 2, active=1_000))
+        assert other.status_code == 200
+    db.session.rollback()
+    assert db.session.query(Load).where(Load.subject == person.id).count() == 0
+    assert db.session.query(Load).count() == 2
+    assert max(db.session.scalars(select(Slot.active))) == 5_000
+    with clock.at(NOON):
+        rollups.mark(db.engine, [NOON.date()])
+        db.session.rollback()
+        rebuild()
+    # The organisation's numbers are what they were, and one more.
+    assert metrics.people(db.session(), MARCH) == 1
+    assert metrics.total(db.session(), MARCH).views == 1
+    assert before
+    assert differences() == []
+    removal = db.session.scalars(select(Removal)).one()
+    assert (removal.why, removal.rows) == ("erasure", {"load": 1, "reader": 1})
+
+
+def test_months_are_the_sum_of_their_days_and_answer_for_them(app: Flask) -> None:
+    asset = make_asset()
+    for day in (3, 17, 31):
+        with clock.at(datetime(2026, 3, day, 12, 0, tzinfo=UTC)):
+            read(lena(), asset, 10 * day)
+    with clock.at(datetime(2026, 4, 2, 12, 0, tzinfo=UTC)):
+        read(jonas(), asset, 60)
+        rebuild()
+    session = db.session()
+    # Whole months, days beside them, and days alone give the same.
+    for since, until, views, dwell, people in (
+        (date(2026, 3, 1), date(2026, 4, 1), 3, 510_000, 1),
+        (date(2026, 2, 10), date(2026, 4, 3), 4, 570_000, 2),
+        (date(2026, 3, 4), date(2026, 3, 31), 1, 170_000, 1),
+        (date(2026, 3, 17), date(2026, 4, 2), 2, 480_000, 1),
+    ):
+        scope = Scope(since, until)
+        found = metrics.total(session, scope)
+        assert (found.views, found.dwell) == (views, dwell)
+        assert metrics.people(session, scope) == people
+        assert metrics.by_partner(session, scope)[kuehn().id].views == views
+        assert metrics.by_asset(session, scope)[asset.id].dwell == dwell
+        assert sum(day.views for day in metrics.by_day(session, scope).values()) == views
+        one = Scope(since, until, partner_id=kuehn().id, asset_id=asset.id)
+        assert metrics.total(session, one).dwell == dwell
+    scope = Scope(date(2026, 3, 1), date(2026, 4, 3))
+    assert metrics.median_dwell(session, scope, [asset.id]) == {asset.id: 60}
