@@ -252,12 +252,22 @@ def verify_numbers(settings: Settings) -> None:
     with _app(settings).app_context():
         # What was reported a moment ago is counted first, as the scheduler would.
         rollups.rebuild_marked(db.engine, accounts.zone(), at_once=True)
+        with db.engine.connect() as connection:
+            _say_sealed(verify.sealed_days(connection))
         found = 0
         for line in verify.differences(db.engine, accounts.zone()):
             click.echo(line)
             found += 1
     if found:
         sys.exit(1)
+
+
+def _say_sealed(days: list[date]) -> None:
+    if days:
+        text = (
+            f"{len(days)} days up to {days[-1]} are sealed: their raw rows are gone by retention."
+        )
+        click.echo(text, err=True)
 
 
 @portal.command()
@@ -268,10 +278,12 @@ def rebuild(settings: Settings, since: datetime | None, until: datetime | None) 
     """Compute the days again from the rows behind them."""
     with _app(settings).app_context():
         zone = accounts.zone()
-        with db.engine.connect() as connection:
-            days = verify.days_with_rows(connection, zone)
         first = since.date() if since else date.min
         last = until.date() if until else date.max
+        with db.engine.connect() as connection:
+            days = verify.days_with_rows(connection, zone)
+            sealed = [day for day in verify.sealed_days(connection) if first <= day <= last]
+        _say_sealed(sealed)
         wanted = [day for day in days if first <= day <= last]
         rollups.mark(db.engine, wanted)
         click.echo(f"{rollups.rebuild_marked(db.engine, zone, at_once=True)} days rebuilt")

@@ -43,6 +43,10 @@ class Raw:
     demo: str = _setting("1: `make run` fills an empty database with the demo company", "1")
     smtp_url: str = _setting("smtp://user:password@host:587 or smtps://...; empty: mail is listed")
     mail_from: str = _setting("sender of all mail", "portal@localhost")
+    retention_months: str = _setting(
+        "months after which raw rows of reading and downloads are removed, numbers stay; 0: never",
+        "13",
+    )
     max_upload_mb: str = _setting("largest file that may be uploaded, in MB", "200")
     log_level: str = _setting("debug, info, warning or error", "info")
 
@@ -64,6 +68,7 @@ class Settings:
     demo: bool
     smtp_url: str
     mail_from: str
+    retention_months: int
     max_upload_bytes: int
     log_level: str
 
@@ -116,6 +121,7 @@ class Settings:
             demo=raw.demo == "1",
             smtp_url=raw.smtp_url,
             mail_from=raw.mail_from,
+            retention_months=_whole(raw, "retention_months", 0, 240),
             max_upload_bytes=_whole(raw, "max_upload_mb", 1, 4096) * 1024 * 1024,
             log_level=raw.log_level,
         )

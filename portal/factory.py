@@ -28,6 +28,7 @@ from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
 from portal.deals import views as deals
 from portal.logs import log_requests
+from portal.reports import record_views
 from portal.reports import views as reports
 from portal.security import Keys
 from surveys import views as surveys
@@ -39,6 +40,7 @@ csrf = CSRFProtect()
 # Everything comes from this server; charts draw SVG and need no style attribute of ours.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self'; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; manifest-src 'self'"
 )
@@ -165,4 +167,4 @@ def _locale() -> str:
 
 
 # Imported for what they bring along: routes, and tables of the metadata.
-_ = edit_views, share_views, tracking.models
+_ = edit_views, record_views, share_views, tracking.models

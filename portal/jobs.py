@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
-from sqlalchemy import Integer, String, select, update
+from sqlalchemy import Integer, String, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from werkzeug.wrappers import Response
 
@@ -25,10 +25,11 @@ from portal.clock import now as clock_now
 from portal.content import previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import service as deals
-from portal.errors import NotFound
+from portal.errors import N_, NotFound
 from portal.logs import log
 from surveys import waves
-from tracking import rollups
+from tracking import retention, rollups
+from tracking.models import Refusals, Removal
 
 bp = Blueprint("jobs", __name__)
 
@@ -68,6 +69,7 @@ JOBS = {
         Job(
             "rebuild_days", lambda: rollups.rebuild_marked(db.engine, zone()), timedelta(seconds=5)
         ),
+        Job("age_days", lambda: _age_days(), timedelta(minutes=30)),
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
         Job(
             "remind_protections",
@@ -77,6 +79,11 @@ JOBS = {
         Job("sweep_files", lambda: storage.sweep_orphans(), timedelta(hours=6)),
     )
 }
+
+
+def _age_days() -> int:
+    months: int = current_app.config["SETTINGS"].retention_months
+    return retention.age(db.engine, zone(), clock_now(), months)
 
 
 def run_due() -> int:
@@ -177,9 +184,34 @@ def overview() -> str:
         jobs=[(job, states.get(job.name)) for job in JOBS.values()],
         late=overdue(db.session()),
         mails=mails,
+        refused=_refused(),
+        removals=db.session.scalars(select(Removal).order_by(Removal.at.desc()).limit(5)).all(),
         waiting=mail.waiting(db.session()),
         smtp=bool(current_app.config["SETTINGS"].smtp_url),
     )
+
+
+REFUSED = {
+    "form": N_("not made by our page"),
+    "token": N_("from elsewhere, or erased"),
+    "size": N_("too long"),
+    "rate": N_("too many at once"),
+    "busy": N_("told to come again"),
+    "failed": N_("failed here"),
+    "stale": N_("older than 48 hours"),
+}
+
+
+def _refused() -> list[tuple[str, int]]:
+    """Reports that were not taken in the last seven days, by reason."""
+    query = (
+        select(Refusals.reason, func.sum(Refusals.n))
+        .where(Refusals.day > clock_now().date() - timedelta(days=7))
+        .group_by(Refusals.reason)
+        .order_by(Refusals.reason)
+    )
+    rows = db.session.execute(query)
+    return [(_(REFUSED.get(row[0], row[0])), int(row[1])) for row in rows]
 
 
 @bp.post("/jobs/<name>/run")

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app, render_template
 from flask_babel import force_locale
-from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from portal.clock import now as clock_now
@@ -211,6 +211,16 @@ def _finish(key: uuid.UUID, state: str, error: str) -> None:
         row.sent_at = now if state == SENT else None
         if state == WAITING:
             row.due_at = now + timedelta(seconds=15 * 2**row.tries)
+
+
+def forget(session: Session, user_id: uuid.UUID) -> None:
+    """A person is erased: what waits for them is not sent, and nothing about them is kept."""
+    session.execute(
+        update(Outbox)
+        .where(Outbox.user_id == user_id, Outbox.state == WAITING)
+        .values(state=EXPIRED)
+    )
+    session.execute(update(Outbox).where(Outbox.user_id == user_id).values(params={}, error=""))
 
 
 def _settings() -> Settings:

@@ -242,3 +242,30 @@ def low_scores(session: Session, since: datetime, at_most: int, limit: int) -> l
         LowScore(wave_id, partner, person, score or 0, comment)
         for wave_id, partner, person, score, comment in session.execute(query)
     ]
+
+
+@dataclass(frozen=True)
+class OwnAnswer:
+    """What one person answered in a wave, for that person."""
+
+    at: datetime
+    survey: str
+    scores: str
+
+
+def answered_by(session: Session, user_id: uuid.UUID) -> list[OwnAnswer]:
+    """What one person answered, as far as answers are tied to people."""
+    query = (
+        select(Response)
+        .join(Invitation, Invitation.id == Response.invitation_id)
+        .where(Invitation.user_id == user_id)
+    )
+    found = []
+    for response in session.scalars(query):
+        wave = response.invitation.wave
+        scores = ", ".join(
+            f"{answer.question} {answer.value or answer.missing}" for answer in response.answers
+        )
+        scores = " ".join(part for part in (scores, response.comment) if part)
+        found.append(OwnAnswer(response.answered_at or wave.opened_at, wave.survey.name, scores))
+    return found

@@ -17,6 +17,8 @@ from selenium.webdriver.chrome.service import Service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
+    # Else the browser says itself that a program drives it, and would rightly not be counted.
+    "--disable-blink-features=AutomationControlled",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -28,9 +28,13 @@ def erase(connection: Connection, subjects: Iterable[uuid.UUID]) -> Counter[str]
     for subject in subjects:
         fresh = uuid.uuid4()
         for model in (Load, Download, Reader):
-            changed = update(model).where(model.subject == subject).values(subject=fresh)
+            values: dict[str, object] = {"subject": fresh}
+            if model is not Reader:
+                # A customer's reading is also known by their link.
+                values["share_id"] = None
+            changed = update(model).where(model.subject == subject).values(**values)
             cut[model.__tablename__] += connection.execute(changed).rowcount
-        values = {"subject": subject, "at": clock.now()}
-        connection.execute(insert_once(connection, Tombstone), [values])
+        stone = {"subject": subject, "at": clock.now()}
+        connection.execute(insert_once(connection, Tombstone), [stone])
     note_removal(connection, "erasure", cut)
     return cut

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from tracking import rollups
-from tracking.days import EVERYONE, histogram, united, unpack_pages
+from tracking.days import EVERYONE, add_attention, histogram, united, unpack_pages
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
 from tracking.models import Audience, Folded, Load, Slot, Watched
 from tracking.sums import (
@@ -508,7 +508,7 @@ def recent_opens(
         .limit(limit * 5)
     )
     rows = {load.id: load for load in session.scalars(query)}
-    seen = _attention(session, rows)
+    seen = attention_of_loads(session, rows)
     devices = _devices(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
     for chain in chains(_facts(load) for load in rows.values()):
@@ -517,13 +517,14 @@ def recent_opens(
         if first is None or first.activated_at is None or share_id is None:
             continue
         parts = [seen[load.id] for load in chain if load.id in seen]
+        counts = [count for pages in parts for count in pages.values()]
         opens.append(
             Open(
                 share_id=share_id,
                 asset_id=first.asset_id,
                 at=clock.from_ms(first.activated_at),
-                dwell=sum(dwell for dwell, _page in parts),
-                page=max((page for _dwell, page in parts), default=1),
+                dwell=sum(active + reading for active, reading, *_rest in counts),
+                page=max((max(pages) for pages in parts), default=1),
                 page_count=rows[first.id].page_count,
                 device=devices.get((share_id, rows[first.id].device), 1),
             )
@@ -573,21 +574,27 @@ def _facts(load: Load) -> LoadFacts:
     )
 
 
-def _attention(session: Session, load_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[int, int]]:
-    """Dwell and furthest page by load: of slots, and of what is folded."""
-    wanted = list(load_ids)
-    query = (
-        select(Slot.load_id, func.sum(Slot.active) + func.sum(Slot.reading), func.max(Slot.page))
-        .where(Slot.load_id.in_(wanted))
-        .group_by(Slot.load_id)
-    )
-    found = {row[0]: (int(row[1]), row[2]) for row in session.execute(query)}
-    folded = select(Folded.load_id, Folded.pages).where(Folded.load_id.in_(wanted))
-    for load_id, packed in session.execute(folded):
-        pages = unpack_pages(packed)
-        dwell, page = found.get(load_id, (0, 0))
-        dwell += sum(counts[0] + counts[1] for counts in pages.values())
-        found[load_id] = (dwell, max(page, *pages))
+def attention_of_loads(
+    session: Session, load_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, dict[int, list[int]]]:
+    """Attention of some loads by page and bucket: of their slots, and of what is folded.
+
+    As it was reported: a person with two windows may have less of it that counts.
+    """
+    wanted, found = list(load_ids), defaultdict[uuid.UUID, dict[int, list[int]]](dict)
+    sums = [func.sum(getattr(Slot, name)) for name in ("active", "reading", "idle", "glance")]
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        slots = (
+            select(Slot.load_id, Slot.page, *sums)
+            .where(Slot.load_id.in_(some))
+            .group_by(Slot.load_id, Slot.page)
+        )
+        for load_id, page, *counts in session.execute(slots):
+            add_attention(found, {load_id: {page: [*map(int, counts), 0]}})
+        folded = select(Folded.load_id, Folded.pages).where(Folded.load_id.in_(some))
+        for load_id, packed in session.execute(folded):
+            add_attention(found, {load_id: unpack_pages(packed)})
     return found
 
 

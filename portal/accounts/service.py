@@ -153,6 +153,24 @@ def find_session(session: Session, token: str, now: datetime) -> UserSession | N
     return found
 
 
+def anonymise(session: Session, user: User, now: datetime) -> None:
+    """Take a person's name, address and ways in away; what they did stays, by a former user."""
+    partner = user.partner.name if user.partner else ""
+    user.name = _("Former user of %(partner)s", partner=partner) if partner else _("Former user")
+    user.email = f"erased-{user.id.hex}@invalid.example"
+    user.phone = user.password_hash = None
+    user.deactivated_at = user.deactivated_at or now
+    mail.forget(session, user.id)
+    session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+    session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user.id))
+    session.flush()
+
+
+def sessions_of(session: Session, user_id: uuid.UUID) -> list[UserSession]:
+    """Where and when a person signed in."""
+    return list(session.scalars(select(UserSession).where(UserSession.user_id == user_id)))
+
+
 def end_session(session: Session, session_id: uuid.UUID, now: datetime) -> None:
     """Sign out this browser."""
     session.execute(update(UserSession).where(UserSession.id == session_id).values(ended_at=now))

@@ -20,9 +20,10 @@ from portal.accounts.access import admin_only, current_user
 from portal.accounts.models import Partner
 from portal.choices import options
 from portal.clock import now
-from portal.content import library, service
+from portal.content import html, library, service
 from portal.content.forms import AssetForm, FileForm
 from portal.content.models import Asset
+from portal.content.previews import RENDERABLE
 from portal.content.storage import storage
 from portal.content.views import bp
 from portal.db import db, new_id, write
@@ -98,6 +99,9 @@ def add_file(asset_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     media_type = service.media_type_of(upload.filename, upload.stream)
     suffix = "." + upload.filename.rsplit(".", 1)[-1].lower()
     stored = storage().save(upload.stream, suffix)
+    pages = 0
+    if media_type == html.MEDIA_TYPE:
+        pages = len(html.sections(storage().read(stored[0])))
     with write((Asset, asset_id)) as session:
         service.add_version(
             session,
@@ -108,8 +112,12 @@ def add_file(asset_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
             stored=stored,
             created_by_id=user_id,
             now=now(),
+            page_count=pages,
         )
-    flash(_("The file is here. Page images follow in a moment."))
+    is_pdf = media_type == RENDERABLE
+    flash(
+        _("The file is here. Page images follow in a moment.") if is_pdf else _("The file is here.")
+    )
     return redirect(url_for("content.edit_asset", asset_id=asset_id))
 
 

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from portal.content import html
 from portal.content.models import (
     Asset,
     AssetVersion,
@@ -29,6 +30,10 @@ MEDIA_TYPES = {
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
     ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".html": html.MEDIA_TYPE,
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -47,6 +52,9 @@ def media_type_of(filename: str, stream: IO[bytes]) -> str:
     stream.seek(0)
     if suffix == ".pdf" and b"%PDF-" not in head:
         raise Refused(_("This file is named .pdf but is not a PDF. Export it again and retry."))
+    if suffix == ".html" and len(stream.read(html.MAX_BYTES + 1)) > html.MAX_BYTES:
+        raise Refused(_("An HTML page may have 1 MB. Upload a longer document as a PDF."))
+    stream.seek(0)
     if not head:
         raise Refused(_("This file is empty. Choose another one."))
     return MEDIA_TYPES[suffix]
@@ -94,6 +102,7 @@ def add_version(
     stored: tuple[str, int, str],
     created_by_id: uuid.UUID | None,
     now: datetime,
+    page_count: int = 0,
 ) -> AssetVersion:
     """Add a file that is already in the store; it replaces the one in the same language."""
     file_key, size, sha256 = stored
@@ -109,6 +118,7 @@ def add_version(
         size=size,
         sha256=sha256,
         file_key=file_key,
+        page_count=page_count,
         preview_state=PreviewState.waiting if media_type == RENDERABLE else PreviewState.none,
         created_at=now,
         created_by_id=created_by_id,

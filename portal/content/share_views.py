@@ -27,10 +27,11 @@ from portal.content.views import (
     bp,
     page_image_response,
     preferred_languages,
+    sections_of,
 )
 from portal.db import db, write
 from portal.errors import NotFound, Refused
-from tracking import metrics
+from tracking import metrics, records
 
 
 @bp.route("/library/<uuid:asset_id>/share", methods=["GET", "POST"])
@@ -141,7 +142,11 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
     version = library.pick_version(item.asset, item.language, [])
     assert version is not None
     # Global Privacy Control says the same without a click.
-    unmeasured = request.args.get("measure") == "0" or request.headers.get("Sec-GPC") == "1"
+    unmeasured = (
+        request.args.get("measure") == "0"
+        or request.headers.get("Sec-GPC") == "1"
+        or records.is_erased(db.session(), link.id)
+    )
     return render_template(
         "content/recipient.html",
         link=link,
@@ -150,6 +155,7 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
         sender=db.session.get_one(User, link.user_id),
         token="" if unmeasured else attention.content_token(attention.customer(link), version),
         unmeasured=unmeasured,
+        sections=sections_of(version),
         now_ms=now_ms(),
     )
 

@@ -15,6 +15,7 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext as _
+from markupsafe import Markup
 from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -22,7 +23,7 @@ from portal.accounts.access import current_user, signed_in
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.clock import now, now_ms
-from portal.content import attention, delivery, library
+from portal.content import attention, delivery, html, library
 from portal.content.forms import TYPE_NAMES
 from portal.content.models import Asset, AssetVersion, ContentType, PreviewState
 from portal.content.storage import preview_key, storage
@@ -95,6 +96,7 @@ def asset(asset_id: uuid.UUID) -> str:
         now_ms=now_ms(),
         audience=events.audience_of(user),
         liked=events.likes(db.session(), user.id, asset_id),
+        sections=sections_of(version),
     )
 
 
@@ -111,6 +113,13 @@ def _visible_version(version_id: uuid.UUID) -> AssetVersion:
     if not current_user().is_admin:
         library.get_visible(db.session(), current_user(), version.asset_id)
     return version
+
+
+def sections_of(version: AssetVersion) -> list[Markup]:
+    """What an HTML page shows, section by section; nothing for other kinds."""
+    if version.media_type != html.MEDIA_TYPE:
+        return []
+    return html.sections(storage().read(version.file_key))
 
 
 def page_image_response(version: AssetVersion, page: int) -> Response:

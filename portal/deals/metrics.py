@@ -137,3 +137,8 @@ def protection_of(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.
     """The protections of some deals."""
     rows = session.scalars(select(Protection).where(Protection.deal_id.in_(list(deal_ids))))
     return {row.deal_id: row for row in rows}
+
+
+def submitted_by(session: Session, user_id: uuid.UUID) -> list[Deal]:
+    """What one person registered, drafts included."""
+    return list(session.scalars(select(Deal).where(Deal.submitted_by_id == user_id)))

@@ -1,7 +1,6 @@
-// Attention, counted so that it can neither be inflated nor lost: a ledger of 15-second slots.
-// Every second, and whenever something changes, the time since then goes to the slot, the page in
-// view and one bucket: active, reading, idle or glance. Slots are reported as totals, again and
-// again until the server has them, so that a lost or doubled report changes nothing.
+// A ledger of attention in 15-second slots: every second, and whenever something changes, the time
+// since goes to the page in view and one bucket: active, reading, idle or glance. Slots are reported
+// as totals until the server has them, so that a lost or doubled report changes nothing.
 const SLOT = 15000, ACTIVE = 5000, READING = 30000, GAP = 3000, LIFE = 86340000, ROWS = 1000;
 const BOX = "portal-attention";
 const where = document.querySelector("[data-attention]");
@@ -10,25 +9,23 @@ const box = () => { try { return JSON.parse(sessionStorage.getItem(BOX)) || {}; 
 const keep = (token, report) => {
   const all = box();
   if (report) all[token] = report; else delete all[token];
-  try { sessionStorage.setItem(BOX, JSON.stringify(all)); } catch { /* full or forbidden: live reports go on */ }
+  try { sessionStorage.setItem(BOX, JSON.stringify(all)); } catch { /* full: live reports go on */ }
 };
 const post = async (body) => {
-  // Gives the answer, null when it was refused for good, and throws when it may be tried again.
+  // Null when refused for good; throws when it may be tried again.
   const answer = await fetch("/t", { method: "POST", body, keepalive: body.length < 60000 });
   if (answer.ok) return answer.json();
   if (answer.status === 429 || answer.status >= 500) throw answer;
   return null;
 };
 
-// What earlier pages of this tab could not deliver.
+// What earlier pages could not deliver.
 const deliver = async () => {
   for (const [token, report] of Object.entries(box())) {
     if (where && token === where.dataset.attention) continue;
     try {
-      while (report.s.length || report.a) {
-        await post(JSON.stringify({ t: token, a: report.a, s: report.s.splice(0, ROWS) }));
-        report.a = undefined;
-      }
+      do await post(JSON.stringify({ ...report, t: token, s: report.s.splice(0, ROWS) }));
+      while (report.s.length);
       keep(token);
     } catch { return setTimeout(deliver, 20000 + Math.random() * 10000); }
   }
@@ -36,10 +33,13 @@ const deliver = async () => {
 
 const measure = () => {
   const token = where.dataset.attention, ledger = new Map(), visible = new Set();
-  let server = Number(where.dataset.now), born = server, perf = performance.now(), wall = Date.now();
-  let input = perf, seen = 0, rest = 0, activated, activationKnown = false, page = 1, state, tries = 0, timer, busy = false;
+  let server = +where.dataset.now, born = server, perf = performance.now(), wall = Date.now();
+  let input = perf, seen = 0, rest = 0, activated, page = 1, state, tries = 0, timer, busy = false;
+  // Said beside the slots: activation, leaving, a recording.
+  let said = 0, heard = 0, left, played = 0, playing;
+  const player = where.querySelector("video"), watched = new Set();
 
-  const now = () => (document.visibilityState !== "visible" || document.prerendering ? -1 : document.hasFocus() ? 1 : 0);
+  const now = () => (document.hidden || document.prerendering ? -1 : document.hasFocus() ? 1 : 0);
   const bucket = () => {
     if (state < 1) return state < 0 ? -1 : 3;
     const idle = perf - input;
@@ -48,9 +48,9 @@ const measure = () => {
   const inView = () => {
     let best = 0;
     for (const element of visible) {
-      const box = element.getBoundingClientRect();
-      const share = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
-      if (share > best) { best = share; page = Number(element.dataset.page); }
+      const { top, bottom } = element.getBoundingClientRect();
+      const share = Math.min(bottom, innerHeight) - Math.max(top, 0);
+      if (share > best) { best = share; page = +element.dataset.page; }
     }
   };
   const add = (which, milliseconds) => {
@@ -66,27 +66,32 @@ const measure = () => {
   const activate = () => {
     if (activated || state < 0) return;
     activated = Math.round(server);
+    said++;
     send();
   };
-  // Close the interval that ends now, by the state in which it began. Both clocks must agree that
-  // time went by; a gap (sleep, a starved timer) counts for one second at most.
+  // The interval that ends now counts by the state in which it began, as far as both clocks agree;
+  // a gap (sleep, a starved timer) for one second at most.
   const settle = () => {
     const p = performance.now(), w = Date.now(), which = bucket();
     const gone = Math.max(0, Math.min(p - perf, w - wall));
     const counts = which < 0 ? 0 : rest + (Math.max(p - perf, w - wall) > GAP ? Math.min(gone, 1000) : gone);
-    let left = server - born < LIFE ? Math.floor(counts) : 0;
+    let credit = server - born < LIFE ? Math.floor(counts) : 0;
     rest = counts % 1;
-    seen += left;
+    seen += credit;
+    if (playing) {
+      played += credit;
+      if (!player.muted && player.volume) input = p;
+    }
     const until = server + gone;
-    while (left > 0) {
-      // An interval over the edge of a slot is divided there.
-      const here = Math.min(left, SLOT - Math.floor(server) % SLOT);
+    while (credit > 0) {
+      const here = Math.min(credit, SLOT - Math.floor(server) % SLOT);
       add(which, here);
       server += here;
-      left -= here;
+      credit -= here;
     }
     server = Math.max(server, until);
     perf = p; wall = w; state = now();
+    playing = player && !player.paused && !player.seeking && state >= 0;
     if (seen >= 2000) activate();
     inView();
   };
@@ -95,27 +100,34 @@ const measure = () => {
     for (const [number, slot] of ledger) {
       if (slot.at === slot.sent) continue;
       slots.push([slot, slot.at]);
-      for (const [page, buckets] of Object.entries(slot.pages)) rows.push([number, Number(page), ...buckets]);
+      for (const [page, buckets] of Object.entries(slot.pages)) rows.push([number, +page, ...buckets]);
       if (rows.length >= limit) break;
     }
     return { rows, slots };
   };
-  const report = (rows) => JSON.stringify({ t: token, a: activated, s: rows });
+  const recording = () => {
+    if (!watched.size) return;
+    const length = Math.ceil(player.duration), bits = new Uint8Array(Math.ceil(length / 8));
+    for (const second of watched) bits[second >> 3] |= 1 << second % 8;
+    return { b: btoa(String.fromCharCode(...bits)), p: played, d: length };
+  };
+  const report = (rows) => ({ t: token, s: rows, a: activated, l: left, m: navigator.webdriver || undefined, v: recording() });
   const save = () => {
     if (!activated) return;
     const { rows } = unsent(1e9);
-    keep(token, rows.length || !activationKnown ? { a: activated, s: rows } : null);
+    keep(token, rows.length || heard < said ? report(rows) : null);
   };
   const send = async () => {
     if (busy) return;
     const { rows, slots } = unsent(ROWS);
-    if (!activated || (!rows.length && activationKnown)) return;
+    if (!activated || (!rows.length && heard === said)) return;
     busy = true;
     clearTimeout(timer);
+    const saying = said;
     try {
-      const answer = await post(report(rows));
+      const answer = await post(JSON.stringify(report(rows)));
       for (const [slot, at] of slots) slot.sent = Math.max(slot.sent, at);
-      activationKnown = true; tries = 0;
+      heard = saying; tries = 0;
       if (answer && answer.now > server) server = answer.now;
       const current = Math.floor(server / SLOT);
       for (const [number, slot] of ledger) if (number < current - 1 && slot.sent === slot.at) ledger.delete(number);
@@ -125,11 +137,13 @@ const measure = () => {
     busy = false;
     save();
   };
-  // At once, and without waiting for an answer: the page may be gone in a moment.
+  // Without waiting for an answer: the page may be gone in a moment.
   const leave = () => {
     settle();
-    const { rows } = unsent(ROWS);
-    if (activated && (rows.length || !activationKnown)) navigator.sendBeacon("/t", report(rows));
+    if (!activated) return;
+    left = Math.round(server);
+    said++;
+    navigator.sendBeacon("/t", JSON.stringify(report(unsent(ROWS).rows)));
     save();
   };
 
@@ -144,8 +158,7 @@ const measure = () => {
     input = perf;
     activate();
   };
-  let last = 0;
-  const often = (event) => { if (performance.now() - last > 250) { last = performance.now(); touch(event); } };
+  const often = (event) => { if (performance.now() - input > 250) touch(event); };
   for (const name of ["pointerdown", "keydown", "wheel", "touchstart"]) addEventListener(name, touch, { passive: true, capture: true });
   for (const name of ["pointermove", "scroll", "touchmove"]) addEventListener(name, often, { passive: true, capture: true });
   addEventListener("focus", () => { settle(); input = perf; });
@@ -154,10 +167,19 @@ const measure = () => {
   document.addEventListener("freeze", leave);
   document.addEventListener("resume", settle);
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "hidden") leave(); else { settle(); input = perf; }
+    if (document.hidden) leave(); else { settle(); input = perf; }
   });
   addEventListener("online", () => send());
-  // A page brought back by the back button is a new load and needs a token of its own.
+  if (player) {
+    player.addEventListener("timeupdate", () => {
+      const second = Math.floor(player.currentTime);
+      if (!playing || watched.has(second) || second >= Math.min(player.duration, 21600)) return;
+      watched.add(second);
+      said++;
+    });
+    for (const name of ["play", "pause", "seeking"]) player.addEventListener(name, settle);
+  }
+  // A page brought back is a new load and needs a token of its own.
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   state = now();
   setInterval(settle, 1000);

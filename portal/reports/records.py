@@ -1,0 +1,148 @@
+"""What we record about you: everything about one person, for that person; and how to erase it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal.accounts import service as accounts
+from portal.accounts.models import User
+from portal.content import library
+from portal.content.attention import privacy_mode, subjects_of
+from portal.deals import metrics as deals
+from portal.errors import N_
+from portal.formatting import duration
+from portal.tables import Column, Table
+from surveys import metrics as surveys
+from tracking import erasure, records
+from tracking.records import Record
+
+MODES = {
+    "organisation": N_(
+        "Your reading is kept under a name that changes every day and is dropped after three days. "
+        "%(company)s sees what your organisation read, never who."
+    ),
+    "pseudonymous": N_(
+        "Your reading is kept under a pseudonym. %(company)s sees what your organisation read, "
+        "never who. You are named only for what you do on purpose: share, register, comment."
+    ),
+    "person": N_(
+        "Your reading is kept under a pseudonym that leads back to you. %(company)s sees which "
+        "content you read, and how often."
+    ),
+}
+KINDS = {
+    "reading": N_("Read"),
+    "portal": N_("Used the portal"),
+    "search": N_("Searched"),
+    "download": N_("Downloaded"),
+    "like": N_("Liked"),
+    "share": N_("Shared"),
+    "deal": N_("Registered a deal"),
+    "answer": N_("Answered a survey"),
+    "session": N_("Signed in"),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is recorded, in words."""
+
+    kind: str
+    at: datetime
+    what: str
+    detail: str
+
+
+def of_user(session: Session, user: User) -> list[Line]:
+    """Everything that is recorded about a person, the latest first."""
+    lines = in_words(session, records.of_person(session, user.id, subjects_of(user)))
+    lines += [
+        Line("deal", found.created_at, found.customer_name, found.reference)
+        for found in deals.submitted_by(session, user.id)
+    ]
+    lines += [
+        Line("answer", found.at, found.survey, found.scores)
+        for found in surveys.answered_by(session, user.id)
+    ]
+    lines += [
+        Line("session", found.created_at, found.user_agent, "")
+        for found in accounts.sessions_of(session, user.id)
+    ]
+    return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
+    """Records with the titles of what they are about."""
+    titles = library.titles(session, {record.asset_id for record in found if record.asset_id})
+    lines = []
+    for record in found:
+        title = titles[record.asset_id].title if record.asset_id in titles else record.what
+        detail = "" if record.dwell is None else duration(record.dwell)
+        if record.pages:
+            pages = ", ".join(map(str, record.pages))
+            detail = _("%(time)s, pages %(pages)s", time=detail, pages=pages)
+        lines.append(Line(record.kind, record.at, title, detail))
+    return lines
+
+
+def promise(user: User, company: str) -> str:
+    """What the privacy mode of this person's organisation means, in a sentence or two."""
+    return _(MODES[privacy_mode(user.partner)], company=company)
+
+
+def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
+    """All of it, for a program to read. Moments in UTC."""
+    return {
+        "account": {
+            "name": user.name,
+            "email": user.email,
+            "phone": user.phone,
+            "role": user.role,
+            "partner": user.partner.name if user.partner else None,
+            "language": user.locale,
+            "created_at": user.created_at.isoformat(),
+        },
+        "privacy_mode": privacy_mode(user.partner),
+        "records": [
+            {
+                "kind": line.kind,
+                "at": line.at.isoformat(),
+                "what": line.what,
+                "detail": line.detail,
+            }
+            for line in lines
+        ],
+    }
+
+
+def as_table(lines: Sequence[Line]) -> Table:
+    """The same as a table. Moments in UTC."""
+    names = ("kind", "at", "what", "detail")
+    rows = [{**vars(line), "at": line.at.isoformat()} for line in lines]
+    return Table("recorded", "", [Column(name, name) for name in names], rows, "")
+
+
+def erase_reading(session: Session, user_id: uuid.UUID) -> int:
+    """Cut the tie between a person and what they read; returns how many rows it was.
+
+    The organisation's numbers stay. From now on their reading is kept under another pseudonym,
+    and what a page of before still reports is dropped.
+    """
+    user = session.get_one(User, user_id)
+    cut = erasure.erase(session.connection(), subjects_of(user))
+    user.erasures += 1
+    session.flush()
+    return cut["load"] + cut["download"]
+
+
+def erase_person(session: Session, user_id: uuid.UUID, now: datetime) -> None:
+    """Erase a person: their reading as above, their name, address and ways in."""
+    erase_reading(session, user_id)
+    accounts.anonymise(session, session.get_one(User, user_id), now)
