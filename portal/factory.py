@@ -28,7 +28,7 @@ from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
 from portal.deals import views as deals
 from portal.logs import log_requests
-from portal.reports import record_views
+from portal.reports import engagement_views, record_views
 from portal.reports import views as reports
 from portal.security import Keys
 from surveys import views as surveys
@@ -167,4 +167,4 @@ def _locale() -> str:
 
 
 # Imported for what they bring along: routes, and tables of the metadata.
-_ = edit_views, record_views, share_views, tracking.models
+_ = edit_views, engagement_views, record_views, share_views, tracking.models

@@ -277,16 +277,19 @@ class PageAttention:
 
 
 def pages(
-    session: Session, scope: Scope, version_id: uuid.UUID, audience: str | None = None
+    session: Session,
+    scope: Scope,
+    version_id: uuid.UUID | None = None,
+    audience: str | None = None,
 ) -> list[PageAttention]:
-    """The attention strip of one version, by partners, customers, or both together."""
+    """The attention strip of one version (or of all), by partners, customers, or both together."""
     dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
     query = (
         select(PageSum.page, func.sum(PageSum.readers), *dwell)
         .where(
             scope.within(PageSum),
             true() if scope.asset_id is None else PageSum.asset_id == scope.asset_id,
-            PageSum.version_id == version_id,
+            true() if version_id is None else PageSum.version_id == version_id,
             true() if audience is None else PageSum.audience == audience,
         )
         .group_by(PageSum.page)

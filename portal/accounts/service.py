@@ -166,6 +166,12 @@ def anonymise(session: Session, user: User, now: datetime) -> None:
     session.flush()
 
 
+def people_of(session: Session, partner_id: uuid.UUID) -> list[User]:
+    """The people of a partner who have access."""
+    query = select(User).where(User.partner_id == partner_id, User.deactivated_at.is_(None))
+    return list(session.scalars(query))
+
+
 def sessions_of(session: Session, user_id: uuid.UUID) -> list[UserSession]:
     """Where and when a person signed in."""
     return list(session.scalars(select(UserSession).where(UserSession.user_id == user_id)))

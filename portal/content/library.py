@@ -45,6 +45,21 @@ def addressed_to(partner: Partner) -> ColumnElement[bool]:
     return and_(*(fits(kind, value) for kind, value in values.items()))
 
 
+def is_addressed(asset: Asset, partner: Partner) -> bool:
+    """The same question as `addressed_to`, for an asset whose rules are at hand."""
+    values = {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
+    return all(
+        any(rule.value == values[kind] for rule in asset.audience if rule.kind == kind)
+        for kind in {rule.kind for rule in asset.audience}
+    )
+
+
+def live(session: Session) -> list[Asset]:
+    """Everything that is in the library now, with its audience."""
+    query = select(Asset).where(Asset.published_at.is_not(None), Asset.retired_at.is_(None))
+    return list(session.scalars(query.options(selectinload(Asset.audience))))
+
+
 def find(session: Session, user: User, filters: Filters) -> list[Asset]:
     """The assets `user` may see that fit, newest first."""
     query = (

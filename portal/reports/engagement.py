@@ -49,7 +49,7 @@ def content_table(
     limit: int | None = None,
 ) -> Table:
     """Content by what partners and their customers did with it; most viewed first."""
-    scope = _scope(period, partner_id)
+    scope = scope_of(period, partner_id)
     found = metrics.by_asset(session, scope)
     titles = library.titles(session, found)
     rows: list[dict[str, Any]] = [
@@ -86,7 +86,7 @@ def content_table(
 
 def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None = None) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
-    scope = _scope(period, asset_id=asset_id)
+    scope = scope_of(period, asset_id=asset_id)
     found = metrics.by_partner(session, scope)
     rows: list[dict[str, Any]] = [
         {
@@ -125,7 +125,7 @@ def day_table(
     asset_id: uuid.UUID | None = None,
 ) -> Table:
     """Every day of the period, the latest first; days without anything show zeros."""
-    found = metrics.by_day(session, _scope(period, partner_id, asset_id))
+    found = metrics.by_day(session, scope_of(period, partner_id, asset_id))
     days = (period.last - timedelta(days=n) for n in range((period.until - period.since).days))
     rows = [{"day": day, **figures(found.get(day, metrics.NOTHING))} for day in days]
     return Table(
@@ -137,15 +137,17 @@ def day_table(
     )
 
 
-def _scope(
+def scope_of(
     period: Period, partner_id: uuid.UUID | None = None, asset_id: uuid.UUID | None = None
 ) -> Scope:
     return Scope(period.since, period.until, partner_id, asset_id, period.rule)
 
 
-def weekly(session: Session, period: Period) -> list[dict[str, object]]:
+def weekly(
+    session: Session, period: Period, asset_id: uuid.UUID | None = None
+) -> list[dict[str, object]]:
     """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out."""
-    found = metrics.by_day(session, _scope(period))
+    found = metrics.by_day(session, scope_of(period, asset_id=asset_id))
     first = period.since + timedelta(days=-period.since.weekday() % 7)
     weeks: list[dict[str, object]] = []
     while first + timedelta(days=7) <= period.until:

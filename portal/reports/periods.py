@@ -49,6 +49,14 @@ class Period:
             return urlencode({"period": self.name, **rule})
         return urlencode({"from": self.since.isoformat(), "to": self.last.isoformat(), **rule})
 
+    def with_rule(self, rule: str) -> str:
+        """The part of an address that asks for this period with another rule for dwell time."""
+        return replace(self, rule=IdleRule(rule)).query
+
+    def named(self, name: str) -> str:
+        """The part of an address that asks for another period by name, with the same rule."""
+        return replace(self, name=name).query
+
     def before(self) -> Period:
         """The period of equal length that ends where this one begins."""
         if self.name in MONTHS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -21,16 +20,14 @@ from flask import (
 from flask_babel import gettext as _
 
 from portal import clock
-from portal.accounts import service as accounts
 from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import library, sharing
-from portal.content.models import Asset
 from portal.db import db
 from portal.deals import metrics as deals
 from portal.errors import NotFound
-from portal.reports import charts, engagement, needs, overview, periods
+from portal.reports import charts, content, engagement, needs, overview, periods
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
@@ -76,12 +73,13 @@ def _greeting(user: User) -> str:
     return _("Good evening, %(name)s", name=name)
 
 
-def _period() -> Period:
+def period_asked() -> Period:
+    """The period that the address asks for."""
     return periods.parse(request.args, clock.local_day(clock.now(), zone()))
 
 
 def _overview(user: User) -> str:
-    session, period = db.session(), _period()
+    session, period = db.session(), period_asked()
     return render_template(
         "reports/overview.html",
         greeting=_greeting(user),
@@ -107,6 +105,14 @@ def _table(name: str, period: Period) -> Table:
         return engagement.partner_table(session, period)
     if name == "days":
         return engagement.day_table(session, period)
+    if name == "stale":
+        return content.stale_table(session, clock.local_day(clock.now(), zone()))
+    if name == "searches":
+        return content.search_table(session, period)
+    if name == "market":
+        return content.market_table(session, period)
+    if name == "areas":
+        return content.area_table(session, period)
     if name == "deals":
         return overview.deal_table(session, period, zone())
     if name == "satisfaction":
@@ -118,21 +124,22 @@ def _table(name: str, period: Period) -> Table:
 @vendor_only
 def table(name: str) -> str:
     """One report in full."""
-    period = _period()
+    period = period_asked()
     shown = _table(name, period)
-    return _table_page([shown], period, shown.title, partial(url_for, "reports.table_csv"))
+    return table_page([shown], period, shown.title, partial(url_for, "reports.table_csv"))
 
 
 @bp.get("/reports/<name>.csv")
 @vendor_only
 def table_csv(name: str) -> Response:
     """The same report as a file."""
-    return csv_response(_table(name, _period()))
+    return csv_response(_table(name, period_asked()))
 
 
-def _table_page(
+def table_page(
     tables: list[Table], period: Period, title: str, csv_of: Callable[..., str], **more: Any
 ) -> str:
+    """Tables in full, with their files."""
     return render_template(
         "reports/tables.html",
         tables=tables,
@@ -144,76 +151,6 @@ def _table_page(
     )
 
 
-def _asset(asset_id: uuid.UUID) -> Asset:
-    found = library.titles(db.session(), [asset_id]).get(asset_id)
-    if found is None:
-        raise NotFound(_("There is no such content."))
-    return found
-
-
-def _asset_tables(asset_id: uuid.UUID, period: Period) -> dict[str, Table]:
-    return {
-        "partners": engagement.partner_table(db.session(), period, asset_id),
-        "days": engagement.day_table(db.session(), period, asset_id=asset_id),
-    }
-
-
-@bp.get("/reports/content/<uuid:asset_id>")
-@vendor_only
-def asset(asset_id: uuid.UUID) -> str:
-    """Who did what with one piece of content, and when."""
-    period, shown = _period(), _asset(asset_id)
-    tables = list(_asset_tables(asset_id, period).values())
-    csv_of = partial(url_for, "reports.asset_csv", asset_id=asset_id)
-    return _table_page(tables, period, shown.title, csv_of, asset=shown)
-
-
-@bp.get("/reports/content/<uuid:asset_id>/<name>.csv")
-@vendor_only
-def asset_csv(asset_id: uuid.UUID, name: str) -> Response:
-    """One table about one piece of content, as a file."""
-    _asset(asset_id)
-    return _csv_of(_asset_tables(asset_id, _period()), name)
-
-
-def _partner_name(partner_id: uuid.UUID) -> str:
-    names = {partner.id: partner.name for partner in accounts.partners(db.session())}
-    if partner_id not in names:
-        raise NotFound(_("There is no such partner."))
-    return names[partner_id]
-
-
-def _partner_tables(partner_id: uuid.UUID, period: Period) -> dict[str, Table]:
-    return {
-        "content": engagement.content_table(db.session(), period, partner_id),
-        "days": engagement.day_table(db.session(), period, partner_id=partner_id),
-    }
-
-
-@bp.get("/reports/partners/<uuid:partner_id>")
-@vendor_only
-def partner(partner_id: uuid.UUID) -> str:
-    """What one partner did, and when."""
-    period, name = _period(), _partner_name(partner_id)
-    tables = list(_partner_tables(partner_id, period).values())
-    csv_of = partial(url_for, "reports.partner_csv", partner_id=partner_id)
-    return _table_page(tables, period, name, csv_of)
-
-
-@bp.get("/reports/partners/<uuid:partner_id>/<name>.csv")
-@vendor_only
-def partner_csv(partner_id: uuid.UUID, name: str) -> Response:
-    """One table about one partner, as a file."""
-    _partner_name(partner_id)
-    return _csv_of(_partner_tables(partner_id, _period()), name)
-
-
-def _csv_of(tables: dict[str, Table], name: str) -> Response:
-    if name not in tables:
-        raise NotFound(_("There is no such report."))
-    return csv_response(tables[name])
-
-
 # --- charts -------------------------------------------------------------------------------------
 
 
@@ -221,7 +158,7 @@ def _csv_of(tables: dict[str, Table], name: str) -> Response:
 @vendor_only
 def chart(name: str) -> Response:
     """What a chart shows, for the script that draws it."""
-    session, period = db.session(), _period()
+    session, period = db.session(), period_asked()
     if name == "engagement":
         return jsonify(charts.engagement(engagement.weekly(session, period)))
     if name == "registrations":
