@@ -16,9 +16,9 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Without it the browser says itself that a program drives it, and is rightly not counted.
+LIKE_A_PERSON = "--disable-blink-features=AutomationControlled"
 FLAGS = (
-    # Else the browser says itself that a program drives it, and would rightly not be counted.
-    "--disable-blink-features=AutomationControlled",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -59,7 +59,9 @@ def screen() -> Iterator[str]:
 
 
 @contextmanager
-def chrome(display: str, *, width: int = 1366, height: int = 850) -> Iterator[Chrome]:
+def chrome(
+    display: str, *, width: int = 1366, height: int = 850, like_a_person: bool = True
+) -> Iterator[Chrome]:
     """A browser with a fresh profile on `display`."""
     profile = tempfile.mkdtemp(prefix="portal-chrome-")
     options = ChromeOptions()
@@ -68,6 +70,8 @@ def chrome(display: str, *, width: int = 1366, height: int = 850) -> Iterator[Ch
     options.add_experimental_option("prefs", {"download.default_directory": downloads})
     for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
         options.add_argument(flag)
+    if like_a_person:
+        options.add_argument(LIKE_A_PERSON)
     service = Service(shutil.which("chromedriver"), env={**os.environ, "DISPLAY": display})
     browser = Chrome(options=options, service=service)
     try:

@@ -3,8 +3,11 @@ and killed. Expected times are the test's own clock."""
 
 from __future__ import annotations
 
+import io
+import math
 import time
 import urllib.request
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,14 +18,15 @@ from selenium.webdriver.common.by import By
 from sqlalchemy import delete, select
 
 from portal import create_app
+from portal.content.storage import storage
 from portal.db import db, write, write_connection
 from portal.security import hash_password
 from tests.browsers import chrome, screen
-from tests.factories import make_asset
+from tests.factories import make_asset, version_of
 from tests.journeys.test_day_and_monday import Person
 from tests.live import Live, portal_on
 from tests.people import lena
-from tracking.models import Load, Mark, Slot
+from tracking.models import Load, Mark, Search, Slot, Watched
 
 TOLERANCE = 1.1
 
@@ -65,12 +69,15 @@ class Stopwatch:
         """What the server has stored."""
         found = Counted()
         with self.app.app_context():
-            for load in db.session.scalars(select(Load)):
+            # Of content: the portal's other pages are measured by area.
+            content = Load.asset_id.is_not(None)
+            for load in db.session.scalars(select(Load).where(content)):
                 found.loads += 1
                 found.activated += load.activated_at is not None
             names = ("active", "reading", "idle", "glance")
             found.buckets = dict.fromkeys(names, 0.0)
-            for slot in db.session.scalars(select(Slot)):
+            of_content = select(Slot).join(Load, Load.id == Slot.load_id).where(content)
+            for slot in db.session.scalars(of_content):
                 for name in names:
                     found.buckets[name] += getattr(slot, name) / 1000
                 total = sum(getattr(slot, name) for name in names) / 1000
@@ -82,7 +89,7 @@ class Stopwatch:
         """Start from nothing."""
         self.leave()
         with self.app.app_context(), write_connection(db.engine) as connection:
-            for table in (Slot, Load, Mark):
+            for table in (Search, Watched, Slot, Load, Mark):
                 connection.execute(delete(table))
 
 
@@ -250,6 +257,133 @@ def test_only_a_person_with_a_browser_is_an_open(watch: Stopwatch) -> None:
     assert watch.counted().activated == 1
     watch.person.visit("/shares")
     assert "opened" in watch.person.text()
+
+
+def test_two_windows_side_by_side_count_every_second_once(watch: Stopwatch) -> None:
+    # Measured elsewhere: 30 s over two windows gave 60 s.
+    browser = watch.browser
+    first = browser.current_window_handle
+    browser.set_window_rect(0, 0, 680, 850)
+    watch.read(0)
+    began = time.monotonic()
+    time.sleep(4)
+    browser.switch_to.new_window("window")
+    browser.set_window_rect(683, 0, 680, 850)
+    watch.read(4)
+    wall = time.monotonic() - began
+    for handle in browser.window_handles:
+        browser.switch_to.window(handle)
+        watch.leave()
+        if handle != first:
+            browser.close()
+    browser.switch_to.window(first)
+    browser.set_window_rect(0, 0, 1366, 850)
+    found = watch.counted()
+    dwell = found.buckets["active"] + found.buckets["reading"]
+    assert found.loads == 2
+    # Both are seen all the time, and only the one with the focus is read. (On a screen without a
+    # window manager a new window may leave the focus nowhere: then neither is.)
+    assert 3.5 < dwell < wall + 0.5
+    assert found.buckets["glance"] > 3
+    assert abs(found.seen - wall - 4) < 2
+
+
+def test_a_duplicated_tab_is_a_load_of_its_own(watch: Stopwatch) -> None:
+    read = watch.read(3)
+    first = watch.browser.current_window_handle
+    # As when a tab is duplicated, the new one has a copy of what this one keeps.
+    watch.browser.execute_script("window.open(location.href)")
+    (second,) = set(watch.browser.window_handles) - {first}
+    watch.browser.switch_to.window(second)
+    again = watch.person.since_shown()
+    time.sleep(3)
+    read += time.monotonic() - again
+    watch.leave()
+    watch.browser.close()
+    watch.browser.switch_to.window(first)
+    watch.leave()
+    found = watch.counted()
+    assert found.loads == 2
+    assert abs(found.seen - read) < 2 * TOLERANCE
+
+
+def sound(seconds: int) -> bytes:
+    """A recording of so many seconds: a quiet tone."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        tone = (int(900 * math.sin(n / 8)) for n in range(8000 * seconds))
+        file.writeframes(b"".join(level.to_bytes(2, "little", signed=True) for level in tone))
+    return out.getvalue()
+
+
+def test_a_recording_counts_the_seconds_that_were_seen_and_a_seek_adds_none(
+    watch: Stopwatch,
+) -> None:
+    with watch.app.app_context():
+        asset = make_asset("Training: pumps", pages=0)
+        data = sound(20)
+        stored = storage().save(io.BytesIO(data), ".wav")
+        with write() as session:
+            version = session.merge(version_of(asset))
+            version.file_key, version.size, version.sha256 = stored
+            version.media_type, version.preview_state = "audio/wav", "none"
+        path = f"/library/{asset.id}"
+        db.session.remove()
+    watch.person.visit(path)
+    began = watch.person.since_shown()
+    player = watch.browser.find_element(By.TAG_NAME, "video")
+    watch.browser.find_element(By.TAG_NAME, "h1").click()
+    script = watch.browser.execute_script
+    script("return arguments[0].play()", player)
+    time.sleep(4.5)
+    script("arguments[0].currentTime = 12", player)
+    time.sleep(2.5)
+    script("arguments[0].currentTime = 0", player)
+    time.sleep(2.5)
+    script("arguments[0].pause()", player)
+    read = time.monotonic() - began
+    watch.leave()
+    with watch.app.app_context():
+        kept = db.session.scalars(select(Watched)).one()
+        seen = {n for n in range(20) if int.from_bytes(kept.seconds, "little") >> n & 1}
+        assert kept.length == 20
+        assert seen >= {0, 1, 2, 3, 12, 13}
+        assert not seen & {6, 7, 8, 9, 10, 11, 16, 17, 18, 19}
+        assert 8.0 < kept.played_ms / 1000 < 10.6
+        db.session.remove()
+    found = watch.counted()
+    assert abs(found.seen - read) < 1.5 * TOLERANCE
+
+
+def test_a_browser_that_a_program_drives_is_a_machine(everything: Stopwatch) -> None:
+    everything.forget()
+    with screen() as display, chrome(display, like_a_person=False) as other:
+        reader = Person(other, everything.live.url)
+        reader.sign_in("lena@kuehn.example", "lena-password")
+        reader.visit(everything.path)
+        time.sleep(3)
+        reader.visit("/account")
+        time.sleep(0.7)
+    with everything.app.app_context():
+        content = select(Load.machine).where(Load.asset_id.is_not(None))
+        assert list(db.session.scalars(content)) == [1]
+        db.session.remove()
+
+
+def test_pages_of_the_portal_are_measured_by_area(watch: Stopwatch) -> None:
+    watch.person.visit("/library?q=ATEX%20Certificate")
+    time.sleep(3)
+    watch.leave()
+    with watch.app.app_context():
+        area = select(Load).where(Load.area == "library", Load.activated_at.is_not(None))
+        found = db.session.scalars(area).one()
+        assert found.asset_id is None
+        search = db.session.scalars(select(Search)).one()
+        assert (search.words, search.results) == ("atex certificate", 0)
+        db.session.remove()
 
 
 def test_a_browser_that_is_killed_loses_one_heartbeat_at_most_and_gains_nothing(
