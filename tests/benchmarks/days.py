@@ -1,0 +1,164 @@
+"""A busy day (100 000 loads, 8 slots each): its rebuild, commits meanwhile, and bytes once folded.
+
+The rebuild runs in a process of its own, as in the scheduler; reports are committed beside it.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy.engine import Engine
+
+from portal import clock, create_app
+from portal.db import db, new_id, write_connection
+from tests.benchmarks import world
+from tests.live import portal_on
+from tracking import retention, rollups
+from tracking.committer import Committer, Entry
+from tracking.dwell import SLOT_MS
+from tracking.events import Token
+from tracking.models import Folded, Load, Mark, Slot
+
+LOADS, SLOTS, PEOPLE = 100_000, 8, 10_000
+DAY = date(2026, 3, 10)
+ZONE = ZoneInfo("Europe/Berlin")
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+def load_rows(rng: random.Random, place: world.World) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    """Page loads over a working day with their slots; five pages each."""
+    start = clock.to_ms(NOON) - 5 * 3600 * 1000
+    for _n in range(LOADS):
+        person = rng.randrange(PEOPLE)
+        issued = start + rng.randrange(10 * 3600 * 1000)
+        load_id, asset = new_id(), rng.randrange(len(place.assets))
+        first = issued // SLOT_MS + 1
+        yield (
+            {
+                "id": load_id,
+                "subject": place.subjects[person],
+                "subject_kind": 0,
+                "partner_id": place.partners[person % len(place.partners)],
+                "audience": "partner",
+                "area": None,
+                "asset_id": place.assets[asset],
+                "version_id": place.versions[asset],
+                "share_id": None,
+                "page_count": 5,
+                "issued_at": issued,
+                "activated_at": issued + 2000,
+                "last_slot": first + SLOTS - 1,
+                "left_at": (first + SLOTS) * SLOT_MS,
+                "machine": 0,
+                "device": None,
+            },
+            [
+                {
+                    "load_id": load_id,
+                    "slot": first + n,
+                    "page": n % 5 + 1,
+                    "active": rng.randrange(6000),
+                    "reading": rng.randrange(8000),
+                    "idle": 0,
+                    "glance": 0,
+                }
+                for n in range(SLOTS)
+            ],
+        )
+
+
+def fill(engine: Engine, place: world.World) -> None:
+    """The busy day, in transactions of a few thousand rows."""
+    rng, loads, slots = random.Random(7), [], []
+    for n, (load, some) in enumerate(load_rows(rng, place), 1):
+        loads.append(load)
+        slots += some
+        if n % 2000 == 0:
+            with write_connection(engine) as connection:
+                connection.execute(insert(Load), loads)
+                connection.execute(insert(Slot), slots)
+            loads, slots = [], []
+    rollups.mark(engine, [DAY])
+    with write_connection(engine) as connection:
+        connection.execute(insert(Mark), [{"id": new_id(), "day": DAY, "at": NOON}])
+
+
+def commit_beside(process: subprocess.Popen[bytes], engine: Engine, token: Token) -> list[float]:
+    """Commit reports until the process ends; returns how long each took, in milliseconds."""
+    committer, waits = Committer(lambda: engine, lambda: ZONE, waiting=8), []
+    while process.poll() is None:
+        fresh = token._replace(load_id=new_id(), issued_at=clock.now_ms())
+        slot = clock.now_ms() // SLOT_MS
+        entry = Entry(fresh, clock.now_ms(), {(slot, page): (900, 0, 0, 0) for page in (1, 2, 3)})
+        began = time.perf_counter()
+        committer.store(entry)
+        waits.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.01)
+    return waits
+
+
+def bytes_per_load(engine: Engine) -> float:
+    """What base storage takes per folded load, indexes included."""
+    tables = (Load.__table__, Folded.__table__, Slot.__table__)
+    names = [table.name for table in tables]  # type: ignore[attr-defined]
+    names += [index.name for table in tables for index in table.indexes]  # type: ignore[attr-defined]
+    if engine.dialect.name == "postgresql":
+        query = "SELECT sum(pg_relation_size(oid)) FROM pg_class WHERE relname = ANY(:names)"
+        names += [f"pk_{name}" for name in names]
+        sizes = text(query).bindparams(names=names)
+    else:
+        query = "SELECT sum(pgsize) FROM dbstat WHERE name IN :names"
+        sizes = text(query).bindparams(bindparam("names", names, expanding=True))
+    with engine.connect() as connection:
+        size = int(connection.scalar(sizes) or 0)
+        return size / (connection.scalar(select(func.count()).select_from(Load)) or 1)
+
+
+def vacuum(engine: Engine) -> None:
+    """Give the room of removed slots back, as the databases do by themselves in time."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("VACUUM FULL slot"))
+            connection.execute(text("VACUUM load"))
+
+
+def measure(engine_name: str) -> None:
+    """One engine."""
+    with portal_on(engine_name, f"days_{engine_name}") as live:
+        app = create_app(live.settings, testing=True)
+        with app.app_context():
+            place = world.build(people=PEOPLE)
+            fill(db.engine, place)
+            token = Token(
+                new_id(), uuid.uuid4(), 0, place.partners[0], "partner", place.assets[0],
+                place.versions[0], 5, None, clock.now_ms(),
+            )  # fmt: skip
+            command = [sys.executable, "-m", "portal.cli", "rebuild", "--from", str(DAY)]
+            command += ["--to", str(DAY)]
+            process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE)
+            waits = sorted(commit_beside(process, db.engine, token))
+            with db.engine.connect() as connection:
+                query = text("SELECT took_ms FROM day_state WHERE day = :day")
+                took = connection.scalar(query, {"day": str(DAY)}) or 0
+            began = time.perf_counter()
+            retention.fold(db.engine, DAY, ZONE)
+            folding = time.perf_counter() - began
+            vacuum(db.engine)
+            size = bytes_per_load(db.engine)
+            db.session.remove()
+            db.engine.dispose()
+    p99 = waits[int(len(waits) * 0.99)]
+    sys.stdout.write(
+        f"{engine_name:<12} rebuild {took / 1000:5.1f} s   {len(waits)} commits meanwhile: "
+        f"p99 {p99:5.1f} ms, longest {waits[-1]:5.1f} ms   folding {folding:5.1f} s   "
+        f"{size:4.0f} bytes a folded load\n"
+    )
