@@ -126,13 +126,18 @@ def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     return rows
 
 
+def _raw(column: Any) -> Any:
+    """A key as the driver gives it: on a busy day a million of them are read."""
+    return type_coerce(column, NullType)
+
+
 _FACTS = (
     Load.id,
-    Load.subject,
-    Load.partner_id,
+    _raw(Load.subject),
+    _raw(Load.partner_id),
     Load.audience,
-    Load.asset_id,
-    Load.version_id,
+    _raw(Load.asset_id),
+    _raw(Load.version_id),
     Load.issued_at,
     Load.activated_at,
     Load.last_slot,
@@ -146,8 +151,22 @@ _CONTENT = and_(_COUNTED, Load.asset_id.is_not(None))
 
 
 def _loads(connection: Connection, *conditions: Any) -> dict[uuid.UUID, LoadFacts]:
-    found = connection.execute(select(*_FACTS).where(_CONTENT, *conditions))
-    return {row[0]: LoadFacts._make(row) for row in found}
+    found = connection.execute(select(*_FACTS).where(_CONTENT, *conditions)).all()
+    known = _Interned()
+    return {
+        key: LoadFacts(
+            key, known[subject], known[partner], audience, known[asset], known[version], *more
+        )
+        for key, subject, partner, audience, asset, version, *more in found
+    }
+
+
+class _Interned(dict[Any, uuid.UUID]):
+    """One object per key, so that many rows about few things are compared quickly."""
+
+    def __missing__(self, raw: Any) -> uuid.UUID:
+        key = self[raw] = raw if isinstance(raw, uuid.UUID) else uuid.UUID(bytes=bytes(raw))
+        return key
 
 
 def _reaching_into(day: Day) -> Any:
@@ -238,9 +257,15 @@ def _slots(
     place: dict[Any, int] = {
         load.id if native else load.id.bytes: n for n, load in enumerate(loads)
     }
-    # The key as the driver gives it: on a busy day this is read a million times.
-    key = type_coerce(Slot.load_id, NullType)
-    columns = (key, Slot.slot, Slot.page, Slot.active, Slot.reading, Slot.idle, Slot.glance)
+    columns = (
+        _raw(Slot.load_id),
+        Slot.slot,
+        Slot.page,
+        Slot.active,
+        Slot.reading,
+        Slot.idle,
+        Slot.glance,
+    )
     query = (
         select(*columns)
         .join(Load, Load.id == Slot.load_id)
@@ -253,8 +278,8 @@ def _slots(
             *conditions,
         )
     )
-    found = connection.execute(query)
-    return [SlotRow(place[row[0]], *row[1:]) for row in found if row[0] in place]
+    found = connection.execute(query).all()
+    return [SlotRow(place[key], *slot) for key, *slot in found if key in place]
 
 
 def _attention_elsewhere(
@@ -465,8 +490,14 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
 
 
 def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
-    """One snapshot of the day. Readers who come for the first time are given their number."""
+    """One snapshot of the day. Readers who come for the first time are given their number before
+    it; whoever came between the two makes it start again."""
+    unnumbered = _unnumbered(engine, the_day(day, zone))
     while True:
+        for some in _parts(sorted(unnumbered), CHUNK_ROWS):
+            with write_connection(engine) as connection:
+                rows = [{"subject": subject} for subject in some]
+                connection.execute(insert_once(connection, Reader), rows)
         with engine.connect() as connection:
             marks = list(connection.scalars(select(Mark.id).where(Mark.day == day)))
             state = connection.execute(
@@ -479,10 +510,26 @@ def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
             if not new.unnumbered:
                 changes = differences(stored(connection, day), new)
                 return _Reading(marks, generation, across, False, new, changes)
-        for some in _parts(sorted(new.unnumbered), CHUNK_ROWS):
-            with write_connection(engine) as connection:
-                rows = [{"subject": subject} for subject in some]
-                connection.execute(insert_once(connection, Reader), rows)
+        unnumbered = new.unnumbered
+
+
+def _unnumbered(engine: Engine, day: Day) -> set[uuid.UUID]:
+    """Readers of a day that were not counted before."""
+    query = (
+        select(Load.subject)
+        .distinct()
+        .outerjoin(Reader, Reader.subject == Load.subject)
+        .where(
+            _CONTENT,
+            Load.subject_kind == SubjectKind.lasting,
+            Load.issued_at >= day.start - TOKEN_LIFE_MS,
+            Load.issued_at < day.end,
+            Load.activated_at.is_not(None),
+            Reader.number.is_(None),
+        )
+    )
+    with engine.connect() as connection:
+        return set(connection.scalars(query))
 
 
 def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:

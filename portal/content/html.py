@@ -16,6 +16,14 @@ TAGS = {
 _HEADING = re.compile(r"(?=<h[12]>)")
 
 
+def _lower(part: str) -> str:
+    """The headings one order lower: the first order is the portal's own."""
+    for order in (3, 2, 1):
+        part = part.replace(f"<h{order}>", f"<h{order + 1}>")
+        part = part.replace(f"</h{order}>", f"</h{order + 1}>")
+    return part
+
+
 def sections(data: bytes) -> list[Markup]:
     """The page in sections, each from one heading of the first or second order to the next.
 
@@ -29,6 +37,6 @@ def sections(data: bytes) -> list[Markup]:
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel="noopener noreferrer",
     )
-    parts = [part.strip() for part in _HEADING.split(clean)]
+    parts = [_lower(part.strip()) for part in _HEADING.split(clean)]
     # Made safe by the line above, which is what nh3 is for.
     return [Markup(part) for part in parts if part] or [Markup("")]  # noqa: S704

@@ -1,0 +1,347 @@
+"""The reports on content, on an asset and on a partner, and what the privacy mode lets them say."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask, current_app
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal import clock
+from portal.accounts.models import Installation, PrivacyMode, User
+from portal.content import html, library
+from portal.content.models import Asset
+from portal.db import db, new_id, write
+from portal.reports.content import spread, state_of
+from tests.conftest import Browse
+from tests.factories import make_asset, make_partner, version_of
+from tests.pages import text_of
+from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
+from tests.reports.test_reports import reading_yesterday, rows
+from tests.tracking.reports import post, row, slot_now
+from tests.tracking.test_hardening import area_token
+from tests.tracking.test_rollups import read, rebuild
+from tracking import events, retention
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def test_the_page_of_an_asset_says_who_reads_what_and_how_sure_it_is(
+    app: Flask, browse: Browse
+) -> None:
+    asset = reading_yesterday()
+    page = text_of(browse(anna()).get(f"/reports/content/{asset.id}?period=30d"))
+    assert "Views 3 by partners 2 partners, 3 people" in page
+    assert "Dwell time 1 min 25 s at least 1 min 25 s, at most 1 min 25 s" in page
+    assert "median 20 s a view" in page
+    assert "Measured to the end: 0 of 3 views and opens." in page
+    assert "Each of the others may lack up to 15 s" in page
+    assert "A view reads 1.0 of 5 pages" in page
+    assert "Half of the 2 partners it is for had opened it after 0 days" in page
+    assert "Kühn Technik" in page
+    strip = browse(anna()).get(f"/reports/content/{asset.id}?period=30d").text
+    assert len(re.findall(r"<meter ", strip)) == 5
+    assert 'aria-label="Page 1: 1 min 25 s"' in strip
+
+
+def test_what_counts_as_dwell_can_be_chosen_on_the_page(app: Flask, browse: Browse) -> None:
+    asset, at = make_asset(), clock.now() - timedelta(days=1)
+    with clock.at(at.replace(hour=11)):
+        token = token_of(lena(), asset)
+        spent = row(slot_now(), active=4_000, reading=3_000, idle=6_000)
+        assert post(token, spent, activated=clock.now_ms()).status_code == 200
+    rebuild()
+    for rule, said in (("active", "4 s"), ("reading", "7 s"), ("idle", "13 s")):
+        for path in (f"/reports/content/{asset.id}", f"/reports/partners/{kuehn().id}", "/"):
+            page = text_of(browse(anna()).get(f"{path}?period=30d&dwell={rule}"))
+            assert f"Dwell time {said}" in page
+        found = rows(browse(anna()).get(f"/reports/content.csv?period=30d&dwell={rule}"))
+        assert found[0]["Dwell time (s)"] == f"{int(said[:-2])}.000"
+    assert browse(anna()).get("/?dwell=nonsense").status_code == 400
+
+
+def token_of(person: User, asset: Asset) -> str:
+    """A page load as the portal itself makes it for this person."""
+    keys = current_app.extensions["portal_keys"]
+    day = clock.local_day(clock.now(), BERLIN)
+    viewer = events.viewer_for(keys, person, db.session.get_one(Installation, 1).privacy_mode, day)
+    version = version_of(asset)
+    return events.issue_token(
+        keys, viewer, asset_id=asset.id, version_id=version.id, page_count=version.page_count
+    )
+
+
+def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse: Browse) -> None:
+    long_ago = clock.now() - timedelta(days=200)
+    with clock.at(long_ago):
+        stale, _fresh = make_asset("Old flyer"), make_asset("Read yesterday")
+        read(lena(), stale, 20)
+    with clock.at(clock.now() - timedelta(days=1)):
+        read(lena(), _fresh, 20)
+        now = clock.now_ms()
+        for _time in range(3):
+            post(area_token("atex certificate"), row(slot_now(), active=900), activated=now)
+        post(area_token("flyer", 1), row(slot_now(), active=900), activated=now)
+    rebuild()
+    page = text_of(browse(anna()).get("/reports/content?period=30d"))
+    assert "“atex certificate” was looked for 3 times without result." in page
+    assert "1 piece was not viewed in 90 days." in page
+    assert "see where readers of “Read yesterday” stop." in page
+    found = rows(browse(anna()).get("/reports/stale.csv"))
+    assert [(line["Content"], line["Days without a view"]) for line in found] == [
+        ("Old flyer", "200")
+    ]
+    searched = rows(browse(anna()).get("/reports/searches.csv?period=30d"))
+    assert [line["Looked for"] for line in searched] == ["atex certificate"]
+
+
+def test_time_in_the_portal_is_shown_by_area_of_all_and_of_one_partner(
+    app: Flask, browse: Browse
+) -> None:
+    with clock.at(clock.now() - timedelta(days=1)):
+        post(area_token(area="deals"), row(slot_now(), active=9_000), activated=clock.now_ms())
+    rebuild()
+    assert "Deals 1 9 s" in text_of(browse(anna()).get("/reports/areas?period=30d"))
+    page = text_of(browse(anna()).get(f"/reports/partners/{kuehn().id}?period=30d"))
+    assert "Deals 1 9 s" in page
+    other = text_of(browse(anna()).get(f"/reports/partners/{brandt().id}?period=30d"))
+    assert "No time in the portal in this period." in other
+
+
+def test_only_partners_pages_carry_a_token_and_none_with_privacy_control(browse: Browse) -> None:
+    assert "data-attention" in browse(lena()).get("/library").text
+    assert "data-attention" not in browse(lena()).get("/account").text
+    assert "data-attention" not in browse(anna()).get("/library").text
+    quiet = browse(lena()).get("/library", headers={"Sec-GPC": "1"})
+    assert "data-attention" not in quiet.text
+
+
+# --- time to market -------------------------------------------------------------------------------
+
+
+def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it() -> None:
+    partners = [new_id() for _n in range(5)]
+    day = date(2026, 3, 1)
+    first = {partners[n]: day + timedelta(days=after) for n, after in enumerate((9, 2, 30))}
+    found = spread(day, set(partners), first)
+    assert (found.addressed, found.opened, found.days) == (5, 3, 30)
+    assert spread(day, set(partners[:4]), first).days == 9
+    assert spread(day, set(partners), {}).days is None
+    assert spread(day, set(), first).days is None
+
+
+def test_those_who_are_not_addressed_do_not_hasten_it(app: Flask) -> None:
+    asset = make_asset(audience=(("tier", "Gold"),))
+    gold, silver = make_partner(tier="Gold"), make_partner(tier="Silver")
+    fresh = db.session.get_one(Asset, asset.id)
+    assert library.is_addressed(fresh, gold)
+    assert not library.is_addressed(fresh, silver)
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 400))
+def test_a_partner_is_new_active_at_risk_or_inactive(now: int, before: int, days: int) -> None:
+    state = state_of(now, before, days)
+    assert (state == "new") == (days < 90)
+    if days >= 90:
+        assert (state == "inactive") == (now == 0)
+        assert state != "at_risk" or now * 2 < before
+
+
+# --- privacy --------------------------------------------------------------------------------------
+
+
+def set_mode(mode: str, **by_country: str) -> None:
+    """The privacy mode, before anything was read."""
+    with write() as session:
+        installation = session.get_one(Installation, 1)
+        installation.privacy_mode, installation.privacy_by_country = mode, by_country
+
+
+@pytest.mark.parametrize("mode", list(PrivacyMode))
+def test_people_are_named_only_in_the_mode_that_says_so(
+    app: Flask, browse: Browse, mode: PrivacyMode
+) -> None:
+    set_mode(mode)
+    asset = make_asset()
+    with clock.at(clock.now() - timedelta(days=1)):
+        for person in (lena(), jonas()):
+            token = token_of(person, asset)
+            post(token, row(slot_now(), active=9_000), activated=clock.now_ms())
+    rebuild()
+    manager = browse(anna())
+    path = f"/reports/partners/{kuehn().id}"
+    page = text_of(manager.get(f"{path}?period=30d"))
+    names = mode == PrivacyMode.person
+    assert ("Lena Kühn" in page) == names
+    assert manager.get(f"{path}/people?period=30d").status_code == (200 if names else 404)
+    assert manager.get(f"{path}/people.csv?period=30d").status_code == (200 if names else 404)
+    if mode == PrivacyMode.organisation:
+        assert "is not counted in this privacy mode" in page
+    else:
+        assert "2 of 2 people with access read something." in page
+    for report in ("/reports/content", "/reports/partners", f"/reports/content/{asset.id}", "/"):
+        for suffix in ("", ".csv") if report.count("/") == 2 else ("",):
+            assert "Lena Kühn" not in manager.get(f"{report}{suffix}?period=30d").text
+
+
+def test_a_country_can_be_stricter_than_the_rest(app: Flask, browse: Browse) -> None:
+    set_mode(PrivacyMode.person, DE=PrivacyMode.organisation)
+    assert kuehn().country == "DE"
+    path = f"/reports/partners/{kuehn().id}/people"
+    assert browse(anna()).get(path).status_code == 404
+
+
+def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset()
+    browser = browse(lena())
+    version = version_of(asset)
+    for person in (lena(), mia()):
+        with clock.at(clock.now() - timedelta(minutes=5)):
+            token = token_of(person, asset)
+            post(token, row(slot_now(), 3, active=9_000), activated=clock.now_ms())
+    browser.get(f"/library/files/{version.id}")
+    page = text_of(browser.get("/account/recorded"))
+    assert "Your reading is kept under a pseudonym. Nordwerk sees what your organisation" in page
+    assert "Read Case study: waterworks 9 s, pages 3" in page
+    assert "Downloaded Case study: waterworks" in page
+    taken = browser.get("/account/recorded.json").json
+    assert taken is not None
+    assert taken["account"]["email"] == "lena@kuehn.example"
+    kinds = [record["kind"] for record in taken["records"]]
+    assert sorted(kinds) == ["download", "reading", "session"]
+    table = rows(browser.get("/account/recorded.csv"))
+    assert len(table) == 3
+    assert {"kind", "at", "what", "detail"} == set(table[0])
+
+
+def test_erasing_takes_the_person_out_and_leaves_the_numbers(app: Flask, browse: Browse) -> None:
+    asset = make_asset()
+    with clock.at(clock.now() - timedelta(minutes=5)):
+        token = token_of(lena(), asset)
+        post(token, row(slot_now(), 3, active=9_000), activated=clock.now_ms())
+    rebuild()
+    browser = browse(lena())
+    assert browser.post("/account/recorded/erase").status_code == 409
+    answer = browser.post("/account/recorded/erase", data={"sure": "1"}, follow_redirects=True)
+    assert "1 records are no longer tied to you." in text_of(answer)
+    assert "Case study: waterworks" not in text_of(answer)
+    # A page that was open before cannot bring it back; a new one is kept under another name.
+    assert post(token, row(slot_now(), 4, active=2_000)).status_code == 400
+    fresh = token_of(db.session.get_one(User, lena().id), asset)
+    again = post(fresh, row(slot_now(), 4, active=2_000), activated=clock.now_ms())
+    assert again.status_code == 200
+    rebuild()
+    page = text_of(browse(anna()).get(f"/reports/partners/{kuehn().id}?period=30d"))
+    assert "Dwell time 11 s" in page
+
+
+def test_a_person_who_is_erased_is_a_former_user(app: Flask, browse: Browse) -> None:
+    person = lena()
+    assert browse(ada()).post(f"/people/{person.id}/erase").status_code == 409
+    browse(ada()).post(f"/people/{person.id}/deactivate")
+    assert browse(anna()).post(f"/people/{person.id}/erase").status_code == 404
+    browse(ada()).post(f"/people/{person.id}/erase")
+    erased = db.session.get_one(User, person.id)
+    db.session.refresh(erased)
+    assert erased.name == "Former user of Kühn Technik"
+    assert "lena" not in erased.email
+    assert (erased.phone, erased.password_hash) == (None, None)
+    assert "Lena" not in text_of(browse(ada()).get("/people"))
+
+
+def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Browse) -> None:
+    asset = make_asset()
+    data = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}
+    mine = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
+    address = re.search(r"/s/([\w-]+)", browse(lena()).get(mine).text)
+    assert address
+    slug, stranger = address[1], browse(None)
+    token = re.search(r'data-attention="([^"]+)"', stranger.get(f"/s/{slug}").text)
+    assert token
+    sent = post(token[1], row(slot_now(), 2, active=9_000), activated=clock.now_ms())
+    assert sent.status_code == 200
+    page = text_of(stranger.get(f"/s/{slug}/recorded"))
+    assert "Read Case study: waterworks 9 s, pages 2" in page
+    assert "9 s" in text_of(browse(lena()).get(mine))
+    stranger.post(f"/s/{slug}/recorded/erase")
+    assert "This link is not measured any more." in text_of(stranger.get(f"/s/{slug}/recorded"))
+    assert "data-attention" not in stranger.get(f"/s/{slug}").text
+    assert post(token[1], row(slot_now(), 2, active=9_500)).status_code == 400
+    assert "Nobody has opened it yet" in text_of(browse(lena()).get(mine))
+
+
+def test_a_second_device_of_a_link_is_said_to_be_another(app: Flask, browse: Browse) -> None:
+    asset = make_asset()
+    data = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}
+    mine = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
+    address = re.search(r"/s/([\w-]+)", browse(lena()).get(mine).text)
+    assert address
+    with clock.at(clock.now()) as forward:
+        for agent, is_other in (("Laptop", False), ("Phone", True)):
+            shown = browse(None).get(f"/s/{address[1]}", headers={"User-Agent": agent}).text
+            token = re.search(r'data-attention="([^"]+)"', shown)
+            assert token
+            post(token[1], row(slot_now(), active=900), activated=clock.now_ms())
+            assert ("other device" in text_of(browse(lena()).get(mine))) == is_other
+            forward(timedelta(minutes=5))
+
+
+# --- HTML pages and recordings --------------------------------------------------------------------
+
+
+def test_an_html_page_is_cleaned_and_cut_at_its_headings() -> None:
+    page = b"<p>Hello</p><h1 onclick='x()'>One</h1><script>alert(1)</script><p>a</p><h2>Two</h2>b"
+    found = html.sections(page + b"<img src=x onerror=alert(1)><a href='javascript:x'>c</a>")
+    assert [str(part)[:12] for part in found] == ["<p>Hello</p>", "<h2>One</h2>", "<h3>Two</h3>"]
+    text = "".join(map(str, found))
+    assert "alert" not in text
+    assert "javascript" not in text
+    assert "onclick" not in text
+
+
+def test_an_uploaded_html_page_is_shown_by_section(app: Flask, browse: Browse) -> None:
+    asset = make_asset("Guide", content_type="page")
+    upload: dict[str, Any] = {
+        "language": "en",
+        "file": (io.BytesIO(b"<h1>One</h1><p>a</p><h2>Two</h2><p>b</p>"), "guide.html"),
+    }
+    answer = browse(ada()).post(
+        f"/library/{asset.id}/files", data=upload, content_type="multipart/form-data"
+    )
+    assert answer.status_code == 302
+    shown = browse(lena()).get(f"/library/{asset.id}").text
+    assert shown.count("<section data-page=") == 2
+    db.session.expire_all()
+    assert version_of(asset).page_count == 2
+
+
+def test_a_recording_is_played_in_parts_and_is_no_download(app: Flask, browse: Browse) -> None:
+    asset = make_asset("Training", content_type="video", pages=0)
+    with write() as session:
+        version = session.merge(version_of(asset))
+        version.media_type, version.preview_state = "video/mp4", "none"
+    browser = browse(lena())
+    assert "<video controls" in browser.get(f"/library/{asset.id}").text
+    part = browser.get(f"/library/recordings/{version.id}", headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.data) == (206, b"%PDF")
+    assert "attachment" not in part.headers.get("Content-Disposition", "")
+    assert rows(browse(anna()).get("/reports/content.csv?period=30d")) == []
+
+
+def test_opens_of_days_long_past_are_still_there_when_folded(app: Flask, browse: Browse) -> None:
+    asset = make_asset()
+    at = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+    with clock.at(at):
+        read(lena(), asset, 40)
+        rebuild()
+    retention.fold(db.engine, date(2026, 3, 10), BERLIN)
+    found = rows(browse(anna()).get("/reports/content.csv?from=2026-03-01&to=2026-03-31"))
+    assert found[0]["Dwell time (s)"] == "40.000"
