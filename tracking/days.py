@@ -39,19 +39,11 @@ ATTENTION = ("active", "reading", "idle", "glance", "overlap")
 ACTS = ("downloads", "downloads_started", "downloads_completed", "shares", "likes")
 FIGURES = ("views", "engaged_views", "ended_views", *ATTENTION, *ACTS)
 _AT = {name: place for place, name in enumerate(FIGURES)}
-_FIRST_ATTENTION = _AT["active"]
 
 
-class SlotRow(NamedTuple):
-    """Attention of a load (its place in a list) to a page in a slot, as it was reported."""
-
-    load: int
-    slot: int
-    page: int
-    active: int
-    reading: int
-    idle: int
-    glance: int
+# Attention of a load to a page in a slot, as it was reported: the load's place in a list, slot,
+# page, active, reading, idle, glance. A plain tuple, because a busy day has a million.
+SlotRow = tuple[int, int, int, int, int, int, int]
 
 
 class Act(NamedTuple):
@@ -265,13 +257,14 @@ class _Building:
         self, partner_id: object, asset_id: object, audience: str, start: int, counts: Sequence[int]
     ) -> None:
         """Add `counts`, figures from place `start` on, to every sum they belong to."""
+        some = [(place, n) for place, n in enumerate(counts, start) if n]
         for sums in (
             self.partners.of((partner_id, audience)),
             self.partners.of((EVERYONE, audience)),
             self.assets.of((asset_id, audience)),
             self.pairs.of((asset_id, partner_id, audience)),
         ):
-            for place, n in enumerate(counts, start):
+            for place, n in some:
                 sums[place] += n
 
     def page(self, first: LoadFacts, page: int) -> list[int]:
@@ -280,15 +273,21 @@ class _Building:
             (first.asset_id, first.version_id, first.audience, page), [0] * 6
         )
 
-    def view(self, first: LoadFacts, ended: bool, dwell: Mapping[int, int]) -> None:
-        """Count a view on the day of its activation; `dwell` by page, over all its days."""
+    def view(self, first: LoadFacts, ended: bool, dwell: Mapping[int, int]) -> tuple[int, int, int]:
+        """Count a view on the day of its activation; `dwell` by page, over all its days.
+
+        Returns what it adds to views, engaged views and ended views.
+        """
         total = sum(dwell.values())
-        engaged = int(total >= ENGAGED_MS)
-        self.add(first.partner_id, first.asset_id, first.audience, 0, (1, engaged, int(ended)))
+        self._count_reader(first)
+        counts = (1, int(total >= ENGAGED_MS), int(ended))
         self.dwells[first.asset_id, first.audience][total // 1000] += 1
         for page, milliseconds in dwell.items():
             if milliseconds >= PAGE_READ_MS:
                 self.page(first, page)[5] += 1
+        return counts
+
+    def _count_reader(self, first: LoadFacts) -> None:
         if not first.lasting:
             return
         number = self._numbers.get(first.subject)
@@ -324,10 +323,12 @@ def rows_of(day: Day, facts: Facts) -> Rows:
         first = first_activated(chain)
         if first is None or not day.touches(chain):
             continue
-        _add_attention(building, first, chain, facts.here)
+        figures = [0, 0, 0, *_attention(building, first, chain, facts.here)]
         if day.holds(first.activated_at):
             ended = max(chain, key=lambda load: load.last_slot).is_ended
-            building.view(first, ended, _dwell(chain, facts))
+            figures[:3] = building.view(first, ended, _dwell(chain, facts))
+        if any(figures):
+            building.add(first.partner_id, first.asset_id, first.audience, 0, figures)
         if not all(map(day.holds_all_of, chain)):
             here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
             across.append(
@@ -345,10 +346,10 @@ def rows_of(day: Day, facts: Facts) -> Rows:
     return rows
 
 
-def _add_attention(
+def _attention(
     building: _Building, first: LoadFacts, chain: Sequence[LoadFacts], here: Attention
-) -> None:
-    """The view's attention of this day, to its pages and, added up, to all the rest."""
+) -> list[int]:
+    """Add the view's attention of this day to its pages; returns the sum of them."""
     total = [0] * 5
     for load in chain:
         for page, counts in here.get(load.id, {}).items():
@@ -356,8 +357,7 @@ def _add_attention(
             for place, milliseconds in enumerate(counts):
                 of_page[place] += milliseconds
                 total[place] += milliseconds
-    if any(total):
-        building.add(first.partner_id, first.asset_id, first.audience, _FIRST_ATTENTION, total)
+    return total
 
 
 def _dwell(chain: Sequence[LoadFacts], facts: Facts) -> dict[int, int]:

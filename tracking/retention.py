@@ -122,7 +122,8 @@ def _slots_by_person(
             loads.append(
                 LoadFacts(load_id, subject, nobody, "", nobody, nobody, day.start, None, 0)
             )
-        slots.append(SlotRow(places[load_id], *slot))
+        number, page, active, reading, idle, glance = slot
+        slots.append((places[load_id], number, page, active, reading, idle, glance))
     return found
 
 

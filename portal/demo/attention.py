@@ -29,6 +29,7 @@ from tracking.models import (
     LikeInterval,
     Load,
     Mark,
+    Search,
     ShareEvent,
     Slot,
 )
@@ -69,6 +70,7 @@ class Record:
     links: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     shares: list[dict[str, Any]] = field(default_factory=list)
+    searches: list[dict[str, Any]] = field(default_factory=list)
     days: set[date] = field(default_factory=set)
     liked: set[tuple[uuid.UUID, uuid.UUID]] = field(default_factory=set)
     known: dict[tuple[uuid.UUID, str], uuid.UUID] = field(default_factory=dict)
@@ -96,6 +98,7 @@ def build(
             for week in range(WEEKS, 0, -1):
                 _week(world, record, partner, person, subject, week)
     _lenas_week(world, record, cast, library)
+    _portal_pages(world, record, cast)
     return record
 
 
@@ -364,6 +367,75 @@ def _slots(
         }
 
 
+SEARCHES = ("pump service contract", "atex", "wartung kosten", "price list", "energy savings")
+
+
+def _portal_pages(world: _World, record: Record, cast: Cast) -> None:
+    """The last three months on the portal's own pages: time by area, and what was looked for; the
+    ATEX certificate 14 times, in vain."""
+    rng, vain = world.rng, 14
+    for partner in cast.partners:
+        for _visit in range(_how_many(rng, 6 * len(partner.people))):
+            at = _at_work(world, world.now - timedelta(days=rng.randrange(2, 88)))
+            area = rng.choices(("home", "library", "deals", "surveys"), (5, 6, 4, 1))[0]
+            words, results = "", 0
+            if area == "library" and rng.random() < 0.5:
+                words, results = rng.choice(SEARCHES), rng.randrange(1, 9)
+                if vain and rng.random() < 0.2:
+                    words, results, vain = "atex certificate", 0, vain - 1
+            if at < world.now:
+                _portal_page(world, record, partner, at, area, words, results)
+
+
+def _portal_page(
+    world: _World,
+    record: Record,
+    partner: Organisation,
+    at: datetime,
+    area: str,
+    words: str,
+    results: int,
+) -> None:
+    rng, issued = world.rng, clock.to_ms(at)
+    load_id, seconds = key(rng, at), min(rng.lognormvariate(2.6, 0.8), 200)
+    rows = list(_slots(rng, load_id, issued + 700, int(seconds * 1000), 1))
+    record.loads.append(
+        {
+            "id": load_id,
+            # Of another day each time, and dropped long ago: nobody's.
+            "subject": key(rng, at),
+            "subject_kind": 2,
+            "partner_id": partner.row["id"],
+            "audience": Audience.partner.value,
+            "area": area,
+            "asset_id": None,
+            "version_id": None,
+            "share_id": None,
+            "page_count": 1,
+            "issued_at": issued,
+            "activated_at": issued + 900,
+            "last_slot": max((row["slot"] for row in rows), default=0),
+            "left_at": issued + 700 + int(seconds * 1000),
+            "machine": 0,
+            "device": None,
+        }
+    )
+    record.slots += rows
+    for moment in (issued, issued + int(seconds * 1000)):
+        record.days.add(clock.local_day(clock.from_ms(moment), world.zone))
+    if words:
+        record.searches.append(
+            {
+                "load_id": load_id,
+                "partner_id": partner.row["id"],
+                "audience": Audience.partner.value,
+                "words": words,
+                "results": results,
+                "at": at,
+            }
+        )
+
+
 def _lenas_week(world: _World, record: Record, cast: Cast, library: Library) -> None:
     """What Lena finds when she comes in: two customers have read what she sent."""
     partner = cast.partner("Kühn")
@@ -387,6 +459,7 @@ def save(session: Session, record: Record) -> None:
         (ShareEvent, record.shares),
         (Load, record.loads),
         (Slot, record.slots),
+        (Search, record.searches),
         (Download, record.downloads),
         (LikeInterval, record.likes),
     ):

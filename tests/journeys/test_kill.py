@@ -16,16 +16,16 @@ import pytest
 from sqlalchemy import select
 
 from portal import create_app
-from portal.db import db
+from portal.db import db, new_id
 from tests.engines import ENGINES
 from tests.factories import make_asset
 from tests.live import Live, portal_on
 from tests.people import lena
-from tests.tracking.reports import row, slot_now, token_for
+from tests.tracking.reports import BROWSER, row, slot_now, token_for
 from tracking.events import read_token
 from tracking.models import Load, Slot
 
-SENDERS = 6
+SENDERS, PEOPLE_EACH, ROUNDS = 6, 25, 20
 
 
 @pytest.fixture(params=ENGINES)
@@ -52,7 +52,9 @@ class Senders:
         self.address = urlsplit(live.url)
         self.acknowledged: dict[str, int] = {}
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=[t]) for t in tokens]
+        self._threads = [
+            threading.Thread(target=self._send, args=[tokens[n::SENDERS]]) for n in range(SENDERS)
+        ]
 
     def __enter__(self) -> Senders:
         for thread in self._threads:
@@ -64,18 +66,21 @@ class Senders:
         for thread in self._threads:
             thread.join()
 
-    def _send(self, token: str) -> None:
+    def _send(self, tokens: list[str]) -> None:
+        # Each of many people in turn: one who reported that often would be told to wait.
         total, at = 0, slot_now()
         while not self._stop.is_set() and total < 15_000:
             total += 1
-            if self._post(token, row(at, 1, active=total)):
-                self.acknowledged[token] = total
+            for token in tokens:
+                if not self._stop.is_set() and self._post(token, row(at, 1, active=total)):
+                    self.acknowledged[token] = total
 
     def _post(self, token: str, line: list[int]) -> bool:
         host, port = self.address.hostname or "", self.address.port
         connection = http.client.HTTPConnection(host, port, timeout=5)
         try:
-            headers = {"Origin": f"http://{self.address.netloc}"}
+            origin = f"http://{self.address.netloc}"
+            headers = {"Origin": origin, "User-Agent": BROWSER}
             connection.request(
                 "POST", "/t", msgspec.json.encode({"t": token, "s": [line]}), headers
             )
@@ -91,24 +96,24 @@ def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
     app = create_app(live.settings, testing=True)
     with app.app_context():
         asset, person = make_asset(), lena()
-        tokens = [token_for(person, asset) for _n in range(SENDERS)]
+        tokens = [token_for(person, asset, subject=new_id()) for _n in range(SENDERS * PEOPLE_EACH)]
         db.session.remove()
         db.engine.dispose()
-    server = live.processes[0]
     with Senders(live, tokens) as senders:
-        for _round in range(3):
-            time.sleep(0.7)
+        for _round in range(ROUNDS):
+            server = live.processes.pop()
+            time.sleep(0.4)
             workers = children(server.pid)
             assert workers
             os.kill(workers[0], signal.SIGKILL)
-        time.sleep(0.7)
-        orphans = children(server.pid)
-        os.kill(server.pid, signal.SIGKILL)
-        server.wait()
-        wait_until_gone(orphans)
-        # The port is free again: nothing of the old server kept it.
-        live.start("serve")
-        live.wait_until_ready()
+            time.sleep(0.4)
+            orphans = children(server.pid)
+            os.kill(server.pid, signal.SIGKILL)
+            server.wait()
+            wait_until_gone(orphans)
+            # The port is free again: nothing of the old server kept it.
+            live.start("serve")
+            live.wait_until_ready()
         time.sleep(1)
     keys = app.extensions["portal_keys"]
     with app.app_context():
@@ -117,7 +122,7 @@ def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
         db.session.remove()
         db.engine.dispose()
     assert len(loads) == len(set(loads)) == len(kept)
-    assert len(senders.acknowledged) == SENDERS
+    assert len(senders.acknowledged) == SENDERS * PEOPLE_EACH
     for token, total in senders.acknowledged.items():
         assert kept[read_token(keys, token).load_id] >= total
     live.command("rebuild")
