@@ -201,6 +201,11 @@ class Strip:
     pages: Sequence[tuple[int, PageAttention, PageAttention]]
     most: int
 
+    @property
+    def total(self) -> int:
+        """The dwell of all pages."""
+        return sum(one.dwell + two.dwell for _number, one, two in self.pages)
+
 
 def strip(session: Session, period: Period, version: AssetVersion) -> Strip:
     """The attention strip of a version: every page, read or not."""

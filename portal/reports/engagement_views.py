@@ -15,7 +15,7 @@ from portal.accounts.models import Partner, PrivacyMode, User
 from portal.accounts.service import people_of, zone
 from portal.content import library
 from portal.content.attention import keys, privacy_mode
-from portal.content.models import Asset, AssetVersion
+from portal.content.models import Asset
 from portal.db import db
 from portal.errors import NotFound
 from portal.formatting import sort_by_name
@@ -65,12 +65,13 @@ def _asset_table(asset_id: uuid.UUID, period: Period, name: str) -> Table:
     raise NotFound(_("There is no such report."))
 
 
-def _version(shown: Asset) -> AssetVersion | None:
-    """The version asked for, else the one in English, else the first."""
+def _strip(shown: Asset, period: Period) -> content.Strip | None:
+    """The strip of the language asked for, else of the one that is read most."""
+    wanted = request.args.get("language")
     versions = shown.current_versions
-    wanted = request.args.get("language", "en")
-    fitting = [version for version in versions if version.language == wanted]
-    return next(iter(fitting or versions), None)
+    fitting = [version for version in versions if version.language == wanted] or versions
+    strips = [content.strip(db.session(), period, version) for version in fitting]
+    return max(strips, key=lambda strip: strip.total, default=None)
 
 
 @bp.get("/reports/content/<uuid:asset_id>")
@@ -78,8 +79,7 @@ def _version(shown: Asset) -> AssetVersion | None:
 def asset(asset_id: uuid.UUID) -> str:
     """How one piece of content is read, and by whom."""
     session, period, shown = db.session(), period_asked(), _asset(asset_id)
-    version = _version(shown)
-    strip = None if version is None else content.strip(session, period, version)
+    strip = _strip(shown, period)
     return render_template(
         "reports/asset.html",
         asset=shown,
