@@ -70,13 +70,18 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             first_link(page, live, "/deals"),
             survey,
             slug,
+            f"{slug}/recorded",
+            "/account/recorded",
         ]
     if who == "manager":
         return [
             *MANAGER,
             first_link(page, live, "/deals"),
             first_link(page, live, "/surveys", "table.plain td a"),
+            "/reports/content",
+            "/reports/areas",
             first_link(page, live, "/reports/content", "table.plain td a"),
+            first_link(page, live, "/reports/partners", "table.plain td a"),
         ]
     edit = first_link(page, live, "/library", ".todo .acts a")
     return [*ADMIN, edit]
