@@ -17,6 +17,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -271,30 +272,33 @@ class Merge:
 
     def apply(self, connection: Connection, rows: Rows) -> None:
         """Merge `rows` into the base rows. Raises _Erased."""
-        # The driver's own cursor: this is the hottest path of the portal, and compiled already.
-        cursor = connection.connection.cursor()
-        cursor.executemany(self._load, rows.loads)
-        # After the loads: an erasure that runs meanwhile waits for them, or they waited for it.
-        self._refuse_erased(cursor, rows.subjects)
-        if rows.slots:
-            cursor.executemany(self._slot, rows.slots)
-        cursor.executemany(self._mark, rows.marks)
-        if rows.searches:
-            cursor.executemany(self._search, rows.searches)
+        # The driver's own cursors: this is the hottest path of the portal, and compiled already.
+        raw: Any = connection.connection
+        cursor, stones = raw.cursor(), raw.cursor()
+        # PostgreSQL takes all of it in one round trip.
+        with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
+            cursor.executemany(self._load, rows.loads)
+            # After the loads: an erasure that runs meanwhile waits for them, or they for it.
+            self._ask_for_tombstones(stones, list(rows.subjects))
+            if rows.slots:
+                cursor.executemany(self._slot, rows.slots)
+            cursor.executemany(self._mark, rows.marks)
+            if rows.searches:
+                cursor.executemany(self._search, rows.searches)
+        erased = {rows.subjects[row[0]] for row in stones.fetchall()}
         cursor.close()
+        stones.close()
+        if erased:
+            raise _Erased(erased)
         for load_id in sorted(rows.watched):
             merge_watched(connection, load_id, rows.watched[load_id])
 
-    def _refuse_erased(self, cursor: Any, subjects: dict[Any, uuid.UUID]) -> None:
-        keys = list(subjects)
+    def _ask_for_tombstones(self, cursor: Any, keys: list[Any]) -> None:
         if self._native_keys:
             cursor.execute("SELECT subject FROM tombstone WHERE subject = ANY(%s)", (keys,))
         else:
             places = ",".join("?" * len(keys))
             cursor.execute(f"SELECT subject FROM tombstone WHERE subject IN ({places})", keys)  # noqa: S608 - places only
-        found = {subjects[row[0]] for row in cursor.fetchall()}
-        if found:
-            raise _Erased(found)
 
     def _load_row(self, entry: Entry) -> dict[str, Any]:
         token = entry.token

@@ -215,7 +215,7 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
 
 def _ended(connection: Connection, day: Day) -> list[uuid.UUID]:
     """The loads that end on `day` or before, with everything they are chained to."""
-    facts = rollups._chained_loads(connection, day)
+    facts = rollups.chained_loads(connection, day)
     kept: set[uuid.UUID] = set()
     for chain in chains(facts):
         if chain_until(chain) >= day.end:

@@ -111,7 +111,7 @@ def the_day(day: date, zone: ZoneInfo) -> Day:
 
 def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     """What the base rows say about `day`. Use one connection in one transaction: one snapshot."""
-    loads = _chained_loads(connection, day)
+    loads = chained_loads(connection, day)
     crossing = [load for load in loads if not day.holds_all_of(load)]
     areas = _area_loads(connection, day)
     facts = Facts(
@@ -184,7 +184,7 @@ def _reaching_into(day: Day) -> Any:
     )
 
 
-def _chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
+def chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
     """The loads that touch `day`, and all that belong to one view with them."""
     loads = _loads(connection, _reaching_into(day))
     low, high = day.start, day.end
