@@ -16,10 +16,10 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -32,6 +32,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from uuid_utils.compat import uuid7
 
 from portal.errors import N_, Busy
+
+V = TypeVar("V")
 
 WRITE_DEADLINE = 5.0
 _BUSY = N_("The portal is busy. Nothing was changed; please try again in a moment.")
@@ -135,17 +137,26 @@ def _postgres_begin(connection: Connection) -> None:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
+def in_parts(values: Sequence[V], size: int = 500) -> Iterator[Sequence[V]]:
+    """`values` a part at a time: a statement takes so many, and a transaction should be short."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def insert_for(dialect: str) -> Any:
+    """The INSERT that knows ON CONFLICT, of the engine in use."""
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+
+
 def insert_once(session: Session | Connection, model: type[Base]) -> Any:
     """An INSERT that leaves a row that is there already as it is, on both engines."""
     engine = session.get_bind() if isinstance(session, Session) else session.engine
-    module = postgresql if engine.dialect.name == "postgresql" else sqlite
-    return module.insert(model).on_conflict_do_nothing()
+    return insert_for(engine.dialect.name)(model).on_conflict_do_nothing()
 
 
 def upsert_adding(connection: Connection, model: type[Base], column: str) -> Any:
     """An INSERT that adds to `column` of the row that is there already, on both engines."""
-    module = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = module.insert(model)
+    statement = insert_for(connection.dialect.name)(model)
     table: Any = model.__table__
     return statement.on_conflict_do_update(
         index_elements=[key.name for key in table.primary_key],

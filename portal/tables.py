@@ -33,7 +33,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by column key. A row may carry `href`, the page with what is behind it."""
+    """Rows by column key. A row may carry `href`, the page with what is behind it.
+
+    `left_out` counts rows that were not made because only the first are shown.
+    """
 
     name: str
     title: str
@@ -41,10 +44,16 @@ class Table:
     rows: Sequence[dict[str, Any]]
     empty: str
     note: str = ""
+    left_out: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many rows there are, shown or not."""
+        return len(self.rows) + self.left_out
 
     def top(self, n: int) -> Table:
         """The first `n` rows."""
-        return replace(self, rows=self.rows[:n])
+        return replace(self, rows=self.rows[:n], left_out=max(0, self.size - n))
 
 
 def csv_response(table: Table) -> Response:

@@ -22,7 +22,7 @@ from portal.security import Keys
 from tracking.committer import Committer, Entry
 from tracking.dwell import SLOT_MS, Buckets
 from tracking.events import MAX_PAGES, Token, read_token
-from tracking.intake import RateLimit, Refused, is_program
+from tracking.intake import RateLimit, RefusalCounts, is_program
 from tracking.watching import MAX_SECONDS, Playing, is_possible
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Beacon:
         zone: Callable[[], ZoneInfo],
     ) -> None:
         self.committer = Committer(engine, zone, waiting=max(1, threads // 2))
-        self.refused = Refused()
+        self.refused = RefusalCounts()
         self._engine = engine
         self._limit = RateLimit()
         self._origin = allowed_origin.rstrip("/").lower()

@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from portal import clock
-from portal.db import new_id, write_connection
+from portal.db import insert_for, new_id, write_connection
 from portal.errors import Busy, PortalError
 from tracking.dwell import Buckets
 from tracking.events import Token
@@ -228,7 +227,7 @@ class Merge:
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
-        search = _insert_of(dialect.name)(Search.__table__).on_conflict_do_nothing()
+        search = insert_for(dialect.name)(Search.__table__).on_conflict_do_nothing()
         self._search, self._search_order = _compiled(search, dialect)
         at: Any = Search.__table__.c.at.type
         self._moment = at.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
@@ -360,12 +359,8 @@ def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _insert_of(dialect: str) -> Any:
-    return postgresql.insert if dialect == "postgresql" else sqlite.insert
-
-
 def _load_upsert(dialect: str) -> Any:
-    statement = _insert_of(dialect)(Load.__table__)
+    statement = insert_for(dialect)(Load.__table__)
     new = statement.excluded
     least, greatest = _extremes(dialect)
     return statement.on_conflict_do_update(
@@ -384,7 +379,7 @@ def _load_upsert(dialect: str) -> Any:
 
 
 def _slot_upsert(dialect: str) -> Any:
-    statement = _insert_of(dialect)(Slot.__table__)
+    statement = insert_for(dialect)(Slot.__table__)
     greatest = _extremes(dialect)[1]
     return statement.on_conflict_do_update(
         index_elements=["load_id", "slot", "page"],

@@ -56,6 +56,13 @@ class Act(NamedTuple):
     n: int
 
 
+class Owned(NamedTuple):
+    """A load and the person whose time it is; all that the cap wants to know."""
+
+    id: uuid.UUID
+    subject: uuid.UUID
+
+
 class AreaLoad(NamedTuple):
     """A page load in an area of the portal."""
 
@@ -184,7 +191,7 @@ def unpack_pages(data: bytes) -> Pages:
 # --- the cap --------------------------------------------------------------------------------------
 
 
-def granted(rows: Sequence[SlotRow], loads: Sequence[LoadFacts | AreaLoad]) -> Attention:
+def granted(rows: Sequence[SlotRow], loads: Sequence[Owned | LoadFacts | AreaLoad]) -> Attention:
     """What counts of the slots of one day, after the cap per person.
 
     `rows` are all that the persons of `loads` have on that day.

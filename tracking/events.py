@@ -195,10 +195,15 @@ def viewer_for(keys: Keys, user: User, mode: str, day: date) -> Viewer:
     )
 
 
+def area_subject(keys: Keys, user: User, day: date) -> uuid.UUID:
+    """The id under which a person's time on the portal's own pages is kept for one day."""
+    return keys.pseudonym("area", user.id, user.erasures, day.isoformat())
+
+
 def area_viewer(keys: Keys, user: User, day: date) -> Viewer:
     """The same person on other pages of the portal: kept per organisation, whatever the mode."""
     return Viewer(
-        subject=keys.pseudonym("area", user.id, user.erasures, day.isoformat()),
+        subject=area_subject(keys, user, day),
         partner_id=user.partner_id,
         audience=audience_of(user),
         subject_kind=SubjectKind.daily.value,

@@ -56,7 +56,7 @@ def is_program(user_agent: str) -> bool:
     return not user_agent or _PROGRAM.search(user_agent) is not None
 
 
-class Refused:
+class RefusalCounts:
     """Counts what was refused, by reason, and writes it down once a minute."""
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.db import in_parts
 from tracking import rollups
 from tracking.days import EVERYONE, add_attention, histogram, united, unpack_pages
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
@@ -21,13 +22,13 @@ from tracking.models import Audience, Folded, Load, Slot, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
-    DayState,
     Grain,
     PageSum,
     PairSum,
     PartnerSum,
     SearchSum,
 )
+from tracking.watching import Playing
 
 PARTNER, CUSTOMER = Audience.partner.value, Audience.customer.value
 
@@ -317,18 +318,15 @@ def first_views(
     return found
 
 
-def last_views(session: Session) -> dict[uuid.UUID, date]:
-    """The last month or day with a view, by a partner or a customer, of every asset ever viewed."""
-    months = (
-        select(AssetSum.asset_id, func.max(AssetSum.day).label("month"))
-        .where(AssetSum.grain == Grain.month, AssetSum.views > 0)
-        .group_by(AssetSum.asset_id)
-        .subquery()
-    )
+def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, date]:
+    """The last day with a view, by a partner or a customer, of those assets that ever had one."""
     query = (
         select(AssetSum.asset_id, func.max(AssetSum.day))
-        .join(months, months.c.asset_id == AssetSum.asset_id)
-        .where(AssetSum.grain == Grain.day, AssetSum.day >= months.c.month, AssetSum.views > 0)
+        .where(
+            AssetSum.asset_id.in_(list(asset_ids)),
+            AssetSum.grain == Grain.day,
+            AssetSum.views > 0,
+        )
         .group_by(AssetSum.asset_id)
     )
     return {row[0]: row[1] for row in session.execute(query)}
@@ -423,17 +421,14 @@ def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recor
             Watched.length > 0,
         )
     )
-    rows = list(session.execute(query))
-    if not rows:
+    played = [Playing.of_row(row) for row in session.execute(query)]
+    if not played:
         return None
-    shares = [
-        min(1.0, int.from_bytes(row.seconds, "little").bit_count() / row.length) for row in rows
-    ]
     return Recording(
-        len(rows),
-        sum(shares) / len(shares),
-        sum(share >= 0.9 for share in shares),
-        sum(row.played_ms for row in rows),
+        len(played),
+        sum(playing.completion for playing in played) / len(played),
+        sum(playing.completion >= 0.9 for playing in played),
+        sum(playing.played_ms for playing in played),
     )
 
 
@@ -463,11 +458,6 @@ def people_of(
 def as_of(session: Session) -> datetime | None:
     """When the newest numbers were computed."""
     return rollups.as_of(session)
-
-
-def sealed_until(session: Session) -> date | None:
-    """The last day whose raw rows are gone, so that its numbers are final."""
-    return session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
 
 
 # --- a partner's own links, from base rows ------------------------------------------------------
@@ -586,8 +576,7 @@ def attention_of_loads(
     """
     wanted, found = list(load_ids), defaultdict[uuid.UUID, dict[int, list[int]]](dict)
     sums = [func.sum(getattr(Slot, name)) for name in ("active", "reading", "idle", "glance")]
-    for start in range(0, len(wanted), 500):
-        some = wanted[start : start + 500]
+    for some in in_parts(wanted):
         slots = (
             select(Slot.load_id, Slot.page, *sums)
             .where(Slot.load_id.in_(some))

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.db import in_parts
 from tracking.metrics import attention_of_loads
 from tracking.models import Download, LikeInterval, Load, Search, ShareEvent, Tombstone
 
@@ -58,7 +59,7 @@ def _loads(session: Session, condition: ColumnElement[bool]) -> list[Record]:
     attention = attention_of_loads(session, rows)
     words = {
         row.load_id: row.words
-        for some in _parts(list(rows))
+        for some in in_parts(list(rows))
         for row in session.scalars(select(Search).where(Search.load_id.in_(some)))
     }
     found = []
@@ -80,7 +81,3 @@ def _loads(session: Session, condition: ColumnElement[bool]) -> list[Record]:
 def _downloads(session: Session, condition: ColumnElement[bool]) -> list[Record]:
     rows = session.scalars(select(Download).where(condition))
     return [Record("download", row.granted_at, row.asset_id) for row in rows]
-
-
-def _parts(keys: Sequence[uuid.UUID]) -> list[Sequence[uuid.UUID]]:
-    return [keys[start : start + 500] for start in range(0, len(keys), 500)]

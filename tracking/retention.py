@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,11 +22,20 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.db import insert_once, new_id, write_connection
+from portal.db import in_parts, insert_once, new_id, write_connection
 from portal.logs import log
 from tracking import rollups
-from tracking.days import Day, SlotRow, add_attention, granted, pack_pages, unpack_pages
-from tracking.dwell import SLOT_MS, LoadFacts, chain_until, chains
+from tracking.days import (
+    Attention,
+    Day,
+    Owned,
+    SlotRow,
+    add_attention,
+    granted,
+    pack_pages,
+    unpack_pages,
+)
+from tracking.dwell import SLOT_MS, chain_until, chains
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import (
     Download,
@@ -84,14 +93,12 @@ def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     span = rollups.the_day(day, zone)
     with engine.connect() as connection:
         persons = _slots_by_person(connection, span)
-    for some in _parts(list(persons.values()), _AT_ONCE):
-        rows = [
-            {"day": day, "load_id": load_id, "pages": pack_pages(pages)}
-            for loads, slots in some
-            for load_id, pages in granted(slots, loads).items()
-        ]
+    for some in in_parts(list(persons.values()), _AT_ONCE):
+        fresh: Attention = {}
+        for loads, slots in some:
+            fresh |= granted(slots, loads)
         with write_connection(engine) as connection:
-            _replace_slots(connection, span, rows)
+            _replace_slots(connection, span, fresh)
     with write_connection(engine) as connection:
         _set(connection, day, folded_at=clock.now())
     return True
@@ -99,7 +106,7 @@ def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
 
 def _slots_by_person(
     connection: Connection, day: Day
-) -> dict[tuple[uuid.UUID, bool], tuple[list[LoadFacts], list[SlotRow]]]:
+) -> dict[tuple[uuid.UUID, bool], tuple[list[Owned], list[SlotRow]]]:
     """The slots of a day by person; what a program did is kept apart from its person."""
     columns = (Load.id, Load.subject, Load.machine, Slot.slot, Slot.page, Slot.active)
     query = (
@@ -112,23 +119,20 @@ def _slots_by_person(
             Slot.slot < day.slots.stop,
         )
     )
-    found: dict[tuple[uuid.UUID, bool], tuple[list[LoadFacts], list[SlotRow]]] = {}
+    found: dict[tuple[uuid.UUID, bool], tuple[list[Owned], list[SlotRow]]] = {}
     places: dict[uuid.UUID, int] = {}
     for load_id, subject, machine, *slot in connection.execute(query):
         loads, slots = found.setdefault((subject, bool(machine)), ([], []))
         if load_id not in places:
             places[load_id] = len(loads)
-            nobody = uuid.UUID(int=0)
-            loads.append(
-                LoadFacts(load_id, subject, nobody, "", nobody, nobody, day.start, None, 0)
-            )
+            loads.append(Owned(load_id, subject))
         number, page, active, reading, idle, glance = slot
         slots.append((places[load_id], number, page, active, reading, idle, glance))
     return found
 
 
-def _replace_slots(connection: Connection, day: Day, rows: Sequence[dict[str, Any]]) -> None:
-    loads = [row["load_id"] for row in rows]
+def _replace_slots(connection: Connection, day: Day, fresh: Attention) -> None:
+    loads = list(fresh)
     # A day that was folded before, and of which slots came after all, keeps both.
     known = {
         row.load_id: unpack_pages(row.pages)
@@ -139,15 +143,16 @@ def _replace_slots(connection: Connection, day: Day, rows: Sequence[dict[str, An
         )
     }
     if known:
-        for row in rows:
-            both = {row["load_id"]: unpack_pages(row["pages"])}
-            add_attention(both, {k: v for k, v in known.items() if k == row["load_id"]})
-            row["pages"] = pack_pages(both[row["load_id"]])
-        connection.execute(
-            delete(Folded).where(Folded.day == day.day, Folded.load_id.in_(list(known)))
-        )
+        old = (Folded.day == day.day, Folded.load_id.in_(list(known)))
+        connection.execute(delete(Folded).where(*old))
+    attention = dict(fresh)
+    add_attention(attention, known)
+    rows = [
+        {"day": day.day, "load_id": load_id, "pages": pack_pages(pages)}
+        for load_id, pages in attention.items()
+    ]
     if rows:
-        connection.execute(insert(Folded), list(rows))
+        connection.execute(insert(Folded), rows)
     in_day = (Slot.slot >= day.slots.start, Slot.slot < day.slots.stop)
     connection.execute(delete(Slot).where(Slot.load_id.in_(loads), *in_day))
 
@@ -175,7 +180,7 @@ def drop_pseudonyms(engine: Engine, zone: ZoneInfo, now: datetime) -> int:
     with engine.connect() as connection:
         for model, conditions in old.items():
             subjects.update(connection.scalars(select(model.subject).where(*conditions).distinct()))
-    for some in _parts(sorted(subjects), _AT_ONCE):
+    for some in in_parts(sorted(subjects), _AT_ONCE):
         with write_connection(engine) as connection:
             for subject in some:
                 fresh = {"subject": uuid.uuid4(), "subject_kind": SubjectKind.dropped.value}
@@ -200,7 +205,7 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         ended = _ended(connection, span)
     removed: Counter[str] = Counter()
     start, end = clock.from_ms(span.start), clock.from_ms(span.end)
-    for some in _parts(ended, 200):
+    for some in in_parts(ended, 200):
         with write_connection(engine) as connection:
             for model in (Search, Watched, Folded, Slot):
                 gone = connection.execute(delete(model).where(model.load_id.in_(some)))
@@ -241,8 +246,3 @@ def note_removal(connection: Connection, why: str, removed: Mapping[str, int]) -
     values = {"id": new_id(), "at": clock.now(), "why": why, "rows": rows}
     connection.execute(insert(Removal), [values])
     log.info("rows removed", extra={"fields": {"why": why, **rows}})
-
-
-def _parts(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -39,7 +39,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.types import NullType
 
 from portal import clock
-from portal.db import insert_once, new_id, write_connection
+from portal.db import in_parts, insert_once, new_id, write_connection
 from tracking.days import (
     Act,
     AreaLoad,
@@ -199,7 +199,7 @@ def chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
             return list(loads.values())
         low -= 2 * TOKEN_LIFE_MS
         high += 2 * TOKEN_LIFE_MS
-        for some in _parts(sorted({chain[0].subject for chain in edge}), 500):
+        for some in in_parts(sorted({chain[0].subject for chain in edge})):
             outside = or_(Load.issued_at < day.start, Load.issued_at >= day.end)
             loads |= _loads(
                 connection,
@@ -222,11 +222,6 @@ def _area_loads(connection: Connection, day: Day) -> list[AreaLoad]:
         _COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _reaching_into(day)
     )
     return [AreaLoad._make(row) for row in connection.execute(query)]
-
-
-def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def attention_of(
@@ -292,7 +287,7 @@ def _attention_elsewhere(
     wanted = {load.id for load in crossing}
     for other in sorted(_days_of(crossing, zone) - {day.day}):
         span = the_day(other, zone)
-        for some in _parts(sorted({load.subject for load in crossing}), 500):
+        for some in in_parts(sorted({load.subject for load in crossing})):
             mine = (Load.subject.in_(some),)
             # All that these persons have on that day, so that the cap is right there, too.
             loads = list(_loads(connection, _reaching_into(span), *mine).values())
@@ -314,7 +309,7 @@ def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
 def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UUID, int]:
     subjects = sorted({load.subject for load in loads if load.lasting})
     found: dict[uuid.UUID, int] = {}
-    for some in _parts(subjects, 500):
+    for some in in_parts(subjects):
         query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
         found.update((row[0], row[1]) for row in connection.execute(query))
     return found
@@ -516,7 +511,7 @@ def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
     it; whoever came between the two makes it start again."""
     unnumbered = _unnumbered(engine, the_day(day, zone))
     while True:
-        for some in _parts(sorted(unnumbered), CHUNK_ROWS):
+        for some in in_parts(sorted(unnumbered), CHUNK_ROWS):
             with write_connection(engine) as connection:
                 rows = [{"subject": subject} for subject in some]
                 connection.execute(insert_once(connection, Reader), rows)
@@ -558,7 +553,7 @@ def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """Parts of the changes; a chunk holds rows of one table, in the order of keys."""
     for name in TABLES:
         mine = [change for change in changes if change.table == name]
-        for some in _parts(mine, CHUNKS.get(name, CHUNK_ROWS)):
+        for some in in_parts(mine, CHUNKS.get(name, CHUNK_ROWS)):
             yield list(some)
 
 
@@ -646,7 +641,7 @@ def month_rows(
 
 
 def _delete_marks(connection: Connection, marks: Sequence[uuid.UUID]) -> None:
-    for some in _parts(marks, 500):
+    for some in in_parts(marks):
         connection.execute(delete(Mark).where(Mark.id.in_(some)))
 
 

@@ -4,7 +4,7 @@ part again adds play time only."""
 from __future__ import annotations
 
 import uuid
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
@@ -29,6 +29,11 @@ class Playing(NamedTuple):
             max(self.played_ms, other.played_ms),
             max(self.length, other.length),
         )
+
+    @classmethod
+    def of_row(cls, row: Any) -> Playing:
+        """What a row of `Watched` says."""
+        return cls(int.from_bytes(row.seconds, "little"), row.played_ms, row.length)
 
     @property
     def unique_seconds(self) -> int:
@@ -73,4 +78,4 @@ def read_watched(connection: Connection, load_id: uuid.UUID) -> Playing | None:
     """What a load has played, None for nothing."""
     columns = (Watched.seconds, Watched.played_ms, Watched.length)
     row = connection.execute(select(*columns).where(Watched.load_id == load_id)).one_or_none()
-    return row and Playing(int.from_bytes(row[0], "little"), row[1], row[2])
+    return row and Playing.of_row(row)

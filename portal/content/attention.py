@@ -98,5 +98,5 @@ def subjects_of(user: User) -> list[uuid.UUID]:
     today, mode = local_day(now(), zone()), privacy_mode(user.partner)
     days = [today - timedelta(days=n) for n in range(-1, 6)]
     reading = {events.subject_for(keys(), user.id, mode, day, user.erasures) for day in days}
-    areas = {keys().pseudonym("area", user.id, user.erasures, day.isoformat()) for day in days}
+    areas = {events.area_subject(keys(), user, day) for day in days}
     return sorted(reading | areas)

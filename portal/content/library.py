@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
@@ -26,38 +26,46 @@ class Filters:
     language: str = ""
 
 
+_LIVE = and_(Asset.published_at.is_not(None), Asset.retired_at.is_(None))
+
+
+def _audience_values(partner: Partner) -> dict[str, str]:
+    """What the rules of an audience compare, by their kind."""
+    return {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
+
+
 def visible_to(user: User) -> list[ColumnElement[bool]]:
     """The conditions on an asset for `user` to see it. The vendor sees all that is not a draft."""
-    live: list[ColumnElement[bool]] = [Asset.published_at.is_not(None), Asset.retired_at.is_(None)]
     if user.is_vendor or user.partner is None:
-        return live
-    return [*live, addressed_to(user.partner)]
+        return [_LIVE]
+    return [_LIVE, addressed_to(user.partner)]
 
 
 def addressed_to(partner: Partner) -> ColumnElement[bool]:
     """Whether an asset's audience includes `partner`: one rule of every kind present fits."""
-    values = {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
 
     def fits(kind: str, value: str) -> ColumnElement[bool]:
         of_kind = and_(AudienceRule.asset_id == Asset.id, AudienceRule.kind == kind)
         return or_(~exists().where(of_kind), exists().where(of_kind, AudienceRule.value == value))
 
-    return and_(*(fits(kind, value) for kind, value in values.items()))
+    return and_(*(fits(kind, value) for kind, value in _audience_values(partner).items()))
 
 
-def is_addressed(asset: Asset, partner: Partner) -> bool:
-    """The same question as `addressed_to`, for an asset whose rules are at hand."""
-    values = {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
-    return all(
-        any(rule.value == values[kind] for rule in asset.audience if rule.kind == kind)
-        for kind in {rule.kind for rule in asset.audience}
-    )
+def is_addressed(rules: Collection[tuple[str, str]], partner: Partner) -> bool:
+    """The same question as `addressed_to`, for an audience that is at hand as (kind, value)."""
+    values = _audience_values(partner)
+    return all((kind, values[kind]) in rules for kind in {kind for kind, _value in rules})
+
+
+def audience_of(asset: Asset) -> frozenset[tuple[str, str]]:
+    """The rules of an asset's audience as (kind, value); many assets have the same."""
+    return frozenset((rule.kind, rule.value) for rule in asset.audience)
 
 
 def live(session: Session) -> list[Asset]:
     """Everything that is in the library now, with its audience."""
-    query = select(Asset).where(Asset.published_at.is_not(None), Asset.retired_at.is_(None))
-    return list(session.scalars(query.options(selectinload(Asset.audience))))
+    query = select(Asset).where(_LIVE).options(selectinload(Asset.audience))
+    return list(session.scalars(query))
 
 
 def find(session: Session, user: User, filters: Filters) -> list[Asset]:
@@ -120,12 +128,7 @@ def content_types(session: Session, user: User) -> set[str]:
 
 def languages(session: Session) -> list[str]:
     """Every language in which something is published."""
-    query = (
-        select(AssetVersion.language)
-        .join(Asset)
-        .where(AssetVersion.current, Asset.published_at.is_not(None), Asset.retired_at.is_(None))
-        .distinct()
-    )
+    query = select(AssetVersion.language).join(Asset).where(AssetVersion.current, _LIVE).distinct()
     return sorted(session.scalars(query))
 
 

@@ -22,7 +22,7 @@ from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
 from tracking.dwell import SLOT_MS
-from tracking.metrics import Engagement, PageAttention, Recording
+from tracking.metrics import Engagement, PageAttention, Recording, Scope
 
 STALE = timedelta(days=90)
 AREA_NAMES = ("home", "library", "deals", "surveys")
@@ -34,13 +34,16 @@ AREA_NAMES = ("home", "library", "deals", "surveys")
 def stale_table(session: Session, today: date) -> Table:
     """What is in the library and was not viewed for 90 days, by partners or customers; the
     longest first, what was never viewed before that."""
-    last = metrics.last_views(session)
+    recent = Scope(today - STALE + timedelta(days=1), today + timedelta(days=1))
+    fresh = {key for key, of in metrics.by_asset(session, recent).items() if of.views or of.opens}
+    quiet = [asset for asset in library.live(session) if asset.id not in fresh]
+    last = metrics.last_views(session, [asset.id for asset in quiet])
     rows = []
-    for asset in library.live(session):
+    for asset in quiet:
         published = asset.published_at.date() if asset.published_at else today
-        viewed = last.get(asset.id)
-        if max(viewed or published, published) > today - STALE:
+        if published > today - STALE:
             continue
+        viewed = last.get(asset.id)
         rows.append(
             {
                 "content": asset.title,
@@ -118,10 +121,15 @@ def spreads(session: Session, assets: Sequence[Asset]) -> dict[uuid.UUID, Spread
     """How far each of these assets has come."""
     partners = accounts.partners(session)
     first = metrics.first_views(session, [asset.id for asset in assets])
+    # Many assets are for the same partners: each audience is looked at once.
+    addressed = {
+        rules: {partner.id for partner in partners if library.is_addressed(rules, partner)}
+        for rules in {library.audience_of(asset) for asset in assets}
+    }
     return {
         asset.id: spread(
             asset.published_at.date(),
-            {partner.id for partner in partners if library.is_addressed(asset, partner)},
+            addressed[library.audience_of(asset)],
             first.get(asset.id, {}),
         )
         for asset in assets
@@ -129,13 +137,15 @@ def spreads(session: Session, assets: Sequence[Asset]) -> dict[uuid.UUID, Spread
     }
 
 
-def market_table(session: Session, period: Period) -> Table:
+def market_table(session: Session, period: Period, limit: int | None = None) -> Table:
     """How long what was published in the period took to reach half of its partners."""
-    assets = [
+    published = [
         asset
         for asset in library.live(session)
         if asset.published_at and period.since <= asset.published_at.date() < period.until
     ]
+    published.sort(key=lambda asset: (asset.published_at, asset.id), reverse=True)
+    assets = published[:limit]
     found = spreads(session, assets)
     rows = [
         {
@@ -145,7 +155,7 @@ def market_table(session: Session, period: Period) -> Table:
             "days": found[asset.id].days,
             "href": url_for("reports.asset", asset_id=asset.id) + f"?{period.query}",
         }
-        for asset in sorted(assets, key=lambda a: (a.published_at, a.id), reverse=True)
+        for asset in assets
     ]
     return Table(
         "market",
@@ -159,6 +169,7 @@ def market_table(session: Session, period: Period) -> Table:
         rows,
         _("Nothing was published in this period."),
         _("Of the partners it is addressed to; a dash: not half of them yet."),
+        left_out=len(published) - len(assets),
     )
 
 

@@ -52,24 +52,23 @@ def content_table(
     scope = scope_of(period, partner_id)
     found = metrics.by_asset(session, scope)
     titles = library.titles(session, found)
-    rows: list[dict[str, Any]] = [
-        {
-            "id": key,
-            "content": titles[key].title,
-            **figures(row),
-            "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
-        }
-        for key, row in found.items()
-        if key in titles
-    ]
-    rows.sort(key=lambda row: (-row["views"], -row["opens"], sort_key(row["content"], row["href"])))
-    rows = rows[:limit]
-    shown = [row["id"] for row in rows]
+    ranked = sorted(
+        found.keys() & titles.keys(),
+        key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key].title, key)),
+    )
+    shown = ranked[:limit]
     partners = metrics.partners_of_assets(session, scope, shown)
     medians = metrics.median_dwell(session, scope, shown) if partner_id is None else {}
-    for row in rows:
-        row["partners"] = partners.get(row["id"], 0)
-        row["median"] = None if row["id"] not in medians else medians[row["id"]] * 1000
+    rows: list[dict[str, Any]] = [
+        {
+            "content": titles[key].title,
+            **figures(found[key]),
+            "partners": partners.get(key, 0),
+            "median": medians[key] * 1000 if key in medians else None,
+            "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
+        }
+        for key in shown
+    ]
     columns = [Column("content", _("Content")), *_columns()]
     if partner_id is None:
         columns.insert(1, Column("partners", _("Partners"), "number"))
@@ -81,26 +80,37 @@ def content_table(
         rows,
         _("Nothing was read or shared in this period."),
         _("Views, dwell time and downloads by partners; opens by their customers."),
+        left_out=len(ranked) - len(shown),
     )
 
 
-def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None = None) -> Table:
+def partner_table(
+    session: Session,
+    period: Period,
+    asset_id: uuid.UUID | None = None,
+    limit: int | None = None,
+) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
-    scope = scope_of(period, asset_id=asset_id)
-    found = metrics.by_partner(session, scope)
+    found = metrics.by_partner(session, scope_of(period, asset_id=asset_id))
+    nothing = metrics.NOTHING
+    partners = [
+        partner
+        for partner in accounts.partners(session)
+        if asset_id is None or found.get(partner.id)
+    ]
+    partners.sort(key=lambda p: (-found.get(p.id, nothing).activities, sort_key(p.name, p.id)))
+    # There may be thousands: rows are made of those that are shown.
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
             "tier": partner.tier,
             "region": partner.region,
-            **figures(found.get(partner.id, metrics.NOTHING)),
-            "activities": found.get(partner.id, metrics.NOTHING).activities,
+            **figures(found.get(partner.id, nothing)),
+            "activities": found.get(partner.id, nothing).activities,
             "href": url_for("reports.partner", partner_id=partner.id) + f"?{period.query}",
         }
-        for partner in accounts.partners(session)
-        if asset_id is None or found.get(partner.id)
+        for partner in partners[:limit]
     ]
-    rows.sort(key=lambda row: (-row["activities"], sort_key(row["partner"], row["href"])))
     columns = [
         Column("partner", _("Partner")),
         Column("tier", _("Tier"), wide=True),
@@ -115,6 +125,7 @@ def partner_table(session: Session, period: Period, asset_id: uuid.UUID | None =
         rows,
         _("No partner did anything here in this period."),
         _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+        left_out=len(partners) - len(rows),
     )
 
 

@@ -26,7 +26,7 @@ from portal.reports.views import bp, period_asked, table_page
 from portal.tables import Column, Table, csv_response
 from tracking import events, metrics
 
-TOP = 20
+TOP, SHOWN = 20, 8
 
 
 @bp.get("/reports/content")
@@ -39,11 +39,11 @@ def content_report() -> str:
         "reports/content.html",
         period=period,
         as_of=metrics.as_of(session),
-        content=engagement.content_table(session, period, limit=TOP),
+        content=engagement.content_table(session, period, limit=SHOWN),
         searches=content.search_table(session, period),
         stale=content.stale_table(session, today),
-        market=content.market_table(session, period),
-        top=8,
+        market=content.market_table(session, period, SHOWN),
+        top=SHOWN,
     )
 
 
@@ -57,9 +57,9 @@ def _asset(asset_id: uuid.UUID) -> Asset:
     return found
 
 
-def _asset_table(asset_id: uuid.UUID, period: Period, name: str) -> Table:
+def _asset_table(asset_id: uuid.UUID, period: Period, name: str, limit: int | None = None) -> Table:
     if name == "partners":
-        return engagement.partner_table(db.session(), period, asset_id)
+        return engagement.partner_table(db.session(), period, asset_id, limit)
     if name == "days":
         return engagement.day_table(db.session(), period, asset_id=asset_id)
     raise NotFound(_("There is no such report."))
@@ -87,8 +87,7 @@ def asset(asset_id: uuid.UUID) -> str:
         as_of=metrics.as_of(session),
         strip=strip,
         facts=content.asset_facts(session, period, shown, strip),
-        partners=_asset_table(asset_id, period, "partners"),
-        top=TOP,
+        partners=_asset_table(asset_id, period, "partners", TOP),
         csv_of=partial(url_for, "reports.asset_csv", asset_id=asset_id),
         all_of=partial(url_for, "reports.asset_table", asset_id=asset_id),
     )

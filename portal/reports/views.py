@@ -88,7 +88,7 @@ def _overview(user: User) -> str:
         needs=needs.today(session, clock.now(), zone()),
         cards=overview.cards(session, period, zone()),
         content=engagement.content_table(session, period, limit=5),
-        partners=engagement.partner_table(session, period).top(5),
+        partners=engagement.partner_table(session, period, limit=5),
         deals=overview.deal_table(session, period, zone()),
         waves=overview.wave_table(session).top(4),
     )
