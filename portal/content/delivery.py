@@ -44,16 +44,19 @@ def is_granted(grant_id: uuid.UUID, subject: uuid.UUID, version_id: uuid.UUID) -
     return db.session.scalar(query) is not None
 
 
-def download(version: AssetVersion, granted: Callable[[], uuid.UUID]) -> Response:
+def download(version: AssetVersion, granted: Callable[[], uuid.UUID] | None) -> Response:
     """The file, to be saved and never shown inside the portal's own origin.
 
     `granted` is asked only when bytes are really to be sent: not for the head of the file, not by
-    a browser that fetches ahead, and not for a file that has not changed.
+    a browser that fetches ahead, and not for a file that has not changed. None: whoever
+    fetches it is not measured.
     """
     response = _file(version)
     name = secure_filename(version.filename) or "file"
     response.headers.set("Content-Disposition", "attachment", filename=name)
     ahead = request.headers.get("Sec-Purpose", "").startswith("prefetch")
+    if granted is None:
+        return response
     if request.method != "HEAD" and not ahead and response.status_code in (200, 206):
         _count(response, version.size, granted())
     return response

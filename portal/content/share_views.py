@@ -141,12 +141,7 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
     item = sharing.shared_item(link, asset_id)
     version = library.pick_version(item.asset, item.language, [])
     assert version is not None
-    # Global Privacy Control says the same without a click.
-    unmeasured = (
-        request.args.get("measure") == "0"
-        or request.headers.get("Sec-GPC") == "1"
-        or records.is_erased(db.session(), link.id)
-    )
+    unmeasured = _is_unmeasured(link)
     return render_template(
         "content/recipient.html",
         link=link,
@@ -157,6 +152,16 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
         unmeasured=unmeasured,
         sections=sections_of(version),
         now_ms=now_ms(),
+    )
+
+
+def _is_unmeasured(link: ShareLink) -> bool:
+    """Whether nothing is recorded: as the reader chose, as their browser says for them by Global
+    Privacy Control, or because the link was erased."""
+    return (
+        request.args.get("measure") == "0"
+        or request.headers.get("Sec-GPC") == "1"
+        or records.is_erased(db.session(), link.id)
     )
 
 
@@ -183,6 +188,8 @@ def recipient_download(slug: str, asset_id: uuid.UUID) -> BaseResponse:
     link, version = _shared_version(slug, asset_id)
     if not link.allow_download:
         raise Refused(_("Downloading is not allowed for this link. Ask whoever sent it."))
+    if _is_unmeasured(link):
+        return delivery.download(version, None)
     granted = delivery.grant(attention.customer(link), version)
     return redirect(
         url_for("content.recipient_file", slug=slug, asset_id=asset_id, grant_id=granted), code=303

@@ -28,6 +28,7 @@ from tests.tracking.reports import post, row, slot_now
 from tests.tracking.test_hardening import area_token
 from tests.tracking.test_rollups import read, rebuild
 from tracking import events, retention
+from tracking.models import Download
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -257,13 +258,19 @@ def test_a_person_who_is_erased_is_a_former_user(app: Flask, browse: Browse) -> 
     assert "Lena" not in text_of(browse(ada()).get("/people"))
 
 
-def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Browse) -> None:
-    asset = make_asset()
+def shared_by_lena(browse: Browse, asset: Asset) -> tuple[str, str]:
+    """A link that Lena made: her own page of it, and the secret part of its address."""
     data = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}
     mine = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
     address = re.search(r"/s/([\w-]+)", browse(lena()).get(mine).text)
     assert address
-    slug, stranger = address[1], browse(None)
+    return mine, address[1]
+
+
+def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Browse) -> None:
+    asset = make_asset()
+    mine, slug = shared_by_lena(browse, asset)
+    stranger = browse(None)
     token = re.search(r'data-attention="([^"]+)"', stranger.get(f"/s/{slug}").text)
     assert token
     sent = post(token[1], row(slot_now(), 2, active=9_000), activated=clock.now_ms())
@@ -274,19 +281,32 @@ def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Br
     stranger.post(f"/s/{slug}/recorded/erase")
     assert "This link is not measured any more." in text_of(stranger.get(f"/s/{slug}/recorded"))
     assert "data-attention" not in stranger.get(f"/s/{slug}").text
+    assert stranger.post(f"/s/{slug}/{asset.id}/download").data == b"%PDF-1.7 test"
+    assert db.session.query(Download).count() == 0
     assert post(token[1], row(slot_now(), 2, active=9_500)).status_code == 400
     assert "Nobody has opened it yet" in text_of(browse(lena()).get(mine))
 
 
+def test_whoever_reads_without_being_measured_downloads_without_it_too(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset()
+    _mine, slug = shared_by_lena(browse, asset)
+    stranger, path = browse(None), f"/s/{slug}/{asset.id}/download"
+    assert f"{path}?measure=0" in stranger.get(f"/s/{slug}?measure=0").text
+    assert stranger.post(f"{path}?measure=0").data == b"%PDF-1.7 test"
+    assert stranger.post(path, headers={"Sec-GPC": "1"}).data == b"%PDF-1.7 test"
+    assert db.session.query(Download).count() == 0
+    assert stranger.post(path).status_code == 303
+    assert db.session.query(Download).count() == 1
+
+
 def test_a_second_device_of_a_link_is_said_to_be_another(app: Flask, browse: Browse) -> None:
     asset = make_asset()
-    data = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}
-    mine = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
-    address = re.search(r"/s/([\w-]+)", browse(lena()).get(mine).text)
-    assert address
+    mine, slug = shared_by_lena(browse, asset)
     with clock.at(clock.now()) as forward:
         for agent, is_other in (("Laptop", False), ("Phone", True)):
-            shown = browse(None).get(f"/s/{address[1]}", headers={"User-Agent": agent}).text
+            shown = browse(None).get(f"/s/{slug}", headers={"User-Agent": agent}).text
             token = re.search(r'data-attention="([^"]+)"', shown)
             assert token
             post(token[1], row(slot_now(), active=900), activated=clock.now_ms())
