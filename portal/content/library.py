@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import Partner, User
+from portal.accounts.service import PartnerFacts
 from portal.content.models import Asset, AssetVersion, AudienceRule, ProductFamily
 from portal.errors import NotFound
 from portal.formatting import sort_key
@@ -29,7 +30,7 @@ class Filters:
 _LIVE = and_(Asset.published_at.is_not(None), Asset.retired_at.is_(None))
 
 
-def _audience_values(partner: Partner) -> dict[str, str]:
+def _audience_values(partner: Partner | PartnerFacts) -> dict[str, str]:
     """What the rules of an audience compare, by their kind."""
     return {"tier": partner.tier, "region": partner.region, "partner": str(partner.id)}
 
@@ -51,7 +52,7 @@ def addressed_to(partner: Partner) -> ColumnElement[bool]:
     return and_(*(fits(kind, value) for kind, value in _audience_values(partner).items()))
 
 
-def is_addressed(rules: Collection[tuple[str, str]], partner: Partner) -> bool:
+def is_addressed(rules: Collection[tuple[str, str]], partner: Partner | PartnerFacts) -> bool:
     """The same question as `addressed_to`, for an audience that is at hand as (kind, value)."""
     values = _audience_values(partner)
     return all((kind, values[kind]) in rules for kind in {kind for kind, _value in rules})

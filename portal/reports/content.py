@@ -119,7 +119,7 @@ def spread(published: date, addressed: set[uuid.UUID], first: dict[uuid.UUID, da
 
 def spreads(session: Session, assets: Sequence[Asset]) -> dict[uuid.UUID, Spread]:
     """How far each of these assets has come."""
-    partners = accounts.partners(session)
+    partners = accounts.partner_facts(session)
     first = metrics.first_views(session, [asset.id for asset in assets])
     # Many assets are for the same partners: each audience is looked at once.
     addressed = {

@@ -95,7 +95,7 @@ def partner_table(
     nothing = metrics.NOTHING
     partners = [
         partner
-        for partner in accounts.partners(session)
+        for partner in accounts.partner_facts(session)
         if asset_id is None or found.get(partner.id)
     ]
     partners.sort(key=lambda p: (-found.get(p.id, nothing).activities, sort_key(p.name, p.id)))

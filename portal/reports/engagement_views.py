@@ -128,10 +128,10 @@ def _partner(partner_id: uuid.UUID) -> Partner:
     return found
 
 
-def _partner_table(shown: Partner, period: Period, name: str) -> Table:
+def _partner_table(shown: Partner, period: Period, name: str, limit: int | None = None) -> Table:
     session = db.session()
     if name == "content":
-        return engagement.content_table(session, period, shown.id)
+        return engagement.content_table(session, period, shown.id, limit)
     if name == "days":
         return engagement.day_table(session, period, partner_id=shown.id)
     if name == "areas":
@@ -187,7 +187,7 @@ def partner(partner_id: uuid.UUID) -> str:
         people=metrics.people(session, scope),
         with_access=len(people_of(session, partner_id)),
         counts_people=privacy_mode(shown) != PrivacyMode.organisation,
-        tables=[_partner_table(shown, period, name).top(TOP) for name in names],
+        tables=[_partner_table(shown, period, name, TOP).top(TOP) for name in names],
         csv_of=partial(url_for, "reports.partner_csv", partner_id=partner_id),
         all_of=partial(url_for, "reports.partner_table", partner_id=partner_id),
     )
