@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,25 @@ def settings_for(engine: str, data: Path, **more: str) -> Settings:
     return Settings.from_environ(environ)
 
 
+@contextmanager
+def opened(settings: Settings) -> Iterator[Flask]:
+    """The application on `settings` and inside its context, its connections closed at the end.
+
+    A connection left to the garbage collector warns in whichever test is running by then.
+    """
+    app = create_app(settings, testing=True)
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
 @cache
 def migrated_app(engine: str) -> Flask:
     """The application on a migrated database, built once per worker."""
+    # Kept until `close()`, which closes its connections.
     app = create_app(settings_for(engine, folder() / f"{engine}-app"), testing=True)
     with app.app_context():
         upgrade()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import func, select
 
-from portal import clock, create_app, demo
+from portal import clock, demo
 from portal.accounts.models import Partner, User
 from portal.cli import portal
 from portal.content.models import Asset, AssetVersion, PreviewState
@@ -29,17 +30,19 @@ from tracking.models import Download, Load, ShareEvent
 
 
 @pytest.fixture(scope="module", params=engines.ENGINES)
-def filled(request: pytest.FixtureRequest) -> Flask:
+def filled(request: pytest.FixtureRequest) -> Iterator[Flask]:
     """A portal filled with the demo, once for all tests here."""
     settings = engines.settings_for(request.param, engines.folder() / f"demo_{request.param}")
-    app = create_app(settings, testing=True)
-    app.test_client_class = Browser
-    with app.app_context():
+    with engines.opened(settings) as app:
+        app.test_client_class = Browser
         upgrade()
         with clock.at(clock.now().replace(microsecond=0)):
             demo.fill()
         db.session.remove()
-    return app
+    # Outside its context, like an application that waits for requests.
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 def counted(model: type[Base]) -> int:

@@ -9,7 +9,6 @@ import pytest
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import func, inspect, select, text
 
-from portal import create_app
 from portal.accounts.models import Partner, User
 from portal.accounts.service import set_up
 from portal.clock import now, now_ms
@@ -27,8 +26,7 @@ TODAY = metrics.Scope(now().date() - timedelta(days=1), now().date() + timedelta
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -> None:
     settings = engines.settings_for(engine, engines.folder() / f"migrate_{engine}")
-    app = create_app(settings, testing=True)
-    with app.app_context():
+    with engines.opened(settings) as app:
         upgrade()
         with write() as session:
             set_up(session, company="N", timezone="UTC", privacy_mode="person")
@@ -59,5 +57,3 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         assert metrics.total(db.session(), TODAY) == before
         assert before.views == 1
         assert list(verify.differences(db.engine, ZoneInfo("UTC"))) == []
-        db.session.remove()
-        db.engine.dispose()

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.engine import Engine
 
-from portal import clock, create_app
+from portal import clock
 from portal.db import db, new_id, write_connection
+from tests import engines
 from tests.benchmarks import world
 from tests.live import portal_on
 from tracking import retention, rollups
@@ -137,29 +138,25 @@ def vacuum(engine: Engine) -> None:
 
 def measure(engine_name: str) -> None:
     """One engine."""
-    with portal_on(engine_name, f"days_{engine_name}") as live:
-        app = create_app(live.settings, testing=True)
-        with app.app_context():
-            place = world.build(people=PEOPLE)
-            fill(db.engine, place)
-            token = Token(
-                new_id(), uuid.uuid4(), 0, place.partners[0], "partner", place.assets[0],
-                place.versions[0], 5, None, clock.now_ms(),
-            )  # fmt: skip
-            command = [sys.executable, "-m", "portal.cli", "rebuild", "--from", str(DAY)]
-            command += ["--to", str(DAY)]
-            process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE)
-            waits = sorted(commit_beside(process, db.engine, token))
-            with db.engine.connect() as connection:
-                query = text("SELECT took_ms FROM day_state WHERE day = :day")
-                took = connection.scalar(query, {"day": str(DAY)}) or 0
-            began = time.perf_counter()
-            retention.fold(db.engine, DAY, ZONE)
-            folding = time.perf_counter() - began
-            vacuum(db.engine)
-            size = bytes_per_load(db.engine)
-            db.session.remove()
-            db.engine.dispose()
+    with portal_on(engine_name, f"days_{engine_name}") as live, engines.opened(live.settings):
+        place = world.build(people=PEOPLE)
+        fill(db.engine, place)
+        token = Token(
+            new_id(), uuid.uuid4(), 0, place.partners[0], "partner", place.assets[0],
+            place.versions[0], 5, None, clock.now_ms(),
+        )  # fmt: skip
+        command = [sys.executable, "-m", "portal.cli", "rebuild", "--from", str(DAY)]
+        command += ["--to", str(DAY)]
+        process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE)
+        waits = sorted(commit_beside(process, db.engine, token))
+        with db.engine.connect() as connection:
+            query = text("SELECT took_ms FROM day_state WHERE day = :day")
+            took = connection.scalar(query, {"day": str(DAY)}) or 0
+        began = time.perf_counter()
+        retention.fold(db.engine, DAY, ZONE)
+        folding = time.perf_counter() - began
+        vacuum(db.engine)
+        size = bytes_per_load(db.engine)
     p99 = waits[int(len(waits) * 0.99)]
     sys.stdout.write(
         f"{engine_name:<12} rebuild {took / 1000:5.1f} s   {len(waits)} commits meanwhile: "

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import msgspec
 from sqlalchemy import func, select
 
-from portal import create_app
 from portal.db import db, new_id
+from tests import engines
 from tests.factories import make_asset
 from tests.live import Live, portal_on
 from tests.people import lena
@@ -65,13 +65,10 @@ def load(live: Live, requests: list[str]) -> tuple[float, list[float], int]:
 
 def reports(live: Live) -> list[str]:
     """Reports of four rows: two slots, two pages each, of many page loads."""
-    app = create_app(live.settings, testing=True)
-    with app.app_context():
+    with engines.opened(live.settings):
         asset, person = make_asset(), lena()
         # As many people as page loads: a person who reported that often would be refused.
         tokens = [token_for(person, asset, subject=new_id()) for _n in range(LOADS)]
-        db.session.remove()
-        db.engine.dispose()
     first = slot_now()
     lines = [
         row(slot, page, active=3000, reading=2000) for slot in (first, first + 1) for page in (1, 2)
@@ -82,12 +79,8 @@ def reports(live: Live) -> list[str]:
 
 def stored(live: Live) -> int:
     """How many slot rows are there."""
-    app = create_app(live.settings, testing=True)
-    with app.app_context():
-        found = db.session.scalar(select(func.count()).select_from(Slot)) or 0
-        db.session.remove()
-        db.engine.dispose()
-    return found
+    with engines.opened(live.settings):
+        return db.session.scalar(select(func.count()).select_from(Slot)) or 0
 
 
 def measure(engine: str) -> None:

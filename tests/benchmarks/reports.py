@@ -18,11 +18,12 @@ from flask import Flask
 from sqlalchemy import event, insert, text
 from sqlalchemy.engine import Engine
 
-from portal import clock, create_app
+from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import start_session
 from portal.accounts.sessions import COOKIE
 from portal.db import db, write, write_connection
+from tests import engines
 from tests.benchmarks import world
 from tests.live import portal_on
 from tracking.days import EVERYONE, FIGURES, packed, packed_histogram
@@ -195,18 +196,17 @@ def measure(engine_name: str) -> None:
     """One engine, at every size."""
     found = {}
     for views in SIZES:
-        with portal_on(engine_name, f"reports_{engine_name}") as live:
-            app = create_app(live.settings, testing=True)
-            with app.app_context():
-                place = world.build()
-                began = time.perf_counter()
-                fill(db.engine, place, views, clock.now().date())
-                sys.stdout.write(
-                    f"{engine_name}: {views} views in {time.perf_counter() - began:.0f} s\n"
-                )
-                found[views] = ask_pages(app, place)
-                db.session.remove()
-                db.engine.dispose()
+        with (
+            portal_on(engine_name, f"reports_{engine_name}") as live,
+            engines.opened(live.settings) as app,
+        ):
+            place = world.build()
+            began = time.perf_counter()
+            fill(db.engine, place, views, clock.now().date())
+            sys.stdout.write(
+                f"{engine_name}: {views} views in {time.perf_counter() - began:.0f} s\n"
+            )
+            found[views] = ask_pages(app, place)
     for name in found[SIZES[0]]:
         parts = [
             f"{views:>9}: p50 {found[views][name][0]:6.1f} p95 {found[views][name][1]:6.1f} ms, "

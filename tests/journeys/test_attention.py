@@ -17,10 +17,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from sqlalchemy import delete, select
 
-from portal import create_app
 from portal.content.storage import storage
 from portal.db import db, write, write_connection
 from portal.security import hash_password
+from tests import engines
 from tests.browsers import chrome, screen
 from tests.factories import make_asset, version_of
 from tests.journeys.test_day_and_monday import Person
@@ -97,15 +97,13 @@ class Stopwatch:
 def everything() -> Iterator[Stopwatch]:
     """One server and one browser for all tests here."""
     with portal_on("sqlite", "attention") as live, screen() as display:
-        app = create_app(live.settings, testing=True)
         hashed = hash_password("lena-password")
-        with app.app_context():
+        with engines.opened(live.settings) as app:
             asset = make_asset(pages=5)
             person = lena()
             with write() as session:
                 session.merge(person).password_hash = hashed
             path = f"/library/{asset.id}"
-            db.session.remove()
         live.start("serve")
         live.wait_until_ready()
         with chrome(display) as browser:

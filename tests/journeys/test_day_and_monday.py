@@ -18,9 +18,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from portal import clock, create_app
-from portal.db import db, write
+from portal import clock
+from portal.db import write
 from surveys import waves
+from tests import engines
 from tests.browsers import chrome, screen
 from tests.engines import ENGINES
 from tests.factories import make_family, make_partner, make_pdf
@@ -128,12 +129,9 @@ class Person:
 
 def add_people(live: Live) -> None:
     """Anna at the vendor; Lena at Kühn Technik, which is new."""
-    app = create_app(live.settings)
-    with app.app_context():
+    with engines.opened(live.settings):
         make_partner("Kühn Technik")
         make_family("Pumps")
-        db.session.remove()
-        db.engine.dispose()
     for email, name, role, more in (
         ("anna@nordwerk.example", "Anna Keller", "channel_manager", []),
         ("lena@kuehn.example", "Lena Kühn", "partner_user", ["--partner", "Kühn Technik"]),
@@ -149,16 +147,12 @@ def ask_everyone(live: Live) -> None:
     zone = ZoneInfo("Europe/Berlin")
     began = clock.now() - timedelta(days=1)
     start = began.astimezone(zone).replace(tzinfo=None, microsecond=0)
-    app = create_app(live.settings)
-    with app.app_context():
-        with write() as session:
-            survey = waves.create(
-                session, name="First pulse", rhythm="weekly", start=start, zone=zone, open_days=7,
-                now=began - timedelta(days=1),
-            )  # fmt: skip
-            survey.rrule = "FREQ=DAILY;COUNT=1"
-        db.session.remove()
-        db.engine.dispose()
+    with engines.opened(live.settings), write() as session:
+        survey = waves.create(
+            session, name="First pulse", rhythm="weekly", start=start, zone=zone, open_days=7,
+            now=began - timedelta(days=1),
+        )  # fmt: skip
+        survey.rrule = "FREQ=DAILY;COUNT=1"
 
 
 def test_a_partners_day_and_the_managers_monday(

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from portal import create_app
 from portal.db import db, new_id
+from tests import engines
 from tests.engines import ENGINES
 from tests.factories import make_asset
 from tests.live import Live, portal_on
@@ -93,12 +93,9 @@ class Senders:
 
 
 def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
-    app = create_app(live.settings, testing=True)
-    with app.app_context():
+    with engines.opened(live.settings):
         asset, person = make_asset(), lena()
         tokens = [token_for(person, asset, subject=new_id()) for _n in range(SENDERS * PEOPLE_EACH)]
-        db.session.remove()
-        db.engine.dispose()
     with Senders(live, tokens) as senders:
         for _round in range(ROUNDS):
             server = live.processes.pop()
@@ -115,12 +112,10 @@ def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
             live.start("serve")
             live.wait_until_ready()
         time.sleep(1)
-    keys = app.extensions["portal_keys"]
-    with app.app_context():
+    with engines.opened(live.settings) as app:
+        keys = app.extensions["portal_keys"]
         loads = db.session.scalars(select(Load.id)).all()
         kept = {s.load_id: s.active for s in db.session.scalars(select(Slot))}
-        db.session.remove()
-        db.engine.dispose()
     assert len(loads) == len(set(loads)) == len(kept)
     assert len(senders.acknowledged) == SENDERS * PEOPLE_EACH
     for token, total in senders.acknowledged.items():
