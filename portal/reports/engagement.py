@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +13,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from portal.accounts import service as accounts
+from portal.accounts.service import PartnerFacts
 from portal.content import library
-from portal.formatting import sort_key
+from portal.formatting import sort_by_name, sort_key
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
@@ -54,14 +57,14 @@ def content_table(
     titles = library.titles(session, found)
     ranked = sorted(
         found.keys() & titles.keys(),
-        key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key].title, key)),
+        key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key], key)),
     )
     shown = ranked[:limit]
     partners = metrics.partners_of_assets(session, scope, shown)
     medians = metrics.median_dwell(session, scope, shown) if partner_id is None else {}
     rows: list[dict[str, Any]] = [
         {
-            "content": titles[key].title,
+            "content": titles[key],
             **figures(found[key]),
             "partners": partners.get(key, 0),
             "median": medians[key] * 1000 if key in medians else None,
@@ -91,15 +94,18 @@ def partner_table(
     limit: int | None = None,
 ) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
-    found = metrics.by_partner(session, scope_of(period, asset_id=asset_id))
-    nothing = metrics.NOTHING
-    partners = [
-        partner
-        for partner in accounts.partner_facts(session)
-        if asset_id is None or found.get(partner.id)
-    ]
-    partners.sort(key=lambda p: (-found.get(p.id, nothing).activities, sort_key(p.name, p.id)))
-    # There may be thousands: rows are made of those that are shown.
+    scope, nothing = scope_of(period, asset_id=asset_id), metrics.NOTHING
+    partners = accounts.partner_facts(session)
+    # There may be thousands: they are ranked by one figure, and rows are made of those shown.
+    if asset_id is None:
+        activities = metrics.activities_by_partner(session, scope)
+        shown = _most_active(partners, activities, limit)
+        found = metrics.by_partner(session, scope, None if limit is None else [p.id for p in shown])
+    else:
+        found = metrics.by_partner(session, scope)
+        partners = [partner for partner in partners if found.get(partner.id)]
+        activities = {key: of.activities for key, of in found.items()}
+        shown = _most_active(partners, activities, limit)
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
@@ -109,7 +115,7 @@ def partner_table(
             "activities": found.get(partner.id, nothing).activities,
             "href": url_for("reports.partner", partner_id=partner.id) + f"?{period.query}",
         }
-        for partner in partners[:limit]
+        for partner in shown
     ]
     columns = [
         Column("partner", _("Partner")),
@@ -127,6 +133,21 @@ def partner_table(
         _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
         left_out=len(partners) - len(rows),
     )
+
+
+def _most_active(
+    partners: Sequence[PartnerFacts], activities: dict[uuid.UUID, int], limit: int | None
+) -> list[PartnerFacts]:
+    """The first `limit` partners by activities, those with the same number by name."""
+    by_number: dict[int, list[PartnerFacts]] = defaultdict(list)
+    for partner in partners:
+        by_number[activities.get(partner.id, 0)].append(partner)
+    ranked: list[PartnerFacts] = []
+    for number in sorted(by_number, reverse=True):
+        if limit is not None and len(ranked) >= limit:
+            break
+        ranked += sort_by_name(by_number[number], lambda partner: partner.name)
+    return ranked[:limit]
 
 
 def day_table(

@@ -50,13 +50,6 @@ def content_report() -> str:
 # --- one asset ----------------------------------------------------------------------------------
 
 
-def _asset(asset_id: uuid.UUID) -> Asset:
-    found = library.titles(db.session(), [asset_id]).get(asset_id)
-    if found is None:
-        raise NotFound(_("There is no such content."))
-    return found
-
-
 def _asset_table(asset_id: uuid.UUID, period: Period, name: str, limit: int | None = None) -> Table:
     if name == "partners":
         return engagement.partner_table(db.session(), period, asset_id, limit)
@@ -78,7 +71,7 @@ def _strip(shown: Asset, period: Period) -> content.Strip | None:
 @vendor_only
 def asset(asset_id: uuid.UUID) -> str:
     """How one piece of content is read, and by whom."""
-    session, period, shown = db.session(), period_asked(), _asset(asset_id)
+    session, period, shown = db.session(), period_asked(), library.known(db.session(), asset_id)
     strip = _strip(shown, period)
     return render_template(
         "reports/asset.html",
@@ -97,7 +90,7 @@ def asset(asset_id: uuid.UUID) -> str:
 @vendor_only
 def asset_chart(asset_id: uuid.UUID) -> Response:
     """The trend of one asset."""
-    _asset(asset_id)
+    library.known(db.session(), asset_id)
     return jsonify(charts.engagement(engagement.weekly(db.session(), period_asked(), asset_id)))
 
 
@@ -105,7 +98,7 @@ def asset_chart(asset_id: uuid.UUID) -> Response:
 @vendor_only
 def asset_table(asset_id: uuid.UUID, name: str) -> str:
     """One table about one asset in full."""
-    shown, period = _asset(asset_id), period_asked()
+    shown, period = library.known(db.session(), asset_id), period_asked()
     csv_of = partial(url_for, "reports.asset_csv", asset_id=asset_id)
     return table_page([_asset_table(asset_id, period, name)], period, shown.title, csv_of)
 
@@ -114,7 +107,7 @@ def asset_table(asset_id: uuid.UUID, name: str) -> str:
 @vendor_only
 def asset_csv(asset_id: uuid.UUID, name: str) -> Response:
     """One table about one asset, as a file."""
-    _asset(asset_id)
+    library.known(db.session(), asset_id)
     return csv_response(_asset_table(asset_id, period_asked(), name))
 
 

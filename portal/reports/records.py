@@ -83,7 +83,7 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
     titles = library.titles(session, {record.asset_id for record in found if record.asset_id})
     lines = []
     for record in found:
-        title = titles[record.asset_id].title if record.asset_id in titles else record.what
+        title = titles.get(record.asset_id, record.what) if record.asset_id else record.what
         detail = "" if record.dwell is None else duration(record.dwell)
         if record.pages:
             pages = ", ".join(map(str, record.pages))
