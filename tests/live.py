@@ -59,7 +59,7 @@ class Live:
             env=self.environ,
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
@@ -76,6 +76,11 @@ class Live:
             )
         self.processes.append(process)
         return process
+
+    def process_ids(self) -> list[int]:
+        """What runs of it now: what was started here, and what that started."""
+        mine = [process.pid for process in self.processes if process.poll() is None]
+        return [*mine, *(child for pid in mine for child in children(pid))]
 
     def wait_until_ready(self, seconds: float = 30) -> None:
         """Return when the server answers."""
@@ -100,6 +105,14 @@ class Live:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started."""
+    done = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(line) for line in done.stdout.split()]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A load generator in a process of its own: requests over many kept connections.
 
 Run as `python -m tests.benchmarks.client HOST PORT CONNECTIONS SECONDS FILE`, where FILE holds one
-raw request per line (JSON text); prints the latencies and how many were answered with 200.
+raw request per line (JSON text). Prints the latencies, how many answers came within the time by
+their status, and which requests were answered with 200, the last ones waited for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import selectors
 import socket
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
+
+PATIENCE = 10
 
 
 @dataclass
@@ -20,6 +24,7 @@ class Connection:
 
     socket: socket.socket
     began: float = 0.0
+    asked: int = 0
     buffer: bytes = b""
 
 
@@ -41,14 +46,17 @@ def main(host: str, port: int, connections: int, seconds: float, file: str) -> N
     with open(file) as lines:
         requests = [json.loads(line).encode() for line in lines]
     selector = selectors.DefaultSelector()
-    number, ok, latencies = 0, 0, []
+    number, open_ones, latencies = 0, 0, []
+    statuses: Counter[int] = Counter()
+    acknowledged: set[int] = set()
     until = time.perf_counter() + seconds
 
     def send(connection: Connection) -> None:
-        nonlocal number
+        nonlocal number, open_ones
         connection.buffer, connection.began = b"", time.perf_counter()
-        connection.socket.sendall(requests[number % len(requests)])
-        number += 1
+        connection.asked = number % len(requests)
+        connection.socket.sendall(requests[connection.asked])
+        number, open_ones = number + 1, open_ones + 1
 
     for _n in range(connections):
         link = socket.create_connection((host, port))
@@ -56,16 +64,23 @@ def main(host: str, port: int, connections: int, seconds: float, file: str) -> N
         connection = Connection(link)
         selector.register(link, selectors.EVENT_READ, connection)
         send(connection)
-    while time.perf_counter() < until:
+    # Whatever was asked is answered, so that what is stored can be compared with it exactly.
+    while open_ones and time.perf_counter() < until + PATIENCE:
         for key, _events in selector.select(0.1):
             connection = key.data
             connection.buffer += connection.socket.recv(65536)
             status = complete(connection.buffer)
-            if status:
+            if not status:
+                continue
+            open_ones -= 1
+            if status == 200:
+                acknowledged.add(connection.asked)
+            if time.perf_counter() < until:
                 latencies.append(time.perf_counter() - connection.began)
-                ok += status == 200
+                statuses[status] += 1
                 send(connection)
-    sys.stdout.write(json.dumps({"ok": ok, "latencies": latencies}))
+    found = {"latencies": latencies, "statuses": statuses, "acknowledged": sorted(acknowledged)}
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":

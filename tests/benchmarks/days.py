@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from portal import clock
 from portal.db import db, new_id, write_connection
 from tests import engines
 from tests.benchmarks import world
+from tests.benchmarks.table import Line
 from tests.live import portal_on
 from tracking import retention, rollups
 from tracking.committer import Committer, Entry
@@ -30,6 +32,7 @@ from tracking.events import Token
 from tracking.models import Folded, Load, Mark, Slot
 
 LOADS, SLOTS, PEOPLE = 100_000, 8, 10_000
+REBUILD_S, WAIT_MS, BYTES = 10, 50, 500
 DAY = date(2026, 3, 10)
 ZONE = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -97,10 +100,10 @@ def fill(engine: Engine, place: world.World) -> None:
         connection.execute(insert(Mark), [{"id": new_id(), "day": DAY, "at": NOON}])
 
 
-def commit_beside(process: subprocess.Popen[bytes], engine: Engine, token: Token) -> list[float]:
-    """Commit reports until the process ends; returns how long each took, in milliseconds."""
+def commit_beside(goes_on: Callable[[], bool], engine: Engine, token: Token) -> list[float]:
+    """Commit reports while something else goes on; returns how long each took, in ms."""
     committer, waits = Committer(lambda: engine, lambda: ZONE, waiting=8), []
-    while process.poll() is None:
+    while goes_on():
         fresh = token._replace(load_id=new_id(), issued_at=clock.now_ms())
         slot = clock.now_ms() // SLOT_MS
         entry = Entry(fresh, clock.now_ms(), {(slot, page): (900, 0, 0, 0) for page in (1, 2, 3)})
@@ -136,7 +139,7 @@ def vacuum(engine: Engine) -> None:
             connection.execute(text("VACUUM load"))
 
 
-def measure(engine_name: str) -> None:
+def measure(engine_name: str) -> list[Line]:
     """One engine."""
     with portal_on(engine_name, f"days_{engine_name}") as live, engines.opened(live.settings):
         place = world.build(people=PEOPLE)
@@ -148,18 +151,34 @@ def measure(engine_name: str) -> None:
         command = [sys.executable, "-m", "portal.cli", "rebuild", "--from", str(DAY)]
         command += ["--to", str(DAY)]
         process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE)
-        waits = sorted(commit_beside(process, db.engine, token))
+        waits = sorted(commit_beside(lambda: process.poll() is None, db.engine, token))
+        assert process.returncode == 0, "the rebuild failed"
         with db.engine.connect() as connection:
             query = text("SELECT took_ms FROM day_state WHERE day = :day")
-            took = connection.scalar(query, {"day": str(DAY)}) or 0
+            took = (connection.scalar(query, {"day": str(DAY)}) or 0) / 1000
         began = time.perf_counter()
-        retention.fold(db.engine, DAY, ZONE)
-        folding = time.perf_counter() - began
+        folding = threading.Thread(target=retention.fold, args=(db.engine, DAY, ZONE))
+        folding.start()
+        beside = sorted(commit_beside(folding.is_alive, db.engine, token))
+        folded = time.perf_counter() - began
         vacuum(db.engine)
         size = bytes_per_load(db.engine)
-    p99 = waits[int(len(waits) * 0.99)]
-    sys.stdout.write(
-        f"{engine_name:<12} rebuild {took / 1000:5.1f} s   {len(waits)} commits meanwhile: "
-        f"p99 {p99:5.1f} ms, longest {waits[-1]:5.1f} ms   folding {folding:5.1f} s   "
-        f"{size:4.0f} bytes a folded load\n"
-    )
+    return [
+        Line(engine_name, "rebuild", f"{took:.1f} s", f"{REBUILD_S} s", 0 < took < REBUILD_S),
+        _waits(engine_name, "commits during the rebuild", waits),
+        Line(engine_name, "folding", f"{folded:.1f} s"),
+        _waits(engine_name, "commits during folding", beside),
+        Line(
+            engine_name,
+            "base storage",
+            f"{size:.0f} bytes a folded load of 5 pages",
+            f"{BYTES} bytes",
+            size < BYTES,
+        ),
+    ]
+
+
+def _waits(engine_name: str, what: str, waits: list[float]) -> Line:
+    p99, longest = waits[int(len(waits) * 0.99)], waits[-1]
+    figure = f"{len(waits)} commits, p99 {p99:.1f} ms, longest {longest:.1f} ms"
+    return Line(engine_name, what, figure, f"longest {WAIT_MS} ms", longest < WAIT_MS)

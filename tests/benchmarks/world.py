@@ -16,20 +16,22 @@ from portal.formatting import number
 
 @dataclass(frozen=True)
 class World:
-    """Ids by number; `subjects` are those of people, `manager` is who reads the reports."""
+    """Ids by number; `subjects` are those of people, `manager` and `lena`, of the eighth partner,
+    are who read the pages."""
 
     partners: list[uuid.UUID]
     assets: list[uuid.UUID]
     versions: list[uuid.UUID]
     subjects: list[uuid.UUID]
     manager: uuid.UUID
+    lena: uuid.UUID
 
 
 def build(partners: int = 2000, assets: int = 500, people: int = 10_000) -> World:
-    """Write them down. People are subjects only, but for the manager."""
+    """Write them down. People are subjects only, but for the two."""
     now = clock.now()
     many = [[new_id() for _n in range(n)] for n in (partners, assets, assets, people)]
-    place = World(many[0], many[1], many[2], many[3], new_id())
+    place = World(many[0], many[1], many[2], many[3], new_id(), new_id())
     with write_connection(db.engine) as connection:
         connection.execute(
             insert(Partner),
@@ -58,7 +60,18 @@ def build(partners: int = 2000, assets: int = 500, people: int = 10_000) -> Worl
                     "locale": "en",
                     "created_at": now,
                     "joined_at": now,
-                }
+                    "partner_id": None,
+                },
+                {
+                    "id": place.lena,
+                    "email": "lena@partner.example",
+                    "name": "Lena Kühn",
+                    "role": Role.partner_user,
+                    "locale": "en",
+                    "created_at": now,
+                    "joined_at": now,
+                    "partner_id": place.partners[7],
+                },
             ],
         )
         rows = [

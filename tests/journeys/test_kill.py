@@ -19,7 +19,7 @@ from portal.db import db, new_id
 from tests import engines
 from tests.engines import ENGINES
 from tests.factories import make_asset
-from tests.live import Live, portal_on
+from tests.live import Live, children, portal_on
 from tests.people import lena
 from tests.tracking.reports import BROWSER, row, slot_now, token_for
 from tracking.events import read_token
@@ -35,14 +35,6 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
         running.start("serve")
         running.wait_until_ready()
         yield running
-
-
-def children(pid: int) -> list[int]:
-    """The processes that `pid` started."""
-    done = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(line) for line in done.stdout.split()]
 
 
 class Senders:
