@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import available_timezones
 
 import click
@@ -13,13 +16,15 @@ from flask import Flask
 from flask_migrate import upgrade as migrate_up
 from sqlalchemy import inspect
 
-from portal import create_app, jobs, logs, server
+from portal import create_app, jobs, logs, server, sheets
 from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
 from portal.db import db, write
+from portal.deals import import_rows, importer, metrics, results
 from portal.deals.service import ensure_policy
+from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
 from portal.security import hash_password
@@ -243,6 +248,111 @@ def run_job(settings: Settings, name: str) -> None:
     """Run one job by hand."""
     with _app(settings).app_context():
         click.echo(f"{name}: {jobs.run_now(name)} done")
+
+
+@portal.group(name="import")
+def import_commands() -> None:
+    """Bring in what other systems know."""
+
+
+@import_commands.command(name="deals")
+@click.argument("words", nargs=-1, required=True, metavar="FILE [FIELD=COLUMN ...]")
+@click.option(
+    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="Which column holds a field."
+)
+@click.option(
+    "--word", "meanings", multiple=True, metavar="WORD=STAGE", help="What a stage or status means."
+)
+@click.option("--create", is_flag=True, help="Make partners and product families that are missing.")
+@click.option("--currency", default="EUR", show_default=True, help="Where the file names none.")
+@click.option(
+    "--dates",
+    type=click.Choice([order.value for order in Order]),
+    help="What comes first in dates like 3/4/2026; usually found from the file.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
+@click.option("--refused", type=click.Path(), help="Where to write the rows that are refused.")
+@click.pass_obj
+def import_deals(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    meanings: tuple[str, ...],
+    create: bool,
+    currency: str,
+    dates: str | None,
+    dry_run: bool,
+    refused: str | None,
+) -> None:
+    """Import deals from a CSV or XLSX FILE: all that can be used, or nothing.
+
+    Fields: external_id partner customer domain country product_family type status stage
+    first_contact submitted decided closed amount currency.
+    """
+    files = [word for word in words if "=" not in word or Path(word).exists()]
+    if len(files) != 1:
+        raise click.UsageError("Name one file.")
+    given = _pairs([*mapped, *(word for word in words if word not in files)])
+    with _app(settings).test_request_context():
+        sheet = sheets.read(Path(files[0]).read_bytes())
+        options = import_rows.Options(
+            mapping=import_rows.mapping_for(sheet, given),
+            create=create,
+            currency=currency.upper(),
+            order=Order(dates) if dates else None,
+            words=_pairs(meanings),
+        )
+        for name, column in options.mapping.items():
+            click.echo(f"{name:<16} from {column}")
+        parsed = import_rows.parse(sheet, options)
+        outcome = importer.run_import(
+            parsed, options, filename=Path(files[0]).name, by_id=None, dry_run=dry_run
+        )
+        for sentence in outcome.explained():
+            click.echo(sentence)
+        if dry_run:
+            click.echo("Nothing was written.")
+        if refused:
+            Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
+            click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
+
+
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    pairs = [text.split("=", 1) for text in texts]
+    if any(len(pair) != 2 for pair in pairs):
+        raise click.UsageError("Write NAME=VALUE.")
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+@portal.group()
+def report() -> None:
+    """Numbers, for people and programs."""
+
+
+@report.command(name="deals")
+@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), required=True)
+@click.option(
+    "--to",
+    "until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="The day after the last.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One object, for a program.")
+@click.pass_obj
+def report_deals(settings: Settings, since: datetime, until: datetime, as_json: bool) -> None:
+    """What became of deals in the days from --from until before --to."""
+    if not since < until:
+        raise click.UsageError("--from must come before --to.")
+    with _app(settings).app_context():
+        found = metrics.results(db.session(), since.date(), until.date(), accounts.zone())
+        values = results.as_json(found)
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    for name, value in values.items():
+        if not isinstance(value, dict) or name == "revenue":
+            click.echo(f"{name:<28} {value}")
 
 
 @portal.command(name="verify")

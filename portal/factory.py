@@ -26,9 +26,10 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
+from portal.deals import import_views
 from portal.deals import views as deals
 from portal.logs import log_requests
-from portal.reports import engagement_views, record_views
+from portal.reports import deal_views, engagement_views, record_views
 from portal.reports import views as reports
 from portal.security import Keys
 from surveys import views as surveys
@@ -167,4 +168,12 @@ def _locale() -> str:
 
 
 # Imported for what they bring along: routes, and tables of the metadata.
-_ = edit_views, engagement_views, record_views, share_views, tracking.models
+_ = (
+    deal_views,
+    edit_views,
+    engagement_views,
+    import_views,
+    record_views,
+    share_views,
+    tracking.models,
+)

@@ -19,9 +19,9 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 
 # From the bottom up; a module may import its own level (the same area) and those below.
 LEVELS = [
-    {"portal.clock", "portal.config", "portal.errors"},
+    {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
-     "portal.choices", "portal.tables", "portal.paging"},
+     "portal.choices", "portal.tables", "portal.paging", "portal.sheets"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},
@@ -33,7 +33,8 @@ LEVELS = [
 ]  # fmt: skip
 PURE = {
     "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
-    "portal.deals.policy", "portal.deals.money", "portal.reports.periods", "portal.clock",
+    "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
+    "portal.estimates", "portal.reports.periods", "portal.clock",
     "portal.demo.words",
 }  # fmt: skip
 

@@ -6,14 +6,16 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
+from portal import clock
 from portal.deals.models import Deal, Protection
 from portal.deals.pipeline import UNDECIDED, Stage, Status
+from portal.deals.results import DealFacts, Results
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,55 @@ def won_by_month(
         n[key] += 1
         total[key] += minor or 0
     return [WonRow(*key, n[key], total[key]) for key in sorted(n)]
+
+
+def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
+    """What figures need of every deal that has left draft."""
+    columns = (
+        Deal.id,
+        Deal.partner_id,
+        Deal.product_family_id,
+        Deal.status,
+        Deal.stage,
+        Deal.first_contact,
+        Deal.submitted_at,
+        Deal.decided_at,
+        Deal.decision_due_at,
+        Deal.external_id,
+        Deal.won_at,
+        Deal.lost_at,
+        Deal.won_amount_minor,
+        Deal.won_currency,
+    )
+
+    def local(moment: datetime | None) -> date | None:
+        return moment and clock.local_day(moment, zone)
+
+    return [
+        DealFacts(
+            id=row.id,
+            partner_id=row.partner_id,
+            family_id=row.product_family_id,
+            status=row.status,
+            stage=row.stage,
+            first_contact=row.first_contact,
+            submitted=local(row.submitted_at),
+            decided=local(row.decided_at),
+            decided_at=row.decided_at,
+            due_at=row.decision_due_at,
+            is_imported=row.external_id is not None,
+            won=local(row.won_at),
+            lost=local(row.lost_at),
+            amount_minor=row.won_amount_minor,
+            currency=row.won_currency,
+        )
+        for row in session.execute(select(*columns).where(Deal.status != Status.draft))
+    ]
+
+
+def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Results:
+    """What became of deals in the days `[since, until)`."""
+    return Results(since, until, facts(session, zone))
 
 
 def needs_decision(session: Session, limit: int) -> list[Deal]:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -60,8 +61,10 @@ class Deal(Base):
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
     reference: Mapped[str] = mapped_column(String(12), unique=True)
+    # Its key in the system that it was imported from; then nobody here has submitted it.
+    external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"))
-    submitted_by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    submitted_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     customer_name: Mapped[str] = mapped_column(String(200))
@@ -92,10 +95,11 @@ class Deal(Base):
     won_currency: Mapped[str | None] = mapped_column(String(3))
     won_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     won_confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     loss_reason: Mapped[str | None] = mapped_column(String(20))
 
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
-    submitted_by: Mapped[User] = relationship(foreign_keys=[submitted_by_id])
+    submitted_by: Mapped[User | None] = relationship(foreign_keys=[submitted_by_id])
     decided_by: Mapped[User | None] = relationship(foreign_keys=[decided_by_id])
     seen_by: Mapped[User | None] = relationship(foreign_keys=[seen_by_id])
     customer: Mapped[Customer | None] = relationship(foreign_keys=[customer_id])
@@ -103,7 +107,7 @@ class Deal(Base):
 
 
 class DealHistory(Base):
-    """One move of a deal, written once and never changed.
+    """One move of a deal, written once and never changed. Without an actor it was imported.
 
     `sentence` is the vendor's words to the partner, `note` the partner's words or what changed;
     `reason_code` is for the vendor alone.
@@ -115,7 +119,7 @@ class DealHistory(Base):
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
     deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"))
     at: Mapped[datetime] = mapped_column(UTCDateTime)
-    actor_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    actor_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
     side: Mapped[str] = mapped_column(String(10))
     move: Mapped[str] = mapped_column(String(20))
     from_status: Mapped[str] = mapped_column(String(20))
@@ -126,7 +130,7 @@ class DealHistory(Base):
     sentence: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
 
-    actor: Mapped[User] = relationship()
+    actor: Mapped[User | None] = relationship()
 
 
 class InternalNote(Base):
@@ -174,6 +178,24 @@ class ProtectionReminder(Base):
     protection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("protection.id"))
     days_before: Mapped[int]
     sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class ImportRun(Base):
+    """A file of deals that somebody uploaded: what its columns mean, and what became of it.
+
+    `result` counts rows by what was done with them; the file itself is kept until it is swept.
+    """
+
+    __tablename__ = "import_run"
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    filename: Mapped[str] = mapped_column(String(200))
+    file_key: Mapped[str] = mapped_column(String(200))
+    options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    imported_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    result: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
 
 
 def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:

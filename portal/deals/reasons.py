@@ -56,3 +56,6 @@ LOSS_LABELS: dict[str, LazyString] = {
     "no_response": _l("The customer stopped answering"),
     "other": _l("Other"),
 }
+# An import seldom knows why.
+IMPORTED = "imported"
+LOSS_NAMES: dict[str, LazyString] = {**LOSS_LABELS, IMPORTED: _l("Not known: it was imported")}

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock, mail
+from portal.accounts import service as accounts
 from portal.accounts.models import Role, User
 from portal.accounts.service import zone
 from portal.db import db, new_id, write
@@ -69,7 +70,7 @@ def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
         raise missing
     if not user.is_vendor and deal.partner_id != user.partner_id:
         raise missing
-    if user.is_vendor and deal.submitted_at is None:
+    if user.is_vendor and deal.status == Status.draft:
         raise missing
     return deal
 
@@ -103,7 +104,7 @@ def state_of(session: Session, deal: Deal, now: datetime) -> State:
         status=Status(deal.status),
         stage=Stage(deal.stage) if deal.stage else None,
         partner_id=deal.partner_id,
-        authors=frozenset({deal.submitted_by_id, *session.scalars(wrote)}),
+        authors=frozenset(filter(None, {deal.submitted_by_id, *session.scalars(wrote)})),
         protected=session.scalars(protected).first() is not None,
     )
 
@@ -159,7 +160,7 @@ def start(session: Session, user: User, claim: Mapping[str, Any], now: datetime)
     assert user.partner_id is not None
     deal = Deal(
         id=new_id(),
-        reference="".join(secrets.choice(_LETTERS) for _n in range(8)),
+        reference=new_reference(),
         partner_id=user.partner_id,
         submitted_by_id=user.id,
         status=Status.draft,
@@ -171,6 +172,11 @@ def start(session: Session, user: User, claim: Mapping[str, Any], now: datetime)
     session.add(deal)
     session.flush()
     return deal
+
+
+def new_reference() -> str:
+    """A short random name for a deal, to be read out on the telephone."""
+    return "".join(secrets.choice(_LETTERS) for _n in range(8))
 
 
 def edit(session: Session, deal: Deal, user: User, claim: Mapping[str, Any], now: datetime) -> None:
@@ -355,16 +361,23 @@ def _questioned(session: Session, deal: Deal, _user: User, _now: datetime, _give
 def _lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given) -> None:
     if given.loss_reason not in reasons.LOSS_LABELS:
         raise Refused(_(pipeline.missing("loss_reason")))
-    deal.loss_reason = given.loss_reason
+    deal.loss_reason, deal.lost_at = given.loss_reason, now
     running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
     for protection in session.scalars(running):
         protection.ends_at = max(now, protection.starts_at)
 
 
 def _tell(session: Session, deal: Deal, message: str) -> None:
-    mail.queue(
-        session, message=message, user_id=deal.submitted_by_id, params={"deal": str(deal.id)}
-    )
+    for key in _told(session, deal):
+        mail.queue(session, message=message, user_id=key, params={"deal": str(deal.id)})
+
+
+def _told(session: Session, deal: Deal) -> list[uuid.UUID]:
+    """Who of the partner hears of a deal: who registered it; of an imported one, the admins."""
+    if deal.submitted_by_id is not None:
+        return [deal.submitted_by_id]
+    people = accounts.people_of(session, deal.partner_id)
+    return sorted(person.id for person in people if person.role == Role.partner_admin)
 
 
 _EFFECTS: dict[str, Any] = {

@@ -33,9 +33,16 @@ from portal.deals.forms import (
 )
 from portal.deals.models import Customer, Deal
 from portal.deals.pipeline import CLAIM, Status, missing
-from portal.deals.reasons import LABELS, LOSS_LABELS
+from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.service import Given
-from portal.deals.wording import MOVE_NAMES, STAGE_NAMES, STATUS_NAMES, chip, sentence
+from portal.deals.wording import (
+    MOVE_NAMES,
+    STAGE_NAMES,
+    STATUS_NAMES,
+    chip,
+    customer_of,
+    sentence,
+)
 from portal.errors import NotFound, Refused
 from portal.formatting import money
 from portal.paging import page_of
@@ -63,6 +70,7 @@ def _words() -> dict[str, object]:
         return chip(deal, protection, clock.now(), zone())
 
     return {
+        "customer_of": customer_of,
         "deal_sentence": deal_sentence,
         "deal_chip": deal_chip,
         "status_name": lambda name: STATUS_NAMES.get(name, name),
@@ -74,12 +82,13 @@ def _words() -> dict[str, object]:
 # --- lists --------------------------------------------------------------------------------------
 
 
-def _listed(user: User, status: str) -> list[Deal]:
+def listed(user: User, status: str) -> list[Deal]:
+    """The deals that this person may see, the newest first."""
     query = select(Deal).options(
         joinedload(Deal.partner), joinedload(Deal.product_family), joinedload(Deal.seen_by)
     )
     if user.is_vendor:
-        query = query.where(Deal.submitted_at.is_not(None))
+        query = query.where(Deal.status != Status.draft)
     else:
         query = query.where(Deal.partner_id == user.partner_id)
     if status:
@@ -87,7 +96,8 @@ def _listed(user: User, status: str) -> list[Deal]:
     return list(db.session.scalars(query.order_by(Deal.created_at.desc(), Deal.id.desc())))
 
 
-def _status() -> str:
+def status_asked() -> str:
+    """The status that the address asks for; nothing for all."""
     wanted = request.args.get("status", "")
     return wanted if wanted in set(Status) else ""
 
@@ -96,8 +106,8 @@ def _status() -> str:
 @signed_in
 def index() -> str:
     """A partner's deals, or the vendor's queue and all deals."""
-    user, status = current_user(), _status()
-    page = page_of(_listed(user, status), request.args)
+    user, status = current_user(), status_asked()
+    page = page_of(listed(user, status), request.args)
     protections = metrics.protection_of(db.session(), [deal.id for deal in page.rows])
     context = {"page": page, "deals": page.rows, "protections": protections, "status": status}
     if not user.is_vendor:
@@ -130,7 +140,7 @@ def index_csv() -> Response:
     ]
     if user.is_vendor:
         columns.insert(1, Column("partner", _("Partner")))
-    rows = [_csv_row(deal) for deal in _listed(user, _status())]
+    rows = [_csv_row(deal) for deal in listed(user, status_asked())]
     return csv_response(Table("deals", _("Deals"), columns, rows, ""))
 
 
@@ -276,7 +286,7 @@ def _page(deal: Deal, **forms: Any) -> str:
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
         "moves": service.moves(session, deal, user, now),
         "type_names": TYPE_NAMES,
-        "loss_names": LOSS_LABELS,
+        "loss_names": LOSS_NAMES,
         "now": now,
         "won_form": forms.get("won_form") or _won_form(deal),
         "lost_form": forms.get("lost_form") or LostForm(formdata=None),

@@ -51,7 +51,13 @@ MOVE_NAMES: dict[str, LazyString] = {
     "question_win": _l("asked about the win"),
     "lose": _l("closed it as lost"),
     "expire": _l("let it expire"),
+    "import": _l("imported it"),
 }
+
+
+def customer_of(deal: Deal) -> str:
+    """The customer as the partner states it; imported deals may have none."""
+    return deal.customer_name or _("Customer unknown")
 
 
 def sentence(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> str:
@@ -81,7 +87,9 @@ def _approved(deal: Deal, protection: Protection | None, now: datetime, zone: Zo
     if deal.stage == Stage.won:
         value = money(deal.won_amount_minor, deal.won_currency or "")
         return _("Reported as won: %(value)s. The vendor confirms it.", value=value)
-    if protection is None or protection.ends_at <= now:
+    if protection is None:
+        return _("Approved, without a reservation.")
+    if protection.ends_at <= now:
         return _("Approved. The reservation has ended.")
     last = day(policy.last_day(protection.ends_at, zone))
     return _("Approved: the customer is reserved for you until %(day)s.", day=last)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.deals import metrics as deals
 from portal.deals.models import Deal
+from portal.deals.wording import customer_of
 from portal.formatting import moment, money
 from surveys import metrics as surveys
 
@@ -45,7 +46,7 @@ def _decision(deal: Deal, now: datetime, zone: ZoneInfo) -> Need:
     late = deal.decision_due_at is not None and deal.decision_due_at < now
     value = money(deal.amount_minor, deal.currency)
     return Need(
-        deal.customer_name + family,
+        customer_of(deal) + family,
         _("decide by %(time)s", time=moment(deal.decision_due_at, zone)),
         "bad" if late else "warn",
         _("Registered by %(partner)s, %(value)s.", partner=deal.partner.name, value=value),
@@ -57,7 +58,7 @@ def _decision(deal: Deal, now: datetime, zone: ZoneInfo) -> Need:
 def _win(deal: Deal) -> Need:
     value = money(deal.won_amount_minor, deal.won_currency or "")
     return Need(
-        deal.customer_name,
+        customer_of(deal),
         _("won"),
         "good",
         _("%(partner)s reports an order of %(value)s.", partner=deal.partner.name, value=value),
