@@ -26,7 +26,7 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import import_views
+from portal.deals import import_views, rule_views
 from portal.deals import views as deals
 from portal.logs import log_requests
 from portal.reports import deal_views, engagement_views, record_views
@@ -174,6 +174,7 @@ _ = (
     engagement_views,
     import_views,
     record_views,
+    rule_views,
     share_views,
     tracking.models,
 )

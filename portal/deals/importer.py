@@ -31,7 +31,7 @@ from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id, write
 from portal.deals import policy
 from portal.deals.import_rows import Options, Parsed, Row
-from portal.deals.models import Customer, Deal, DealHistory
+from portal.deals.models import Customer, Deal, DealHistory, Policy
 from portal.deals.pipeline import UNDECIDED, Side, Stage
 from portal.deals.reasons import IMPORTED
 from portal.deals.service import current_policy, name_key, new_reference
@@ -228,7 +228,7 @@ def run(
     outcome = Outcome(refused=list(parsed.refused))
     known = _Known(session, options, outcome, now)
     there = _deals_of(session, parsed.rows)
-    make = _Maker(known, local, now, current_policy(session, now).id)
+    make = _Maker(known, local, now, current_policy(session, now))
     fresh: list[dict[str, Any]] = []
     changes: list[tuple[Deal, dict[str, Any]]] = []
     for row in parsed.rows:
@@ -295,7 +295,7 @@ class _Maker:
     known: _Known
     zone: ZoneInfo
     now: datetime
-    policy_id: uuid.UUID
+    rules: Policy
 
     def values(self, row: Row) -> dict[str, Any] | str:
         """The columns that a row speaks of, or why it is refused."""
@@ -337,8 +337,7 @@ class _Maker:
         waits = row.course.status in UNDECIDED
         more = {"decision_due_at": None, "submitted_at": values["submitted_at"]}
         if waits:
-            terms = policy.DEFAULT
-            more["decision_due_at"] = policy.decision_due(self.now, terms.decision_days, self.zone)
+            more["decision_due_at"] = policy.decision_due(self.now, self.rules.terms, self.zone)
             more["submitted_at"] = more["submitted_at"] or self.now
         return {
             **values,
@@ -347,7 +346,7 @@ class _Maker:
             "reference": new_reference(),
             "external_id": row.external_id,
             "submitted_by_id": None,
-            "policy_id": self.policy_id,
+            "policy_id": self.rules.id,
             "created_at": self._noon(begun) or self.now,
         }
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts.models import Partner, User
 from portal.content.models import ProductFamily
 from portal.db import Base, Key, UTCDateTime, new_id
+from portal.deals.policy import Calendar, Terms
 
 
 class Customer(Base):
@@ -39,15 +40,46 @@ class Customer(Base):
 
 
 class Policy(Base):
-    """One version of the rules for registrations, in force from its first moment on."""
+    """One version of the rules for registrations, in force from its first moment on; a deal keeps
+    the version it was submitted under.
+
+    `decision_hours` are business hours: `opens` and `closes` are minutes of the local day, Monday
+    to Friday, without the public holidays of `holiday_country`. Orders of at least
+    `two_person_minor` (in `two_person_currency`) need two approvers where the vendor has two.
+    `benefits` says what an approval brings.
+    """
 
     __tablename__ = "policy"
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
     version: Mapped[int] = mapped_column(unique=True)
-    decision_days: Mapped[int]
-    protection_days: Mapped[int]
     valid_from: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    decision_hours: Mapped[int]
+    opens: Mapped[int]
+    closes: Mapped[int]
+    holiday_country: Mapped[str] = mapped_column(String(2))
+    protection_days: Mapped[int]
+    extension_days: Mapped[int]
+    max_extensions: Mapped[int]
+    max_resubmissions: Mapped[int]
+    two_person_minor: Mapped[int | None] = mapped_column(BigInteger)
+    two_person_currency: Mapped[str] = mapped_column(String(3), default="EUR")
+    benefits: Mapped[str] = mapped_column(Text, default="")
+    created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+
+    created_by: Mapped[User | None] = relationship()
+
+    @property
+    def terms(self) -> Terms:
+        """The rules as `portal.deals.policy` reckons with them."""
+        return Terms(
+            decision_hours=self.decision_hours,
+            calendar=Calendar(self.opens, self.closes, self.holiday_country),
+            protection_days=self.protection_days,
+            extension_days=self.extension_days,
+            max_extensions=self.max_extensions,
+            max_resubmissions=self.max_resubmissions,
+        )
 
 
 class Deal(Base):
@@ -87,6 +119,8 @@ class Deal(Base):
     policy_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("policy.id"))
     submitted_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     decision_due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The first of two approvals, where the rules ask for two.
+    first_approved_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     decided_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     decided_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -97,11 +131,16 @@ class Deal(Base):
     won_confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     loss_reason: Mapped[str | None] = mapped_column(String(20))
+    extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revocation_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
 
+    policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
     submitted_by: Mapped[User | None] = relationship(foreign_keys=[submitted_by_id])
     decided_by: Mapped[User | None] = relationship(foreign_keys=[decided_by_id])
     seen_by: Mapped[User | None] = relationship(foreign_keys=[seen_by_id])
+    first_approved_by: Mapped[User | None] = relationship(foreign_keys=[first_approved_by_id])
+    revocation_by: Mapped[User | None] = relationship(foreign_keys=[revocation_by_id])
     customer: Mapped[Customer | None] = relationship(foreign_keys=[customer_id])
     product_family: Mapped[ProductFamily | None] = relationship(foreign_keys=[product_family_id])
 

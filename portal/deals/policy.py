@@ -1,45 +1,145 @@
-"""What the vendor promises: how soon it decides and how long a protection lasts."""
+"""What the vendor promises: how soon it decides, in business hours, and how long it protects.
+
+Business hours are those of one calendar: Monday to Friday between two times of the local day,
+without the public holidays of one country.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
+
+import holidays
 
 from portal import clock
 
-DECISION_TIME = time(14, 0)
 REMINDER_DAYS = (30, 7)
+ONE_DAY = timedelta(days=1)
+# Nobody closes for longer: a calendar without business days would otherwise be looked through
+# for ever.
+LONGEST_CLOSURE = 400
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When the vendor works: `opens` and `closes` are minutes of the local day."""
+
+    opens: int = 9 * 60
+    closes: int = 17 * 60
+    country: str = "DE"
+
+    def is_open_on(self, day: date) -> bool:
+        """Whether it is a working day."""
+        return day.weekday() < 5 and day not in _holidays(self.country)
+
+    def span(self, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        """The moments between which `day` is worked on."""
+        start, end = (datetime.combine(day, time_of(n)) for n in (self.opens, self.closes))
+        return clock.resolve_local(start, zone), clock.resolve_local(end, zone)
+
+    @property
+    def day_length(self) -> timedelta:
+        """A working day."""
+        return timedelta(minutes=self.closes - self.opens)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """One version of the promise."""
+    """One version of the rules."""
 
-    decision_days: int
-    protection_days: int
+    decision_hours: int = 16
+    calendar: Calendar = Calendar()
+    protection_days: int = 90
+    extension_days: int = 60
+    max_extensions: int = 1
+    max_resubmissions: int = 2
 
 
-DEFAULT = Terms(decision_days=2, protection_days=90)
+DEFAULT = Terms()
 
 
-def decision_due(submitted: datetime, decision_days: int, zone: ZoneInfo) -> datetime:
-    """The moment a decision is promised: 14:00 on the last of so many working days, Mon-Fri.
+@cache
+def _holidays(country: str) -> holidays.HolidayBase:
+    return holidays.country_holidays(country) if country else holidays.HolidayBase()
 
-    The day of submitting does not count, so "two days" are two whole working days to read it.
+
+@cache
+def holiday_countries() -> frozenset[str]:
+    """The codes of the countries whose public holidays are known."""
+    codes = holidays.list_supported_countries(include_aliases=False)
+    return frozenset(code for code in codes if len(code) == 2)
+
+
+def time_of(minutes: int) -> time:
+    """The time of day so many minutes after midnight."""
+    return time(minutes // 60, minutes % 60)
+
+
+def business_time(start: datetime, end: datetime, calendar: Calendar, zone: ZoneInfo) -> timedelta:
+    """How much of the time from `start` to `end` are business hours."""
+    total = timedelta()
+    if end <= start:
+        return total
+    day, last = clock.local_day(start, zone), clock.local_day(end, zone)
+    while day <= last:
+        if calendar.is_open_on(day):
+            opens, closes = calendar.span(day, zone)
+            total += max(timedelta(), min(end, closes) - max(start, opens))
+        day += ONE_DAY
+    return total
+
+
+def after_business_time(
+    start: datetime, wanted: timedelta, calendar: Calendar, zone: ZoneInfo
+) -> datetime:
+    """The moment at which so much business time has passed since `start`.
+
+    Of nothing: `start` itself, or the next opening when it is closed then.
     """
-    day = clock.local_day(submitted, zone)
-    left = decision_days
-    while left > 0:
-        day += timedelta(days=1)
-        left -= day.weekday() < 5
-    return clock.resolve_local(datetime.combine(day, DECISION_TIME), zone)
+    day = clock.local_day(start, zone)
+    closed_for = 0
+    while closed_for < LONGEST_CLOSURE:
+        if calendar.is_open_on(day):
+            opens, closes = calendar.span(day, zone)
+            begin = max(start, opens)
+            if begin < closes and begin + wanted <= closes:
+                return begin + wanted
+            wanted -= max(timedelta(), closes - begin)
+            closed_for = 0
+        else:
+            closed_for += 1
+        day += ONE_DAY
+    raise ValueError("this calendar has no business days")
+
+
+def decision_due(
+    now: datetime,
+    terms: Terms,
+    zone: ZoneInfo,
+    used: timedelta = timedelta(),
+) -> datetime:
+    """The moment by which a decision is promised, when `used` of the time has passed before, as
+    with a registration that was sent back and comes again."""
+    left = max(timedelta(), timedelta(hours=terms.decision_hours) - used)
+    return after_business_time(now, left, terms.calendar, zone)
+
+
+def time_used(
+    waits: Iterable[tuple[datetime, datetime]], calendar: Calendar, zone: ZoneInfo
+) -> timedelta:
+    """The business time of several spells in which a registration waited for the vendor."""
+    return sum(
+        (business_time(start, end, calendar, zone) for start, end in waits), start=timedelta()
+    )
 
 
 def protected_until(approved: datetime, protection_days: int, zone: ZoneInfo) -> datetime:
     """The moment a protection given now ends: the midnight after its last whole day."""
     last = clock.local_day(approved, zone) + timedelta(days=protection_days)
-    return clock.day_start(last + timedelta(days=1), zone)
+    return clock.day_start(last + ONE_DAY, zone)
 
 
 def last_day(ends_at: datetime, zone: ZoneInfo) -> date:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock, mail
 from portal.accounts import service as accounts
-from portal.accounts.models import Role, User
+from portal.accounts.models import VENDOR_ROLES, Role, User
 from portal.accounts.service import zone
 from portal.db import db, new_id, write
 from portal.deals import pipeline, policy, reasons
@@ -30,7 +31,7 @@ from portal.deals.models import (
 )
 from portal.deals.pipeline import Actor, Side, Stage, State, Status
 from portal.errors import NotFound, Refused
-from portal.formatting import sort_key
+from portal.formatting import day, sort_key
 
 # Without letters and digits that look alike when read out on the telephone.
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -75,6 +76,16 @@ def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
     return deal
 
 
+# What the vendor settles among its own people before it says anything.
+UNSEEN_BY_PARTNERS = ("approve_first", "propose_revocation", "drop_revocation")
+
+
+def history_for(session: Session, user: User, deal_id: uuid.UUID) -> list[DealHistory]:
+    """The moves of a deal that this person may see, oldest first."""
+    rows = history(session, deal_id)
+    return [row for row in rows if user.is_vendor or row.move not in UNSEEN_BY_PARTNERS]
+
+
 def history(session: Session, deal_id: uuid.UUID) -> list[DealHistory]:
     """Every move of a deal, oldest first."""
     query = select(DealHistory).where(DealHistory.deal_id == deal_id)
@@ -96,17 +107,43 @@ def actor_of(user: User) -> Actor:
 
 def state_of(session: Session, deal: Deal, now: datetime) -> State:
     """Everything that moves are decided on."""
-    wrote = select(DealHistory.actor_id).where(
-        DealHistory.deal_id == deal.id, DealHistory.move.in_(["edit", "submit", "resubmit"])
-    )
+    rows = session.execute(
+        select(DealHistory.move, DealHistory.actor_id).where(
+            DealHistory.deal_id == deal.id, DealHistory.move.in_((*_WRITING, "extend"))
+        )
+    ).all()
+    made = Counter(row.move for row in rows)
+    wrote = {row.actor_id for row in rows if row.move in _WRITING}
     protected = select(Protection.id).where(Protection.deal_id == deal.id, Protection.ends_at > now)
+    terms = deal.policy.terms if deal.policy else policy.DEFAULT
     return State(
         status=Status(deal.status),
         stage=Stage(deal.stage) if deal.stage else None,
         partner_id=deal.partner_id,
-        authors=frozenset(filter(None, {deal.submitted_by_id, *session.scalars(wrote)})),
+        authors=frozenset(key for key in {deal.submitted_by_id, *wrote} if key is not None),
         protected=session.scalars(protected).first() is not None,
+        may_ask=made["resubmit"] < terms.max_resubmissions,
+        may_extend=made["extend"] < terms.max_extensions,
+        extension_asked=deal.extension_asked_at is not None,
+        needs_two=needs_two(session, deal),
+        first_approver=deal.first_approved_by_id,
+        revoker=deal.revocation_by_id,
     )
+
+
+_WRITING = ("edit", "submit", "resubmit")
+
+
+def needs_two(session: Session, deal: Deal) -> bool:
+    """Whether this deal is so large that two people of the vendor have to approve it, and the
+    vendor has two."""
+    rules = deal.policy
+    if rules is None or rules.two_person_minor is None or deal.amount_minor is None:
+        return False
+    if deal.currency != rules.two_person_currency or deal.amount_minor < rules.two_person_minor:
+        return False
+    there = select(func.count()).where(User.role.in_(VENDOR_ROLES), User.deactivated_at.is_(None))
+    return (session.scalar(there) or 0) >= 2
 
 
 def moves(session: Session, deal: Deal, user: User, now: datetime) -> set[str]:
@@ -137,19 +174,52 @@ def current_policy(session: Session, now: datetime) -> Policy:
     return session.scalars(query.limit(1)).one()
 
 
+def policies(session: Session) -> list[Policy]:
+    """Every version of the rules, the newest first."""
+    query = select(Policy).options(joinedload(Policy.created_by))
+    return list(session.scalars(query.order_by(Policy.version.desc())))
+
+
 def ensure_policy(session: Session, now: datetime) -> None:
     """The first version of the rules, when there is none."""
     if session.scalars(select(Policy.id)).first() is None:
-        first = policy.DEFAULT
-        session.add(
-            Policy(
-                version=1,
-                decision_days=first.decision_days,
-                protection_days=first.protection_days,
-                valid_from=now,
-            )
-        )
-        session.flush()
+        add_policy(session, policy.DEFAULT, valid_from=now)
+
+
+def add_policy(
+    session: Session,
+    terms: policy.Terms,
+    *,
+    valid_from: datetime,
+    two_person_minor: int | None = None,
+    two_person_currency: str = "EUR",
+    benefits: str = "",
+    by_id: uuid.UUID | None = None,
+) -> Policy:
+    """A new version of the rules, for registrations submitted from `valid_from` on."""
+    newest = session.scalar(select(func.max(Policy.version))) or 0
+    later = session.scalar(select(func.max(Policy.valid_from)))
+    if later is not None and valid_from <= later:
+        raise Refused(_("New rules must begin after those that are already set."))
+    row = Policy(
+        version=newest + 1,
+        valid_from=valid_from,
+        decision_hours=terms.decision_hours,
+        opens=terms.calendar.opens,
+        closes=terms.calendar.closes,
+        holiday_country=terms.calendar.country,
+        protection_days=terms.protection_days,
+        extension_days=terms.extension_days,
+        max_extensions=terms.max_extensions,
+        max_resubmissions=terms.max_resubmissions,
+        two_person_minor=two_person_minor,
+        two_person_currency=two_person_currency,
+        benefits=benefits.strip(),
+        created_by_id=by_id,
+    )
+    session.add(row)
+    session.flush()
+    return row
 
 
 # --- moving -------------------------------------------------------------------------------------
@@ -252,12 +322,32 @@ def _note(
 
 
 def _submitted(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> None:
-    rules = current_policy(session, now)
-    deal.policy_id = deal.policy_id or rules.id
+    if deal.policy is None:
+        deal.policy = current_policy(session, now)
+    terms = deal.policy.terms
+    # Time in which the partner had the ball does not count.
+    used = policy.time_used(waits_of(session, deal.id, now), terms.calendar, zone())
     deal.submitted_at = deal.submitted_at or now
-    deal.decision_due_at = policy.decision_due(now, rules.decision_days, zone())
+    deal.decision_due_at = policy.decision_due(now, terms, zone(), used)
     for key in _deciders(session, deal):
         mail.queue(session, message="deal_submitted", user_id=key, params={"deal": str(deal.id)})
+
+
+def waits_of(
+    session: Session, deal_id: uuid.UUID, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The spells in which a registration waited for the vendor, the last one until `now` if it
+    still does."""
+    spells: list[tuple[datetime, datetime]] = []
+    begun: datetime | None = None
+    for row in history(session, deal_id):
+        waits = row.to_status in pipeline.UNDECIDED
+        if waits and begun is None:
+            begun = row.at
+        elif not waits and begun is not None:
+            spells.append((begun, row.at))
+            begun = None
+    return [*spells, (begun, now)] if begun is not None else spells
 
 
 def _deciders(session: Session, deal: Deal) -> list[uuid.UUID]:
@@ -274,25 +364,23 @@ def _reviewed(_session: Session, deal: Deal, user: User, now: datetime, _given: 
 
 
 def _asked(session: Session, deal: Deal, _user: User, _now: datetime, _given: Given) -> None:
-    # The clock stands while the partner has the ball.
-    deal.decision_due_at = None
+    # The clock stands while the partner has the ball; a changed claim is approved afresh.
+    deal.decision_due_at = deal.first_approved_by_id = None
     _tell(session, deal, "deal_question")
 
 
+def _approved_first(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
+    deal.customer_id = _customer(session, deal, given, now).id
+    deal.first_approved_by_id = user.id
+
+
 def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
-    rules = session.get_one(Policy, deal.policy_id)
+    assert deal.policy is not None
     customer = _customer(session, deal, given, now)
-    assert deal.product_family_id is not None
-    ends = policy.protected_until(now, rules.protection_days, zone())
-    taken = select(Protection.id).where(
-        Protection.customer_id == customer.id,
-        Protection.product_family_id == deal.product_family_id,
-        Protection.starts_at < ends,
-        Protection.ends_at > now,
-    )
-    if session.scalars(taken).first() is not None:
-        raise Refused(_("This customer is already reserved for this product family."))
+    ends = policy.protected_until(now, deal.policy.protection_days, zone())
     deal.customer_id = customer.id
+    _refuse_overlap(session, deal, now, ends)
+    assert deal.product_family_id is not None
     deal.decided_at, deal.decided_by_id = now, user.id
     session.add(
         Protection(
@@ -304,6 +392,76 @@ def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Gi
         )
     )
     _tell(session, deal, "deal_decided")
+
+
+def _refuse_overlap(session: Session, deal: Deal, since: datetime, until: datetime) -> None:
+    """Raise Refused when another deal has this customer reserved for this family in that time."""
+    taken = select(Protection.id).where(
+        Protection.customer_id == deal.customer_id,
+        Protection.product_family_id == deal.product_family_id,
+        Protection.deal_id != deal.id,
+        Protection.starts_at < until,
+        Protection.ends_at > since,
+    )
+    if session.scalars(taken).first() is not None:
+        raise Refused(_("This customer is already reserved for this product family."))
+
+
+def _extension_asked(
+    session: Session, deal: Deal, _user: User, now: datetime, _given: Given
+) -> None:
+    deal.extension_asked_at = now
+    for key in _deciders(session, deal):
+        mail.queue(session, message="extension_asked", user_id=key, params={"deal": str(deal.id)})
+
+
+def _extended(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> Given:
+    assert deal.policy is not None
+    running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
+    protection = session.scalars(running).one()
+    local = zone()
+    before = policy.last_day(protection.ends_at, local)
+    days = before + timedelta(days=deal.policy.extension_days + 1)
+    ends = clock.day_start(days, local)
+    _refuse_overlap(session, deal, protection.ends_at, ends)
+    protection.ends_at = ends
+    deal.extension_asked_at = None
+    _tell(session, deal, "deal_news")
+    return Given(note=_("until %(day)s", day=day(policy.last_day(ends, local))))
+
+
+def _extension_refused(
+    session: Session, deal: Deal, _user: User, _now: datetime, _given: Given
+) -> None:
+    deal.extension_asked_at = None
+    _tell(session, deal, "deal_news")
+
+
+def _revocation_proposed(
+    _session: Session, deal: Deal, user: User, _now: datetime, _given: Given
+) -> None:
+    deal.revocation_by_id = user.id
+
+
+def _revocation_dropped(
+    _session: Session, deal: Deal, _user: User, _now: datetime, _given: Given
+) -> None:
+    deal.revocation_by_id = None
+
+
+def _revoked(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> Given:
+    """The partner reads the sentence of whoever proposed it."""
+    proposed = [row for row in history(session, deal.id) if row.move == "propose_revocation"]
+    _end_protection(session, deal, now)
+    deal.revocation_by_id = deal.extension_asked_at = None
+    _tell(session, deal, "deal_news")
+    return Given(sentence=proposed[-1].sentence)
+
+
+def _end_protection(session: Session, deal: Deal, now: datetime) -> None:
+    running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
+    for protection in session.scalars(running):
+        protection.ends_at = max(now, protection.starts_at)
 
 
 def _customer(session: Session, deal: Deal, given: Given, now: datetime) -> Customer:
@@ -362,9 +520,7 @@ def _lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given
     if given.loss_reason not in reasons.LOSS_LABELS:
         raise Refused(_(pipeline.missing("loss_reason")))
     deal.loss_reason, deal.lost_at = given.loss_reason, now
-    running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
-    for protection in session.scalars(running):
-        protection.ends_at = max(now, protection.starts_at)
+    _end_protection(session, deal, now)
 
 
 def _tell(session: Session, deal: Deal, message: str) -> None:
@@ -385,7 +541,14 @@ _EFFECTS: dict[str, Any] = {
     "resubmit": _submitted,
     "take_in_review": _reviewed,
     "ask": _asked,
+    "approve_first": _approved_first,
     "approve": _approved,
+    "ask_extension": _extension_asked,
+    "extend": _extended,
+    "refuse_extension": _extension_refused,
+    "propose_revocation": _revocation_proposed,
+    "drop_revocation": _revocation_dropped,
+    "revoke": _revoked,
     "reject": _rejected,
     "report_won": _won,
     "confirm_win": _won,
@@ -446,6 +609,27 @@ def _deal_context(session: Session, params: dict[str, str]) -> dict[str, object]
 def prepare_submitted(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
     """For the channel manager: a registration waits."""
     return _deal_context(session, params)
+
+
+@mail.prepares("extension_asked")
+def prepare_extension(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
+    """For the channel manager: a partner asks for more time, and why."""
+    context = _deal_context(session, params)
+    deal: Any = context["deal"]
+    rows = [row for row in history(session, deal.id) if row.move == "ask_extension"]
+    return {**context, "reason": rows[-1].note if rows else ""}
+
+
+@mail.prepares("deal_news")
+def prepare_news(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
+    """For the partner: what the vendor decided about an extension, or that it revoked."""
+    context = _deal_context(session, params)
+    deal: Any = context["deal"]
+    told = ("extend", "refuse_extension", "revoke")
+    rows = [row for row in history(session, deal.id) if row.move in told]
+    ends = session.scalars(select(Protection.ends_at).where(Protection.deal_id == deal.id)).first()
+    last = policy.last_day(ends, zone()) if ends else None
+    return {**context, "row": rows[-1] if rows else None, "last_day": last}
 
 
 @mail.prepares("deal_decided")

@@ -31,7 +31,7 @@ from portal.deals.forms import (
     WonForm,
     sensible,
 )
-from portal.deals.models import Customer, Deal
+from portal.deals.models import Customer, Deal, DealHistory
 from portal.deals.pipeline import CLAIM, Status, missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.service import Given
@@ -58,6 +58,16 @@ SIMPLE = {
     "to_negotiation": _l("Saved."),
     "take_in_review": _l("In review. The partner sees that you have seen it."),
     "expire": _l("Expired."),
+    "extend": _l("Extended. The partner has been told."),
+    "drop_revocation": _l("The proposal is dropped."),
+    "revoke": _l("The approval is withdrawn. The partner has been told."),
+}
+# Moves that need a few words: which of `Given` they are, and what is said when it is done.
+WORDED = {
+    "ask_extension": ("note", _l("Asked. You will hear from the vendor.")),
+    "refuse_extension": ("sentence", _l("The partner has been told.")),
+    "propose_revocation": ("sentence", _l("Proposed. A colleague has to confirm it.")),
+    "question_win": ("sentence", _l("The partner has your question.")),
 }
 
 
@@ -239,8 +249,8 @@ def _form_page(form: ClaimForm, deal: Deal | None) -> tuple[str, int]:
         "deals/form.html",
         form=form,
         deal=deal,
-        due=policy.decision_due(now, rules.decision_days, zone()),
-        protection_days=rules.protection_days,
+        due=policy.decision_due(now, rules.terms, zone()),
+        rules=rules,
     )
     return page, 400 if form.errors else 200
 
@@ -280,9 +290,10 @@ def show(deal_id: uuid.UUID) -> str:
 
 def _page(deal: Deal, **forms: Any) -> str:
     user, session, now = current_user(), db.session(), clock.now()
+    history = service.history_for(session, user, deal.id)
     context = {
         "deal": deal,
-        "history": service.history(session, deal.id),
+        "history": history,
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
         "moves": service.moves(session, deal, user, now),
         "type_names": TYPE_NAMES,
@@ -296,12 +307,18 @@ def _page(deal: Deal, **forms: Any) -> str:
     return render_template(
         "deals/show_vendor.html",
         notes=service.notes(session, deal.id),
+        extension_reason=_extension_reason(history),
         reason_names=LABELS,
         ask_form=forms.get("ask_form") or AskForm(formdata=None),
         reject_form=forms.get("reject_form") or RejectForm(formdata=None),
         approve_form=forms.get("approve_form") or _approve_form(deal, formdata=None),
         **context,
     )
+
+
+def _extension_reason(history: list[DealHistory]) -> str:
+    asked = [row.note for row in history if row.move == "ask_extension"]
+    return asked[-1] if asked else ""
 
 
 def _won_form(deal: Deal) -> WonForm:
@@ -339,6 +356,12 @@ def _do(
         service.move(session, deal, person, name, clock.now(), given)
 
 
+def _family_lock(deal_id: uuid.UUID) -> list[Any]:
+    """Whatever reserves a customer for a family waits for each other: so no two of them overlap."""
+    deal = service.get(db.session(), current_user(), deal_id)
+    return [(ProductFamily, deal.product_family_id)]
+
+
 def _shown(deal_id: uuid.UUID) -> BaseResponse:
     return redirect(url_for("deals.show", deal_id=deal_id))
 
@@ -350,7 +373,7 @@ def move(deal_id: uuid.UUID, name: str) -> BaseResponse:
     if name not in SIMPLE:
         service.get(db.session(), current_user(), deal_id)
         raise NotFound(_("There is no such step."))
-    _do(deal_id, name)
+    _do(deal_id, name, lock=_family_lock(deal_id) if name == "extend" else None)
     flash(str(SIMPLE[name]))
     return _shown(deal_id)
 
@@ -378,12 +401,17 @@ def approve(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         return _page(deal, approve_form=form), 400
     chosen = form.customer.data
     customer_id = None if chosen == NEW_CUSTOMER else uuid.UUID(chosen)
-    # Approvals for one family wait for each other: so no two of them overlap.
-    lock: list[Any] = [(ProductFamily, deal.product_family_id)]
+    lock = _family_lock(deal_id)
     lock += [(Customer, customer_id)] if customer_id else []
     given = Given(customer_id=customer_id, new_customer=customer_id is None)
-    _do(deal_id, "approve", given, lock)
-    flash(_("Approved. The partner has been told."))
+    now = clock.now()
+    first = "approve_first" in service.moves(db.session(), deal, current_user(), now)
+    _do(deal_id, "approve_first" if first else "approve", given, lock)
+    flash(
+        _("Approved by you. A colleague has to approve it, too.")
+        if first
+        else _("Approved. The partner has been told.")
+    )
     return _shown(deal_id)
 
 
@@ -429,13 +457,17 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     return _shown(deal_id)
 
 
-@bp.post("/deals/<uuid:deal_id>/question-win")
-@vendor_only
-def question_win(deal_id: uuid.UUID) -> BaseResponse:
-    """The reported order is not in the vendor's books."""
-    text = request.form.get("sentence", "").strip()[:2000]
-    _do(deal_id, "question_win", Given(sentence=text))
-    flash(_("The partner has your question."))
+@bp.post("/deals/<uuid:deal_id>/say/<name>")
+@signed_in
+def say(deal_id: uuid.UUID, name: str) -> BaseResponse:
+    """Make a move that needs a few words."""
+    if name not in WORDED:
+        service.get(db.session(), current_user(), deal_id)
+        raise NotFound(_("There is no such step."))
+    field, done = WORDED[name]
+    text = request.form.get("text", "").strip()[:2000]
+    _do(deal_id, name, Given(note=text) if field == "note" else Given(sentence=text))
+    flash(str(done))
     return _shown(deal_id)
 
 

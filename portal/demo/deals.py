@@ -104,7 +104,7 @@ def build(
     """Registrations by every partner, more of them after the rollout."""
     record = Record()
     rules = service.current_policy(session, now)
-    terms = policy.Terms(rules.decision_days, rules.protection_days)
+    terms = rules.terms
     managers = {person.id: person for person in cast.managers}
     families = list(library.families.values())
     for partner in cast.partners:
@@ -179,6 +179,7 @@ def _claim(
         "won_currency": None,
         "won_at": None,
         "won_confirmed_by_id": None,
+        "lost_at": None,
         "loss_reason": None,
     }
 
@@ -221,7 +222,7 @@ def _tell(story: _Story, record: Record) -> None:
 
 def _submit(story: _Story, at: datetime) -> None:
     story.row["submitted_at"] = at
-    due = policy.decision_due(at, story.terms.decision_days, story.zone)
+    due = policy.decision_due(at, story.terms, story.zone)
     story.row["decision_due_at"] = due
     story.move("submit", story.person, at, status=Status.submitted)
 
@@ -268,6 +269,7 @@ def _sell(story: _Story, record: Record, approved: datetime) -> None:
         _win(story, ends)
     elif rng.random() < 0.85:
         row["loss_reason"] = rng.choice(list(reasons.LOSS_LABELS))
+        row["lost_at"] = ends
         story.move("lose", story.person, ends, status=Status.closed, stage=Stage.lost)
         protection = record.protections[-1]
         protection["ends_at"] = max(protection["starts_at"], min(protection["ends_at"], ends))

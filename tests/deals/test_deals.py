@@ -6,7 +6,7 @@ import csv
 import io
 import threading
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ from sqlalchemy import select
 from portal import clock, mail
 from portal.accounts.models import User
 from portal.db import db, write
-from portal.deals import metrics, policy, reasons, service
+from portal.deals import metrics, reasons, service
 from portal.deals.models import Customer, Deal, DealHistory, Protection, ProtectionReminder
 from portal.deals.service import Given
 from portal.errors import Refused
@@ -275,12 +275,6 @@ def test_a_protection_is_reminded_of_once_30_and_once_7_days_before(
     assert db.session.query(ProtectionReminder).count() == 2
     rows = db.session.scalars(select(mail.Outbox).where(mail.Outbox.message == "protection_ends"))
     assert len(rows.all()) == 2
-
-
-def test_decisions_are_promised_in_working_days() -> None:
-    friday = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-    due = policy.decision_due(friday, 2, BERLIN)
-    assert due == datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 
 
 def test_the_csv_is_what_the_page_shows(browse: Browse) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,19 +16,41 @@ from portal.deals.pipeline import MOVES, TABLE, Actor, Side, Stage, State, Statu
 from portal.errors import Refused
 
 KUEHN, BRANDT = uuid.UUID(int=1), uuid.UUID(int=2)
-LENA, MIA, ANNA = (uuid.UUID(int=n) for n in (11, 12, 13))
+LENA, MIA, ANNA, OTTO = (uuid.UUID(int=n) for n in (11, 12, 13, 14))
 PEOPLE = {
     "lena": Actor(LENA, Side.partner, KUEHN),
     "mia": Actor(MIA, Side.partner, BRANDT),
     "anna": Actor(ANNA, Side.vendor, None),
+    "otto": Actor(OTTO, Side.vendor, None),
 }
 EVERYTHING = {need for move in MOVES for need in move.needs}
 STEP = st.tuples(st.sampled_from(sorted(TABLE)), st.sampled_from(sorted(PEOPLE)))
 
 
-@given(st.lists(STEP, max_size=25), st.booleans())
-def test_no_sequence_of_moves_breaks_a_rule(steps: list[tuple[str, str]], protected: bool) -> None:
-    state, sentences = State(Status.draft, None, KUEHN, frozenset({LENA}), protected), []
+def moved(state: State, move: pipeline.Move, who: Actor) -> State:
+    """The deal after a step, as the service leaves it."""
+    status, stage = pipeline.after(move, state)
+    after = replace(state, status=status, stage=stage)
+    changes: dict[str, dict[str, Any]] = {
+        "approve_first": {"first_approver": who.user_id},
+        "ask": {"first_approver": None},
+        "ask_extension": {"extension_asked": True},
+        "extend": {"extension_asked": False, "may_extend": False},
+        "refuse_extension": {"extension_asked": False},
+        "propose_revocation": {"revoker": who.user_id},
+        "drop_revocation": {"revoker": None},
+    }
+    return replace(after, **changes.get(move.name, {}))
+
+
+@given(st.lists(STEP, max_size=25), st.booleans(), st.booleans())
+def test_no_sequence_of_moves_breaks_a_rule(
+    steps: list[tuple[str, str]], protected: bool, needs_two: bool
+) -> None:
+    state = State(
+        Status.draft, None, KUEHN, frozenset({LENA}), protected=protected, needs_two=needs_two
+    )
+    sentences = []
     for name, who in steps:
         try:
             move = pipeline.check(name, state, PEOPLE[who], EVERYTHING)
@@ -35,17 +59,25 @@ def test_no_sequence_of_moves_breaks_a_rule(steps: list[tuple[str, str]], protec
             continue
         assert who != "mia", "another partner moved the deal"
         if move.decides:
-            assert who == "anna", "a partner decided"
-        status, stage = pipeline.after(move, state)
-        assert state.status not in (Status.rejected, Status.withdrawn, Status.closed)
-        assert (stage is not None) == (
-            status in (Status.approved, Status.closed)
-            or (status == Status.expired and state.stage is not None)
+            assert who in ("anna", "otto"), "a partner decided"
+        after = moved(state, move, PEOPLE[who])
+        ended = (Status.rejected, Status.withdrawn, Status.closed, Status.revoked, Status.expired)
+        assert state.status not in ended
+        assert (after.stage is not None) == (
+            after.status in (Status.approved, Status.closed, Status.revoked)
+            or (after.status == Status.expired and state.stage is not None)
         )
-        if status == Status.closed:
-            assert stage in (Stage.won, Stage.lost)
-            assert stage == Stage.lost or who == "anna"
-        state = State(status, stage, KUEHN, frozenset({LENA}), protected)
+        if after.status == Status.closed:
+            assert after.stage in (Stage.won, Stage.lost)
+            assert after.stage == Stage.lost or move.decides
+        if name == "approve" and needs_two:
+            assert state.first_approver not in (None, PEOPLE[who].user_id)
+        if after.status == Status.revoked:
+            assert state.revoker not in (None, PEOPLE[who].user_id)
+        if name == "extend":
+            assert state.extension_asked
+            assert protected
+        state = after
     assert all(sentence.endswith(".") for sentence in sentences)
 
 
@@ -60,7 +92,12 @@ def test_nobody_decides_on_a_claim_they_wrote() -> None:
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.name)
 def test_every_need_is_asked_for_in_a_sentence(move: pipeline.Move) -> None:
     stage = move.stages[0] if move.stages else None
-    state = State(move.statuses[0], stage, KUEHN, frozenset({LENA}))
+    begin = State(move.statuses[0], stage, KUEHN, frozenset({LENA}))
+    asked = replace(begin, protected=True, extension_asked=True)
+    proposed = replace(begin, revoker=OTTO)
+    two = replace(begin, needs_two=True)
+    states = (begin, replace(begin, protected=True), asked, two, proposed)
+    state = next(state for state in states if move.fits(state))
     actor = PEOPLE["lena" if Side.partner in move.who else "anna"]
     for need in move.needs:
         with pytest.raises(Refused) as refusal:

@@ -1,0 +1,187 @@
+"""Business hours, and the rules that come in versions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal import clock
+from portal.db import db, write
+from portal.deals import policy, service
+from portal.deals.policy import Calendar, Terms, after_business_time, business_time
+from tests.conftest import Browse
+from tests.deals.test_deals import claim, deal, register
+from tests.pages import text_of
+from tests.people import ada, anna, lena
+
+BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
+GERMAN = Calendar(9 * 60, 17 * 60, "DE")
+
+
+def berlin(*parts: int) -> datetime:
+    """A moment on the clocks of Berlin."""
+    return datetime(*parts, tzinfo=BERLIN)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("submitted", "due"),
+    [
+        # Tuesday 14:00: three hours, eight, five.
+        (berlin(2026, 11, 17, 14), berlin(2026, 11, 19, 14)),
+        # In the night, and before the office opens: as at nine.
+        (berlin(2026, 11, 17, 3), berlin(2026, 11, 18, 17)),
+        # Friday evening: Monday morning begins.
+        (berlin(2026, 11, 20, 19), berlin(2026, 11, 24, 17)),
+        # The weekend, and Good Friday and Easter Monday between.
+        (berlin(2026, 4, 2, 16), berlin(2026, 4, 8, 16)),
+        # Over the change of clocks an hour of work is an hour of work.
+        (berlin(2026, 3, 27, 16), berlin(2026, 3, 31, 16)),
+        # Christmas and the first of January.
+        (berlin(2026, 12, 24, 9), berlin(2026, 12, 28, 17)),
+    ],
+)
+def test_decisions_are_promised_in_business_hours(submitted: datetime, due: datetime) -> None:
+    assert policy.decision_due(submitted, Terms(calendar=GERMAN), BERLIN) == due
+
+
+def test_holidays_are_those_of_the_country_chosen() -> None:
+    unity = berlin(2025, 10, 3, 9)
+    assert after_business_time(unity, timedelta(hours=8), GERMAN, BERLIN) == berlin(2025, 10, 6, 17)
+    austrian = Calendar(9 * 60, 17 * 60, "AT")
+    assert after_business_time(unity, timedelta(hours=8), austrian, BERLIN) == berlin(
+        2025, 10, 3, 17
+    )
+    assert {"DE", "AT", "CH", "FI", "IT", "NL", "BE"} <= policy.holiday_countries()
+
+
+MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 1)).map(  # noqa: DTZ001
+    lambda at: at.replace(tzinfo=UTC)
+)
+CALENDARS = st.builds(
+    lambda opens, length, country: Calendar(opens, min(opens + length, 24 * 60 - 1), country),
+    st.integers(0, 20 * 60), st.integers(30, 12 * 60), st.sampled_from(["DE", "US", ""]),
+)  # fmt: skip
+ZONES = st.sampled_from(
+    [ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe")]
+)
+
+
+@given(MOMENTS, st.integers(0, 100 * 60), CALENDARS, ZONES)
+def test_the_promise_is_exactly_so_much_business_time_away(
+    start: datetime, minutes: int, calendar: Calendar, zone: ZoneInfo
+) -> None:
+    wanted = timedelta(minutes=minutes)
+    due = after_business_time(start, wanted, calendar, zone)
+    assert due >= start
+    assert business_time(start, due, calendar, zone) == wanted
+
+
+@given(MOMENTS, MOMENTS, MOMENTS, CALENDARS, ZONES)
+def test_business_time_adds_up(
+    one: datetime, two: datetime, three: datetime, calendar: Calendar, zone: ZoneInfo
+) -> None:
+    first, second, third = sorted((one, two, three))
+    parts = (
+        business_time(first, second, calendar, zone),
+        business_time(second, third, calendar, zone),
+    )
+    assert business_time(first, third, calendar, zone) == sum(parts, start=timedelta())
+    assert business_time(third, first, calendar, zone) == timedelta()
+
+
+def test_time_in_which_the_partner_has_the_ball_does_not_count(browse: Browse) -> None:
+    with clock.at(berlin(2026, 11, 17, 14)) as forward:
+        key = register(browse, lena())
+        assert deal(key).decision_due_at == berlin(2026, 11, 19, 14)
+        forward(timedelta(hours=1))
+        browse(anna()).post(f"/deals/{key}/move/take_in_review")
+        forward(timedelta(hours=1))
+        browse(anna()).post(f"/deals/{key}/ask", data={"sentence": "Who?"})
+        assert deal(key).decision_due_at is None
+    # A week later the partner answers: two of sixteen hours were used.
+    with clock.at(berlin(2026, 11, 24, 9)):
+        answered = browse(lena()).post(f"/deals/{key}/edit", data=claim(contact="Frau Brandt"))
+        assert answered.status_code == 302
+        assert deal(key).decision_due_at == berlin(2026, 11, 25, 15)
+
+
+# --- versions -------------------------------------------------------------------------------------
+
+RULES = {
+    "decision_hours": "8", "opens": "08:00", "closes": "16:00", "holiday_country": "AT",
+    "protection_days": "30", "extension_days": "10", "max_extensions": "2",
+    "max_resubmissions": "0", "two_person": "", "two_person_currency": "EUR",
+    "benefits": "2 % more margin.", "valid_from": "",
+}  # fmt: skip
+
+
+def set_rules(browse: Browse, **more: Any) -> Any:
+    """Ada sets new rules."""
+    return browse(ada()).post("/deals/rules", data={**RULES, **more})
+
+
+def test_new_rules_hold_for_what_is_submitted_from_then_on(browse: Browse) -> None:
+    before = register(browse, lena())
+    assert set_rules(browse).status_code == 302
+    page = text_of(browse(anna()).get("/deals/rules"))
+    assert "Version 2 in force" in page
+    assert "8 business hours" in page
+    assert "2 % more margin." in text_of(browse(lena()).get("/deals/new"))
+    after = register(browse, lena(), customer_name="Later")
+    versions = []
+    for key in (before, after):
+        rules = deal(key).policy
+        assert rules is not None
+        versions.append(rules.version)
+    assert versions == [1, 2]
+    manager = browse(anna())
+    for key, days in ((before, 90), (after, 30)):
+        manager.post(f"/deals/{key}/move/take_in_review")
+        manager.post(f"/deals/{key}/approve", data={"customer": "new"})
+        last = clock.local_day(clock.now(), BERLIN) + timedelta(days=days)
+        assert f"until {last.day} {last:%b %Y}" in text_of(browse(lena()).get(f"/deals/{key}"))
+
+
+def test_rules_from_a_later_day_wait_for_it(browse: Browse) -> None:
+    tomorrow = clock.local_day(clock.now(), BERLIN) + timedelta(days=1)
+    set_rules(browse, valid_from=tomorrow.isoformat())
+    assert service.current_policy(db.session(), clock.now()).version == 1
+    assert "to come" in text_of(browse(anna()).get("/deals/rules"))
+    later = clock.day_start(tomorrow, BERLIN)
+    assert service.current_policy(db.session(), later).version == 2
+    # Rules in between would change what was promised.
+    refused = set_rules(browse)
+    assert refused.status_code == 409
+    assert "must begin after" in text_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"closes": "07:00"}, "must end after it begins"),
+        ({"decision_hours": "0"}, "between 1 and 400"),
+        ({"valid_from": "2001-01-01"}, "cannot begin in the past"),
+        ({"two_person": "much"}, "in figures"),
+        ({"holiday_country": "XX"}, "Not a valid choice"),
+    ],
+)
+def test_nonsense_is_refused_and_nothing_is_lost(
+    browse: Browse, wrong: dict[str, str], sentence: str
+) -> None:
+    answer = set_rules(browse, **wrong)
+    assert answer.status_code == 400
+    assert sentence in text_of(answer)
+    assert "2 % more margin." in answer.text
+    with write() as session:
+        assert len(service.policies(session)) == 1
+
+
+def test_managers_read_the_rules_and_administrators_set_them(browse: Browse) -> None:
+    assert "Save as a new version" not in text_of(browse(anna()).get("/deals/rules"))
+    assert browse(anna()).post("/deals/rules", data=RULES).status_code == 404
+    assert browse(lena()).get("/deals/rules").status_code == 404
