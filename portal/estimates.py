@@ -66,7 +66,13 @@ def survival(durations: Iterable[Duration]) -> list[tuple[float, float]]:
 
 def median(durations: Iterable[Duration]) -> float | None:
     """The time after which half of them have happened; None when it was not reached yet."""
-    return next((time for time, share in survival(durations) if share <= 0.5 + 1e-12), None)
+    return reached(durations, 0.5)
+
+
+def reached(durations: Iterable[Duration], part: float) -> float | None:
+    """The time after which `part` of them have happened; None when it was not reached yet."""
+    left = 1 - part + 1e-12
+    return next((time for time, share in survival(durations) if share <= left), None)
 
 
 def restricted_mean(durations: Iterable[Duration], until: float) -> float:

@@ -31,14 +31,13 @@ from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id, write
 from portal.deals import policy
 from portal.deals.import_rows import Options, Parsed, Row
-from portal.deals.models import Customer, Deal, DealHistory, Policy
+from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
 from portal.deals.pipeline import UNDECIDED, Side, Stage
 from portal.deals.reasons import IMPORTED
 from portal.deals.service import current_policy, name_key, new_reference
 from portal.deals.words import course_of
 from portal.sheets import Line, key_of
 
-_BY_IMPORT = "import"
 PATIENCE_S = 30.0
 
 
@@ -376,7 +375,7 @@ def _write(
             "at": now,
             "actor_id": by_id,
             "side": Side.vendor.value,
-            "move": _BY_IMPORT,
+            "move": BY_IMPORT,
             "from_status": before["status"],
             "to_status": after["status"],
             "from_stage": before["stage"],

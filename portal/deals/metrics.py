@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
-from portal.deals.models import Deal, Protection
+from portal.deals import policy
+from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy, Protection
 from portal.deals.pipeline import UNDECIDED, Stage, Status
+from portal.deals.policy import spells
 from portal.deals.results import DealFacts, Results
 
 
@@ -97,8 +99,8 @@ def won_by_month(
     return [WonRow(*key, n[key], total[key]) for key in sorted(n)]
 
 
-def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
-    """What figures need of every deal that has left draft."""
+def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
+    """What figures need of every deal that has left draft; waiting times up to the day `until`."""
     columns = (
         Deal.id,
         Deal.partner_id,
@@ -110,6 +112,7 @@ def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
         Deal.decided_at,
         Deal.decision_due_at,
         Deal.external_id,
+        Deal.policy_id,
         Deal.won_at,
         Deal.lost_at,
         Deal.won_amount_minor,
@@ -118,6 +121,16 @@ def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
 
     def local(moment: datetime | None) -> date | None:
         return moment and clock.local_day(moment, zone)
+
+    end = min(clock.now(), clock.day_start(until, zone))
+    waits = _waits(session, end)
+    terms = {row.id: row.terms for row in session.scalars(select(Policy))}
+
+    def waited(deal_id: uuid.UUID, policy_id: uuid.UUID | None) -> float | None:
+        spells = waits.get(deal_id)
+        if not spells or policy_id is None:
+            return None
+        return policy.time_used(spells, terms[policy_id].calendar, zone) / timedelta(hours=1)
 
     return [
         DealFacts(
@@ -132,6 +145,7 @@ def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
             decided_at=row.decided_at,
             due_at=row.decision_due_at,
             is_imported=row.external_id is not None,
+            waited=waited(row.id, row.policy_id),
             won=local(row.won_at),
             lost=local(row.lost_at),
             amount_minor=row.won_amount_minor,
@@ -141,9 +155,22 @@ def facts(session: Session, zone: ZoneInfo) -> list[DealFacts]:
     ]
 
 
+def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[datetime, datetime]]]:
+    """The spells in which each registration waited for the vendor, up to `end`."""
+    into = DealHistory.to_status.in_(UNDECIDED)
+    out_of = DealHistory.from_status.in_(UNDECIDED)
+    query = select(DealHistory.deal_id, DealHistory.at, DealHistory.to_status).where(
+        into | out_of, DealHistory.at < end, DealHistory.move != BY_IMPORT
+    )
+    moves: dict[uuid.UUID, list[tuple[datetime, bool]]] = defaultdict(list)
+    for deal_id, at, to_status in session.execute(query.order_by(DealHistory.at, DealHistory.id)):
+        moves[deal_id].append((at, to_status in UNDECIDED))
+    return {deal_id: spells(some, end) for deal_id, some in moves.items()}
+
+
 def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Results:
     """What became of deals in the days `[since, until)`."""
-    return Results(since, until, facts(session, zone))
+    return Results(since, until, facts(session, until, zone))
 
 
 def needs_decision(session: Session, limit: int) -> list[Deal]:

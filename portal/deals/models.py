@@ -39,6 +39,10 @@ class Customer(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
+# The move in the history of a deal that came from a file.
+BY_IMPORT = "import"
+
+
 class Policy(Base):
     """One version of the rules for registrations, in force from its first moment on; a deal keeps
     the version it was submitted under.

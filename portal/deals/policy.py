@@ -127,6 +127,22 @@ def decision_due(
     return after_business_time(now, left, terms.calendar, zone)
 
 
+def spells(
+    moves: Iterable[tuple[datetime, bool]], end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The spells in which something waited, of moments in order, each with whether it waited from
+    then on; the last one lasts until `end` if it still does."""
+    found: list[tuple[datetime, datetime]] = []
+    begun: datetime | None = None
+    for at, waits in moves:
+        if waits and begun is None:
+            begun = at
+        elif not waits and begun is not None:
+            found.append((begun, at))
+            begun = None
+    return [*found, (begun, end)] if begun is not None else found
+
+
 def time_used(
     waits: Iterable[tuple[datetime, datetime]], calendar: Calendar, zone: ZoneInfo
 ) -> timedelta:

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from portal.deals.pipeline import Stage, Status
-from portal.estimates import Duration, Outcome, Share, happened_by, median
+from portal.estimates import Duration, Outcome, Share, happened_by, median, reached
 
 HORIZON_DAYS = 180
 CYCLE_DAYS = (30, 60, 90)
+WAITING = (Status.submitted, Status.in_review, Status.returned)
 DEFINITION_VERSION = 1
 
 
@@ -38,6 +39,8 @@ class DealFacts(NamedTuple):
     decided_at: datetime | None
     due_at: datetime | None
     is_imported: bool
+    # Business hours in which it waited for the vendor, until it was decided or the period ended.
+    waited: float | None
     won: date | None
     lost: date | None
     amount_minor: int | None
@@ -218,6 +221,17 @@ class Results:
         timed = [(d.decided_at, d.due_at) for d in self.decisions if d.decided_at and d.due_at]
         return Share(sum(at <= due for at, due in timed), len(timed))
 
+    @cached_property
+    def decision_hours(self) -> list[Duration]:
+        """How many business hours the decisions of the period took, and how long those have waited
+        that were not decided when it ended."""
+        found = [(d.waited, Outcome.happened) for d in self.decisions if d.waited is not None]
+        for deal in self.deals:
+            is_undecided = deal.status in WAITING or (deal.decided or self.since) >= self.until
+            if deal.waited is not None and deal.submitted and deal.submitted < self.until:
+                found += [(deal.waited, Outcome.open)] if is_undecided else []
+        return found
+
     def of(self, deals: Iterable[DealFacts]) -> Results:
         """The same period for some of the deals."""
         return Results(self.since, self.until, list(deals))
@@ -246,6 +260,8 @@ def as_json(found: Results) -> dict[str, Any]:
         "cycle_days_mean": found.cycle_mean,
         "cycle_days_median": found.cycle_median,
         **{f"won_by_day_{days}": found.won_by(days) for days in CYCLE_DAYS},
+        "decision_hours_median": median(found.decision_hours),
+        "decision_hours_p90": reached(found.decision_hours, 0.9),
         "registrations": len(found.registrations),
         "registering_partners": len({deal.partner_id for deal in found.registrations}),
         "n": {
@@ -258,6 +274,8 @@ def as_json(found: Results) -> dict[str, Any]:
             "cycle_days_mean": len(found.cycle_days),
             "cycle_days_median": len(found.durations),
             **{f"won_by_day_{days}": len(found.durations) for days in CYCLE_DAYS},
+            "decision_hours_median": len(found.decision_hours),
+            "decision_hours_p90": len(found.decision_hours),
             "registrations": len(found.deals),
         },
         "cycle_outcomes": {

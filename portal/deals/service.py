@@ -338,16 +338,8 @@ def waits_of(
 ) -> list[tuple[datetime, datetime]]:
     """The spells in which a registration waited for the vendor, the last one until `now` if it
     still does."""
-    spells: list[tuple[datetime, datetime]] = []
-    begun: datetime | None = None
-    for row in history(session, deal_id):
-        waits = row.to_status in pipeline.UNDECIDED
-        if waits and begun is None:
-            begun = row.at
-        elif not waits and begun is not None:
-            spells.append((begun, row.at))
-            begun = None
-    return [*spells, (begun, now)] if begun is not None else spells
+    rows = history(session, deal_id)
+    return policy.spells(((row.at, row.to_status in pipeline.UNDECIDED) for row in rows), now)
 
 
 def _deciders(session: Session, deal: Deal) -> list[uuid.UUID]:

@@ -16,7 +16,7 @@ from portal.accounts import service as accounts
 from portal.content import library
 from portal.deals import metrics
 from portal.deals.results import CYCLE_DAYS, DealFacts, Results
-from portal.estimates import Share
+from portal.estimates import Share, median, reached
 from portal.formatting import number, sort_key
 from portal.reports.overview import amounts
 from portal.reports.periods import Period
@@ -103,6 +103,14 @@ def _figures(found: Results) -> Table:
         ),
         _share(_("Approval rate, by the day of the decision"), found.approval_rate),
         _share(_("Decided in time"), found.decided_in_time),
+        _row(
+            _("Time to decide, median, waiting ones counted"),
+            _hours(median(found.decision_hours)),
+            len(found.decision_hours),
+            _("business hours; the slowest tenth took %(n)s and more", n=_hours(slowest))
+            if (slowest := reached(found.decision_hours, 0.9)) is not None
+            else _("business hours"),
+        ),
     ]
     columns = [
         Column("what", _("What")),
@@ -120,6 +128,10 @@ def _row(what: str, value: str, n: int, note: str = "", interval: str = "") -> d
 
 def _days(days: float | None) -> str:
     return "–" if days is None else _("%(n)s days", n=f"{days:.1f}".removesuffix(".0"))
+
+
+def _hours(hours: float | None) -> str:
+    return "–" if hours is None else _("%(n)s h", n=f"{hours:.1f}")
 
 
 def _share(what: str, share: Share) -> dict[str, Any]:

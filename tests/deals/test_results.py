@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.db import new_id
+from portal import clock
+from portal.db import db, new_id
+from portal.deals import metrics
 from portal.deals.pipeline import Stage, Status
 from portal.deals.results import DealFacts, Results, as_json
 from portal.estimates import Outcome
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, register
+from tests.deals.test_deals import approve, claim, register
 from tests.deals.test_import import bring_in_app
 from tests.factories import make_family
 from tests.pages import text_of
@@ -112,6 +115,35 @@ def test_decisions_count_by_their_day_and_in_time_by_their_promise() -> None:
     assert (found.approval_rate.part, found.approval_rate.whole) == (2, 3)
     assert (found.decided_in_time.part, found.decided_in_time.whole) == (2, 3)
     assert len(found.registrations) == 2
+
+
+def test_waiting_registrations_make_the_time_to_decide_longer() -> None:
+    decided = [
+        deal(submitted=MARCH, decided=NOON.date(), decided_at=NOON, waited=hours)
+        for hours in (2.0, 4.0)
+    ]
+    waiting = [deal("in_review", None, submitted=MARCH, waited=hours) for hours in (3.0, 30.0)]
+    withdrawn = deal("withdrawn", None, submitted=MARCH, waited=1.0)
+    found = as_json(Results(MARCH, APRIL, [*decided, *waiting, withdrawn]))
+    assert (found["decision_hours_median"], found["n"]["decision_hours_median"]) == (4.0, 4)
+    assert found["decision_hours_p90"] is None
+
+
+def test_time_to_decide_is_counted_in_business_hours_without_the_partners_turn(
+    browse: Browse,
+) -> None:
+    with clock.at(datetime(2026, 11, 17, 13, tzinfo=UTC)) as forward:
+        key = register(browse, lena())
+        browse(anna()).post(f"/deals/{key}/move/take_in_review")
+        forward(timedelta(hours=1))
+        browse(anna()).post(f"/deals/{key}/ask", data={"sentence": "Who?"})
+        forward(timedelta(days=1))
+        browse(lena()).post(f"/deals/{key}/edit", data=claim())
+        forward(timedelta(hours=1))
+        browse(anna()).post(f"/deals/{key}/approve", data={"customer": "new"})
+        zone = ZoneInfo("Europe/Berlin")
+        found = metrics.results(db.session(), date(2026, 11, 1), date(2026, 12, 1), zone)
+        assert found.decision_hours == [(2.0, Outcome.happened)]
 
 
 DAYS = st.one_of(st.none(), st.dates(date(2026, 1, 1), date(2026, 6, 30)))
