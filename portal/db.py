@@ -170,8 +170,6 @@ class _FileLock:
     def __init__(self, path: str) -> None:
         self._path = path
         self._threads = threading.Lock()
-        self._descriptor = -1
-        self._pid = -1
 
     @contextmanager
     def held(self, deadline: float) -> Iterator[None]:
@@ -179,29 +177,29 @@ class _FileLock:
         if not self._threads.acquire(timeout=deadline):
             raise Busy(_BUSY)
         try:
-            if self._pid != os.getpid():
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-                self._pid = os.getpid()
-            self._lock_file(until)
+            # Opened anew each time, so that no process ever holds the lock of its parent.
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
+                _lock_file(descriptor, until)
                 yield
             finally:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                os.close(descriptor)
         finally:
             self._threads.release()
 
-    def _lock_file(self, until: float) -> None:
-        # Most writes take well under a millisecond: ask often at first, then less and less.
-        pause = 0.00005
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Busy(_BUSY) from None
-                time.sleep(pause)
-                pause = min(pause * 1.2, 0.002)
+
+def _lock_file(descriptor: int, until: float) -> None:
+    # Most writes take well under a millisecond: ask often at first, then less and less.
+    pause = 0.00005
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise Busy(_BUSY) from None
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.002)
 
 
 _locks: dict[str, _FileLock] = {}
