@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from flask import Flask, g
 from flask_migrate import upgrade
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import clock, create_app
@@ -151,6 +153,17 @@ def test_a_writer_that_waits_too_long_is_told_so_and_changes_nothing(app: Flask)
         thread.join()
     db.session.rollback()
     assert db.session.get_one(Partner, key).name == "Kühn Technik"
+
+
+def test_a_stranger_who_holds_the_database_is_waited_for_no_longer(app: Flask) -> None:
+    key = make_partner("Kühn Technik").id
+    with db.engine.connect().execution_options(portal_write=True) as stranger, stranger.begin():
+        if db.engine.dialect.name == "postgresql":
+            stranger.execute(text("LOCK TABLE partner"))
+        began = time.monotonic()
+        with pytest.raises(Busy), write((Partner, key), deadline=0.05):
+            pass
+        assert time.monotonic() - began < 1
 
 
 # --- times, names, numbers ----------------------------------------------------------------------

@@ -171,9 +171,29 @@ def test_a_report_about_content_that_is_gone_is_refused_and_blocks_nobody(app: F
         Entry(gone, None, {(slot_now(), 1): (1, 0, 0, 0)}),
     ]
     db.session.rollback()
-    committer._commit(entries)
+    committer._commit(entries, time.monotonic() + 2)
     assert [entry.outcome for entry in entries] == ["committed", "refused"]
     assert stored()["load"] == 1
+
+
+def test_a_report_that_we_stumble_over_ourselves_fails_alone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, asset, person = current_app.extensions["portal_keys"], make_asset(), lena()
+    tokens = [read_token(keys, token_for(person, asset)) for _n in range(3)]
+    entries = [Entry(token, None, {(slot_now(), 1): (1, 0, 0, 0)}) for token in tokens]
+    real = committing.touched_days
+
+    def stumble(entry: Entry, zone: ZoneInfo) -> Any:
+        if entry is entries[1]:
+            raise ValueError("a date that no calendar has")
+        return real(entry, zone)
+
+    monkeypatch.setattr(committing, "touched_days", stumble)
+    db.session.rollback()
+    committer: Committer = current_app.extensions["portal_beacon"].committer
+    committer._commit(entries, time.monotonic() + 2)
+    assert [entry.outcome for entry in entries] == ["committed", "failed", "committed"]
 
 
 def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
@@ -186,8 +206,8 @@ def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
 
     def apply(self: committing.Merge, connection: Any, rows: committing.Rows) -> None:
         real(self, connection, rows)
-        # Every third transaction fails after its rows were written, before its commit.
-        if next(failures) % 3 == 0:
+        # Every second transaction fails after its rows were written, before its commit.
+        if next(failures) % 2 == 1:
             raise OSError("the disk is full")
 
     monkeypatch.setattr(committing.Merge, "apply", apply)
