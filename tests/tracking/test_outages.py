@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from flask import Flask, current_app
 from sqlalchemy import event, text
+from sqlalchemy.exc import TimeoutError
 from werkzeug.test import Client, TestResponse
 
 from portal import clock
@@ -23,7 +24,7 @@ from portal.db import db, new_id, write_connection
 from tests import engines
 from tests.factories import make_asset
 from tests.people import lena
-from tests.tracking.reports import BROWSER, ORIGIN, row, slot_now, stored, token_for
+from tests.tracking.reports import BROWSER, ORIGIN, newly_refused, row, slot_now, stored, token_for
 
 SENDERS = 12
 Trouble = Callable[[Flask], AbstractContextManager[Flask]]
@@ -164,6 +165,17 @@ def test_when_too_many_wait_the_others_are_told_at_once(
     assert stored()["load"] == 0
     monkeypatch.undo()
     assert {answer.status_code for _seconds, answer in send_all(app, bodies)} == {200}
+
+
+def test_what_was_refused_is_still_counted_when_there_is_a_connection_again(app: Flask) -> None:
+    newly_refused()
+    counters = current_app.extensions["portal_beacon"].refused
+    counters.count("form", 3)
+    with exhausted(app):
+        db.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+        with pytest.raises(TimeoutError):
+            counters.write(db.engine)
+    assert newly_refused()["form"] == 3
 
 
 def test_a_page_for_which_there_is_no_connection_says_that_it_is_for_a_while(app: Flask) -> None:
