@@ -102,7 +102,7 @@ class Beacon:
         self.refused = RefusalCounts()
         self._engine = engine
         self._limit = RateLimit()
-        self._origin = allowed_origin.rstrip("/").lower()
+        self._origin = allowed_origin
 
         @lru_cache(maxsize=4096)
         def known(text: str) -> Token:
