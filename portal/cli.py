@@ -67,9 +67,9 @@ def upgrade(settings: Settings) -> None:
 @click.pass_obj
 def serve(settings: Settings) -> None:
     """Start the server."""
-    _app(settings)
+    app = _app(settings)
     click.echo(f"Serving {settings.url}", err=True)
-    server.serve(settings)
+    server.serve(app)
 
 
 @portal.command()
@@ -100,7 +100,7 @@ def run(settings: Settings) -> None:
     if installed is not None and installed.demo:
         _print_demo_people()
     click.echo("  Ctrl-C stops it.\n")
-    server.run(settings)
+    server.run(app)
 
 
 def _print_demo_people() -> None:

@@ -8,13 +8,15 @@ not for a common lock: queueing for a lock made those whose report was long stor
 commits of others (measured: batches of 2 instead of 15, two thirds of the throughput).
 Consequences: an entry ends `committed`, `failed` or `refused`, never by being gone; a waiter that
 gives up takes its entry back, or leaves one that is being committed unacknowledged, which is
-harmless because the merge is idempotent.
+harmless because the merge is idempotent. What one entry brought about is found by trying each
+alone; when the database is locked, full or away everybody who waits is told so at once.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -25,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from portal import clock
 from portal.db import insert_for, new_id, write_connection
@@ -63,6 +65,8 @@ class Entry:
     machine: bool = False
     watched: Playing | None = None
     outcome: str | None = None
+    # When its sender is told to come again, on the clock that only goes forward.
+    until: float = 0.0
     # Whether the lead has come to this entry, and a lock that is free when there is news for it.
     leads: bool = False
     news: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -97,6 +101,7 @@ class Committer:
         """Return when `entry` is durable. Raises Busy when it may be tried again, Unacceptable
         when it never will be stored."""
         entry.news.acquire()
+        entry.until = time.monotonic() + self._patience
         with self._guard:
             if self._waiting >= self._room:
                 raise Busy(_BUSY)
@@ -105,7 +110,7 @@ class Committer:
             entry.leads, self._led = not self._led, True
         try:
             if entry.leads or self._is_called_to_lead(entry):
-                self._lead()
+                self._lead(entry)
         finally:
             with self._guard:
                 self._waiting -= 1
@@ -122,45 +127,56 @@ class Committer:
                 self._queue.remove(entry)
             return entry.leads
 
-    def _lead(self) -> None:
+    def _lead(self, lead: Entry) -> None:
         with self._guard:
             batch, self._queue = self._queue, []
         try:
-            self._commit(batch)
+            self._commit(batch, lead.until)
         finally:
             with self._guard:
                 self._led = bool(self._queue)
                 if self._queue:
-                    self._queue[0].leads = True
-                    self._queue[0].news.release()
+                    # The last to come has the most patience left.
+                    self._queue[-1].leads = True
+                    self._queue[-1].news.release()
             for entry in batch:
                 if not entry.leads:
                     entry.news.release()
 
-    def _commit(self, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry], until: float) -> None:
         try:
-            self._write(batch)
+            self._write(batch, until)
         except Busy:
-            _settle(batch, "failed")
+            self._give_up(batch)
         except _Erased as found:
             late = [entry for entry in batch if entry.token.subject in found.subjects]
             _settle(late, "refused")
             rest = [entry for entry in batch if entry.outcome is None]
             if rest:
-                self._commit(rest)
+                self._commit(rest, until)
         except Exception as error:
-            if len(batch) == 1:
-                refused = isinstance(error, self._merge.refusals if self._merge else ())
+            _log.warning("%d reports could not be stored: %s", len(batch), type(error).__name__)
+            refused = self._merge is not None and isinstance(error, self._merge.refusals)
+            if not refused and (self._merge is None or isinstance(error, self._merge.outages)):
+                self._give_up(batch)
+            elif len(batch) == 1:
                 _settle(batch, "refused" if refused else "failed")
-                _log.warning("a report was %s: %s", batch[0].outcome, type(error).__name__)
-                return
-            for entry in batch:
-                self._commit([entry])
+            else:
+                for entry in batch:
+                    self._commit([entry], until)
         finally:
             # Whatever else happened (an interrupt): nobody is acknowledged by accident.
             _settle([entry for entry in batch if entry.outcome is None], "failed")
 
-    def _write(self, batch: list[Entry]) -> None:
+    def _give_up(self, batch: list[Entry]) -> None:
+        """Nobody can be served now: those who came meanwhile need not find out one by one."""
+        with self._guard:
+            late, self._queue = self._queue, []
+        _settle(batch + late, "failed")
+        for entry in late:
+            entry.news.release()
+
+    def _write(self, batch: list[Entry], until: float) -> None:
         engine = self._engine()
         if self._merge is None:
             self._merge = Merge(engine)
@@ -168,7 +184,7 @@ class Committer:
         zone = self._zone()
         days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
         rows = self._merge.rows_of(batch, days)
-        with write_connection(engine, deadline=self._patience) as connection:
+        with write_connection(engine, deadline=until - time.monotonic()) as connection:
             self._merge.apply(connection, rows)
         _settle(batch, "committed")
 
@@ -225,6 +241,8 @@ class Merge:
         dbapi: Any = dialect.loaded_dbapi
         # What the driver raises when a row names content that does not exist.
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
+        # Other errors of the database are about nobody's report; errors of our own may be.
+        self.outages = (dbapi.Error, SQLAlchemyError, OSError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
         search = insert_for(dialect.name)(Search.__table__).on_conflict_do_nothing()

@@ -67,8 +67,11 @@ class LoadFacts(NamedTuple):
 
     @property
     def attention_until(self) -> int | None:
-        """The end of the last slot with attention; nothing finer is known of the past."""
-        return (self.last_slot + 1) * SLOT_MS if self.last_slot else None
+        """When the reader left after all attention, else the end of the last slot with any."""
+        if not self.last_slot:
+            return None
+        end = (self.last_slot + 1) * SLOT_MS
+        return min(end, self.left_at) if self.is_ended and self.left_at is not None else end
 
 
 def cap(entries: Sequence[Buckets]) -> list[Granted]:
