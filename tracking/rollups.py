@@ -4,7 +4,8 @@ Context: counting up as reports arrive makes numbers that no one can check, and 
 step stays wrong for ever.
 Decision: every change of base rows inserts a mark `(id, day)`. A rebuild reads the marks and the
 day in one snapshot, outside the write door, computes the day afresh, then writes only the rows
-that differ, in chunks, and deletes exactly the marks it read.
+that differ, in chunks, and deletes exactly the marks it read. Each of these writes moves the
+day's generation on and is made only if nobody else has moved it.
 Consequences: running it twice, or on two machines, changes nothing; `portal verify` is the same
 computation without the writing.
 """
@@ -469,28 +470,30 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         with write_connection(engine) as connection:
             _delete_marks(connection, reading.marks)
         return False
-    generation = reading.generation + 1
-    if not _claim(engine, day, reading.generation):
-        return False
+    generation = reading.generation
     for chunk in _chunks(reading.changes):
         with write_connection(engine) as connection:
-            if not _still_mine(connection, day, generation):
+            if not _moves_on(connection, day, generation):
                 return False
             _apply(connection, day, chunk)
-    neighbours: set[date] = set()
-    if reading.new.across != reading.across:
-        neighbours = reading.new.touched | {day - timedelta(days=1), day + timedelta(days=1)}
+        generation += 1
     with write_connection(engine) as connection:
-        if not _still_mine(connection, day, generation):
+        if not _moves_on(connection, day, generation):
             return False
         _delete_marks(connection, reading.marks)
         took_ms = int((time.perf_counter() - began) * 1000)
         state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
         connection.execute(update(DayState).where(DayState.day == day).values(**state))
-        if neighbours:
-            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in sorted(neighbours)]
+        if reading.new.across != reading.across:
+            more = sorted(neighbours(day, reading.new))
+            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in more]
             connection.execute(insert(Mark), marks)
     return True
+
+
+def neighbours(day: date, rows: Rows) -> set[date]:
+    """The days whose numbers may change with the views that cross the edges of `day`."""
+    return rows.touched | {day - timedelta(days=1), day + timedelta(days=1)}
 
 
 @contextmanager
@@ -557,24 +560,21 @@ def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
             yield list(some)
 
 
-def _claim(engine: Engine, day: date, generation: int) -> bool:
-    with write_connection(engine) as connection:
-        moved = connection.execute(
-            update(DayState)
-            .where(DayState.day == day, DayState.generation == generation)
-            .values(generation=generation + 1)
-        )
-        if moved.rowcount:
-            return True
-        if generation:
-            return False
-        fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
-        return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
+def _moves_on(connection: Connection, day: date, generation: int) -> bool:
+    """Move the generation of a day on, in the transaction of a write; False when somebody else did
+    since `generation` was read.
 
-
-def _still_mine(connection: Connection, day: date, generation: int) -> bool:
-    query = select(DayState.generation).where(DayState.day == day).with_for_update()
-    return bool(connection.scalar(query) == generation)
+    Every write does, so that whoever read the day between two of them writes nothing.
+    """
+    moved = connection.execute(
+        update(DayState)
+        .where(DayState.day == day, DayState.generation == generation)
+        .values(generation=generation + 1)
+    )
+    if moved.rowcount or generation:
+        return bool(moved.rowcount)
+    fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
+    return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
 
 
 def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:

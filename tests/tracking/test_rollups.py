@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import threading
 import uuid
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +24,7 @@ from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
 from tests.factories import make_asset, version_of
 from tests.people import anna, jonas, lena, mia
-from tests.tracking.reports import post, row, token_for
+from tests.tracking.reports import post, post_body, row, slot_now, token_for
 from tracking import erasure, events, metrics, retention, rollups, verify
 from tracking.days import EVERYONE
 from tracking.dwell import SLOT_MS
@@ -149,22 +153,83 @@ def stored_rows() -> list[tuple[object, ...]]:
     return sorted(found, key=str)
 
 
-def test_a_rebuild_that_another_overtook_leaves_its_marks(app: Flask) -> None:
-    asset = make_asset()
-    with clock.at(NOON):
-        read(lena(), asset, 20)
+class InTurns:
+    """Rebuilds of one day in threads of their own: each step of one ends before its next write."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
+        self._app = app
+        self._mine = threading.local()
+        self.results: dict[str, object] = {}
+        self._steps: dict[str, tuple[threading.Semaphore, threading.Semaphore]] = {}
+        door = rollups.write_connection
+
+        def waiting_door(*args: Any, **more: Any) -> Any:
+            if hasattr(self._mine, "pause"):
+                self._mine.pause()
+            return door(*args, **more)
+
+        monkeypatch.setattr(rollups, "write_connection", waiting_door)
+        # Every row is a write of its own.
+        monkeypatch.setattr(rollups, "CHUNK_ROWS", 1)
+        monkeypatch.setattr(rollups, "CHUNKS", {})
+
+    def step(self, name: str, times: int = 1) -> None:
+        """Let `name` go on, each time to its next write; its first step reads the day."""
+        if name not in self._steps:
+            self._steps[name] = threading.Semaphore(0), threading.Semaphore(0)
+            threading.Thread(target=self._run, args=(name,)).start()
+        go, done = self._steps[name]
+        for _time in range(times):
+            if name not in self.results:
+                go.release()
+                assert done.acquire(timeout=10)
+
+    def _run(self, name: str) -> None:
+        go, done = self._steps[name]
+
+        def pause() -> None:
+            done.release()
+            go.acquire()
+
+        go.acquire()
+        self._mine.pause = pause
+        try:
+            with self._app.app_context():
+                self.results[name] = rollups.rebuild(db.engine, NOON.date(), BERLIN)
+        except Exception as error:
+            self.results[name] = error
+        done.release()
+
+
+@pytest.mark.parametrize("takes_back", [False, True], ids=["more", "less"])
+def test_two_rebuilds_of_a_day_write_between_each_other_and_no_change_is_lost(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, takes_back: bool
+) -> None:
+    with clock.at(NOON) as forward:
+        read(jonas(), make_asset("Old"), 20)
         rebuild()
-        read(lena(), asset, 20)
-        db.session.rollback()
-        with db.engine.connect() as connection:
-            generation = connection.scalar(select(DayState.generation))
-        assert generation is not None
-        assert not rollups._claim(db.engine, date(2026, 3, 10), generation + 1)
-        assert rollups._claim(db.engine, date(2026, 3, 10), generation)
-        assert not rollups._claim(db.engine, date(2026, 3, 10), generation)
-        assert db.session.query(Mark).count() > 0
-        rebuild()
-    assert differences() == []
+        for written, meanwhile in itertools.product(range(4), range(1, 4)):
+            forward(timedelta(minutes=1))
+            asset = make_asset(f"New {written} {meanwhile}")
+            token, now = token_for(lena(), asset), clock.now_ms()
+            post(token, row(slot_now(), active=9_000), activated=now)
+            turns = InTurns(monkeypatch, app)
+            turns.step("first", 1 + written)
+            if takes_back:
+                # It was a program: what the first is about to write is wrong by now.
+                body = {"t": token, "s": [row(slot_now(), active=9_000)], "m": True}
+                post_body(msgspec.json.encode(body))
+            else:
+                post(token_for(jonas(), asset), row(slot_now(), active=9_000), activated=now)
+            turns.step("second")
+            turns.step("first", meanwhile)
+            turns.step("second", 50)
+            turns.step("first", 50)
+            monkeypatch.undo()
+            assert sorted(map(str, turns.results.values())) == ["False", "True"]
+            # What was not rebuilt has kept its marks.
+            rebuild()
+            assert differences() == []
 
 
 def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
