@@ -255,7 +255,7 @@ def verify_numbers(settings: Settings) -> None:
         with db.engine.connect() as connection:
             _say_sealed(verify.sealed_days(connection))
         found = 0
-        for line in verify.differences(db.engine, accounts.zone()):
+        for line in verify.differences(db.engine, accounts.zone(), _say_waiting):
             click.echo(line)
             found += 1
     if found:
@@ -268,6 +268,12 @@ def _say_sealed(days: list[date]) -> None:
             f"{len(days)} days up to {days[-1]} are sealed: their raw rows are gone by retention."
         )
         click.echo(text, err=True)
+
+
+def _say_waiting(days: list[date]) -> None:
+    names = ", ".join(map(str, days))
+    text = f"Not compared, because reports have come that are not counted yet: {names}."
+    click.echo(text, err=True)
 
 
 @portal.command()

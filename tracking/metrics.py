@@ -475,7 +475,7 @@ def people_of(
 
 
 def as_of(session: Session) -> datetime | None:
-    """When the newest numbers were computed."""
+    """Up to which moment the numbers are complete."""
     return rollups.as_of(session)
 
 

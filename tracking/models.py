@@ -146,7 +146,8 @@ class Watched(Base):
 
 
 class Search(Base):
-    """Somebody of a partner looked for something in the library; `load_id` is the page of results.
+    """Somebody of a partner looked for something in the library; `load_id` is the page of results,
+    issued `at` this moment.
 
     Kept per organisation: the load's subject is another one every day, and then dropped.
     """

@@ -352,8 +352,11 @@ def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
         .where(
             _COUNTED,
             Search.audience == PARTNER,
-            Search.at >= clock.from_ms(day.start),
+            # Counted like a view, on the day its page was looked at; by the index on `at`.
+            Search.at >= clock.from_ms(day.start - TOKEN_LIFE_MS),
             Search.at < clock.from_ms(day.end),
+            Load.activated_at >= day.start,
+            Load.activated_at < day.end,
         )
         .group_by(*keys)
     )
@@ -432,7 +435,8 @@ def rebuild_marked(engine: Engine, zone: ZoneInfo, *, at_once: bool = False) -> 
 
 
 def _is_due(state: Any, now: datetime) -> bool:
-    if state is None or state.rebuilt_at is None:
+    if state is None or state.rebuilt_at is None or state.rebuilt_at > now:
+        # Rebuilt in the future: the clock was wrong then.
         return True
     return bool(now >= state.rebuilt_at + PATIENCE * timedelta(milliseconds=state.took_ms))
 
@@ -646,6 +650,9 @@ def _delete_marks(connection: Connection, marks: Sequence[uuid.UUID]) -> None:
 
 
 def as_of(connection: Any) -> datetime | None:
-    """When the newest numbers were computed."""
-    moment: datetime | None = connection.scalar(select(func.max(DayState.rebuilt_at)))
-    return moment
+    """Up to which moment every number is complete: the oldest change that waits to be counted, or
+    now; None before anything was."""
+    if connection.scalar(select(func.max(DayState.rebuilt_at))) is None:
+        return None
+    oldest: datetime | None = connection.scalar(select(func.min(Mark.at)))
+    return min(oldest or clock.now(), clock.now())

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
-from portal import clock
+from portal import cli, clock
 from portal.accounts.models import User
 from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
@@ -35,6 +36,7 @@ from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSu
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 THAT_DAY = Scope(date(2026, 3, 10), date(2026, 3, 11))
+MARCH = Scope(date(2026, 3, 1), date(2026, 4, 1))
 
 
 def rebuild() -> None:
@@ -46,8 +48,9 @@ def rebuild() -> None:
 
 
 def differences() -> list[str]:
-    """What `portal verify` would print."""
-    return list(verify.differences(db.engine, BERLIN))
+    """What `portal verify` would print, and the days that it would not compare."""
+    waiting: list[date] = []
+    return [*verify.differences(db.engine, BERLIN, waiting.extend), *map(str, waiting)]
 
 
 def read(person: User, asset: Asset, seconds: int, *, page: int = 1, share: bool = False) -> None:
@@ -240,6 +243,76 @@ def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
         connection.execute(update(PairSum).values(views=7))
     assert len(differences()) == 1
     assert "views" in differences()[0]
+
+
+def test_a_report_that_comes_while_verifying_is_no_difference(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, rebuild_marked = make_asset(), rollups.rebuild_marked
+    with clock.at(NOON):
+        read(jonas(), asset, 20)
+        token = token_for(lena(), asset)
+
+        def then_somebody_reads(*args: Any, **more: Any) -> int:
+            done = rebuild_marked(*args, **more)
+            post(token, row(slot_now(), active=9_000), activated=clock.now_ms())
+            return done
+
+        monkeypatch.setattr(cli, "_app", lambda _settings: app)
+        with monkeypatch.context() as patched:
+            patched.setattr(rollups, "rebuild_marked", then_somebody_reads)
+            compared = CliRunner().invoke(cli.portal, ["verify"])
+        assert (compared.stdout, compared.exit_code) == ("", 0), compared.output
+        assert "Not compared" in compared.stderr
+        assert "2026-03-10" in compared.stderr
+        again = CliRunner().invoke(cli.portal, ["verify"])
+        assert (again.output, again.exit_code) == ("", 0)
+        with write_connection(db.engine) as connection:
+            connection.execute(update(PairSum).values(views=7))
+        wrong = CliRunner().invoke(cli.portal, ["verify"])
+        assert wrong.exit_code == 1
+        assert "views" in wrong.stdout
+
+
+def test_days_that_share_a_view_with_a_waiting_one_are_not_compared(app: Flask) -> None:
+    asset, midnight = make_asset(), 11 * 240  # slots after noon UTC
+    with clock.at(NOON):
+        over_it = [(0, 1, 5_000, 0, 0, 0), (1, 1, 5_000, 0, 0, 0)]
+        add_load(lena(), asset, midnight - 1, over_it, 16_000)
+        rebuild()
+        assert metrics.by_day(db.session(), MARCH)[date(2026, 3, 11)].views == 1
+        # The same view, as it turns out, began the day before: it moves there.
+        add_load(lena(), asset, midnight - 2, [(0, 1, 5_000, 0, 0, 0)], 1_000)
+        assert differences() == [f"2026-03-{day:02}" for day in (9, 10, 11, 12)]
+        rebuild()
+        assert metrics.by_day(db.session(), MARCH)[date(2026, 3, 10)].views == 1
+    assert differences() == []
+
+
+def test_a_day_that_was_rebuilt_in_the_future_is_due(app: Flask) -> None:
+    with clock.at(NOON) as forward:
+        forward(timedelta(days=1))
+        read(lena(), make_asset(), 20)
+        rebuild()
+        forward(timedelta(hours=-1))
+        read(jonas(), make_asset("Other"), 20)
+        assert rollups.rebuild_marked(db.engine, BERLIN) == 1
+
+
+def test_numbers_are_as_of_the_oldest_change_that_waits(app: Flask) -> None:
+    with clock.at(NOON) as forward:
+        assert metrics.as_of(db.session()) is None
+        read(lena(), make_asset(), 20)
+        rebuild()
+        forward(timedelta(hours=1))
+        assert metrics.as_of(db.session()) == clock.now()
+        since = clock.now()
+        rollups.mark(db.engine, [NOON.date()])
+        forward(timedelta(minutes=5))
+        rollups.mark(db.engine, [NOON.date(), date(2026, 3, 9)])
+        rollups.rebuild(db.engine, date(2026, 3, 9), BERLIN)
+        db.session.rollback()
+        assert metrics.as_of(db.session()) == since
 
 
 PIECE = st.tuples(
