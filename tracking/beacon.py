@@ -144,7 +144,7 @@ class Beacon:
             entry.machine = True
         if entry.slots or entry.activated_at is not None or entry.watched is not None:
             self.committer.store(entry)
-        return skipped
+        return skipped + entry.late
 
     def _note(self) -> None:
         """Write the counts of refusals down from time to time."""

@@ -7,6 +7,7 @@ import random
 import threading
 import uuid
 from collections import defaultdict
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Connection, Engine
 
 from portal import cli, clock
 from portal.accounts.models import User
@@ -164,12 +166,11 @@ class InTurns:
         self._mine = threading.local()
         self.results: dict[str, object] = {}
         self._steps: dict[str, tuple[threading.Semaphore, threading.Semaphore]] = {}
-        door = rollups.write_connection
 
-        def waiting_door(*args: Any, **more: Any) -> Any:
+        def waiting_door(engine: Engine) -> AbstractContextManager[Connection]:
             if hasattr(self._mine, "pause"):
                 self._mine.pause()
-            return door(*args, **more)
+            return write_connection(engine)
 
         monkeypatch.setattr(rollups, "write_connection", waiting_door)
         # Every row is a write of its own.
@@ -277,7 +278,7 @@ def test_a_report_that_comes_while_verifying_is_no_difference(
 def test_days_that_share_a_view_with_a_waiting_one_are_not_compared(app: Flask) -> None:
     asset, midnight = make_asset(), 11 * 240  # slots after noon UTC
     with clock.at(NOON):
-        over_it = [(0, 1, 5_000, 0, 0, 0), (1, 1, 5_000, 0, 0, 0)]
+        over_it: list[tuple[int, ...]] = [(0, 1, 5_000, 0, 0, 0), (1, 1, 5_000, 0, 0, 0)]
         add_load(lena(), asset, midnight - 1, over_it, 16_000)
         rebuild()
         assert metrics.by_day(db.session(), MARCH)[date(2026, 3, 11)].views == 1
