@@ -122,6 +122,30 @@ def test_two_windows_of_one_person_count_once_over_assets(app: Flask) -> None:
     assert (kept.glance, kept.overlap) == (0, 15_000)
 
 
+def test_what_is_said_of_single_loads_is_what_counts_of_them(app: Flask) -> None:
+    one, other = make_asset("One"), make_asset("Other")
+    with clock.at(NOON):
+        now, at = clock.now_ms(), clock.slot_of(NOON)
+        tokens = [token_for(person, one) for person in (lena(), lena(), jonas())]
+        for token in tokens:
+            post(token, row(at, active=10_000), row(at + 1, active=1_000), activated=now)
+        post(token_for(lena(), other), row(at, 2, active=10_000), activated=now)
+        # What a program says of itself takes nothing away from its person.
+        body = {"t": token_for(lena(), one), "s": [row(at, active=15_000)], "m": True}
+        post_body(msgspec.json.encode(body))
+        rebuild()
+    load_ids = db.session.scalars(select(Load.id).where(Load.asset_id == one.id)).all()
+    counted = metrics.by_asset(db.session(), THAT_DAY)
+    assert counted[one.id].dwell == 5_000 * 2 + 10_000 + 3_000
+    for _time in range(2):
+        found = metrics.attention_of_loads(db.session(), load_ids)
+        assert set(found) == set(load_ids)
+        active = sorted(sum(page[0] for page in pages.values()) for pages in found.values())
+        assert active == [6_000, 6_000, 11_000, 15_000]
+        db.session.rollback()
+        retention.fold(db.engine, NOON.date(), BERLIN)
+
+
 def test_a_view_over_midnight_counts_on_the_day_it_began_and_its_time_on_both(app: Flask) -> None:
     asset = make_asset()
     with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)):
