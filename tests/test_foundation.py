@@ -334,7 +334,14 @@ def test_setup_asks_for_everything_and_the_administrator_can_sign_in(tmp_path: P
     answers += ["smtp://mail.example.com", "portal@nordwerk.example", "person"]
     answers += ["a-long-password", "a-long-password"]
     environ = {"PORTAL_DATA_DIR": str(tmp_path)}
-    done = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
+    words = [
+        "setup",
+        "--privacy-country",
+        "DE=organisation",
+        "--privacy-country",
+        "FI=pseudonymous",
+    ]
+    done = CliRunner().invoke(portal, words, input="\n".join(answers) + "\n", env=environ)
     assert done.exit_code == 0, done.output
     assert "Use a name such as Europe/Berlin." in done.output
     assert "a-long-password" not in done.output
@@ -348,11 +355,20 @@ def test_setup_asks_for_everything_and_the_administrator_can_sign_in(tmp_path: P
         row = installation()
         assert row is not None
         assert (row.timezone, row.privacy_mode, row.demo) == ("Europe/Berlin", "person", False)
+        assert row.privacy_by_country == {"DE": "organisation", "FI": "pseudonymous"}
         db.session.remove()
         db.engine.dispose()
     again = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
     assert again.exit_code != 0
     assert "already set up" in str(again.exception)
+
+
+@pytest.mark.parametrize("wrong", ["DE", "Germany=person", "de=person", "DE=secret", "ZZ=person"])
+def test_setup_refuses_a_privacy_mode_that_means_nothing(tmp_path: Path, wrong: str) -> None:
+    words = ["setup", "--privacy-country", "FR=organisation", "--privacy-country", wrong]
+    done = CliRunner().invoke(portal, words, env={"PORTAL_DATA_DIR": str(tmp_path)})
+    assert done.exit_code == 2
+    assert "DE=organisation" in done.output
 
 
 def test_before_setup_the_sign_in_page_is_there_and_nothing_else(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from tracking import metrics, rollups, verify
 TODAY = metrics.Scope(now().date() - timedelta(days=1), now().date() + timedelta(days=2))
 
 
+def columns_of(table: str) -> set[str]:
+    """The names of the columns that a table has now."""
+    return {column["name"] for column in inspect(db.engine).get_columns(table)}
+
+
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -> None:
     settings = engines.settings_for(engine, engines.folder() / f"migrate_{engine}")
@@ -41,7 +46,7 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         before = metrics.total(db.session(), TODAY)
         db.session.remove()
         downgrade()
-        assert "sum_asset" not in inspect(db.engine).get_table_names()
+        assert "emptied_at" not in columns_of("day_state")
         with db.engine.connect() as connection:
             assert not migrations_are_current(connection)
             assert connection.scalar(text("SELECT count(*) FROM load")) == 1
@@ -50,9 +55,7 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
             assert migrations_are_current(connection)
         assert db.session.scalar(select(func.count()).select_from(User)) == 2
         db.session.remove()
-        assert metrics.total(db.session(), TODAY).views == 0
-        db.session.remove()
-        # What is thrown away is computed again from what was kept.
+        # Numbers are computed again by the rules of this version, from what was kept.
         assert rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True) >= 1
         assert metrics.total(db.session(), TODAY) == before
         assert before.views == 1

@@ -143,7 +143,7 @@ class Beacon:
             entry.machine = True
         if entry.slots or entry.activated_at is not None or entry.watched is not None:
             self.committer.store(entry)
-        return skipped
+        return skipped + entry.late
 
     def write_refusals(self, main: threading.Thread, every: float = 60.0) -> None:
         """Write down what was refused every so many seconds, and once more when `main` has ended.

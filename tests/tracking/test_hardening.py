@@ -353,6 +353,18 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
     assert differences() == []
 
 
+def test_a_search_is_counted_on_the_day_its_results_were_looked_at(app: Flask) -> None:
+    with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)) as forward:
+        token = area_token("wartung", 3)
+        forward(timedelta(seconds=20))
+        post(token, row(slot_now(), active=1_000), activated=clock.now_ms())
+        rebuild()
+    assert metrics.searches(db.session(), THAT_DAY, in_vain_only=False) == []
+    next_day = Scope(date(2026, 3, 11), date(2026, 3, 12))
+    assert len(metrics.searches(db.session(), next_day, in_vain_only=False)) == 1
+    assert differences() == []
+
+
 # --- devices --------------------------------------------------------------------------------------
 
 
