@@ -58,6 +58,17 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def connected(url: str) -> closing[http.client.HTTPConnection]:
+    """A connection to the server at `url`."""
+    return closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=5))
+
+
+def send(connection: http.client.HTTPConnection, url: str, report: dict[str, Any]) -> None:
+    """Send a report as a browser would; the answer is for whoever reads it."""
+    headers = {"Origin": url, "User-Agent": BROWSER}
+    connection.request("POST", "/t", msgspec.json.encode(report), headers)
+
+
 class Senders:
     """Browsers that report again and again, and remember what was acknowledged."""
 
