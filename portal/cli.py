@@ -23,6 +23,7 @@ from portal.clock import now
 from portal.config import Settings, save_settings
 from portal.db import db, write
 from portal.deals import import_rows, importer, metrics, results
+from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
@@ -72,9 +73,9 @@ def upgrade(settings: Settings) -> None:
 @click.pass_obj
 def serve(settings: Settings) -> None:
     """Start the server."""
-    _app(settings)
+    app = _app(settings)
     click.echo(f"Serving {settings.url}", err=True)
-    server.serve(settings)
+    server.serve(app)
 
 
 @portal.command()
@@ -105,7 +106,7 @@ def run(settings: Settings) -> None:
     if installed is not None and installed.demo:
         _print_demo_people()
     click.echo("  Ctrl-C stops it.\n")
-    server.run(settings)
+    server.run(app)
 
 
 def _print_demo_people() -> None:
@@ -153,6 +154,19 @@ def _long_enough(_context: click.Context, _option: click.Parameter, value: str) 
     return value
 
 
+def _by_country(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        country, _equals, mode = value.partition("=")
+        if country not in dict(countries()) or mode not in set(PrivacyMode):
+            raise click.BadParameter("Use a country's two letters and a mode: DE=organisation.")
+        if found.setdefault(country, mode) != mode:
+            raise click.BadParameter(f"{country} can have one mode only.")
+    return found
+
+
 @portal.command()
 @click.option("--company", prompt="Company")
 @click.option("--timezone", prompt="Time zone", default="Europe/Berlin", callback=_zone)
@@ -171,6 +185,13 @@ def _long_enough(_context: click.Context, _option: click.Parameter, value: str) 
     default=PrivacyMode.pseudonymous.value,
     type=click.Choice([mode.value for mode in PrivacyMode]),
 )
+@click.option(
+    "--privacy-country",
+    multiple=True,
+    metavar="COUNTRY=MODE",
+    callback=_by_country,
+    help="Another privacy mode for partners of a country, such as DE=organisation; repeatable.",
+)
 @click.password_option(
     "--admin-password", prompt="First administrator's password", callback=_long_enough
 )
@@ -184,6 +205,7 @@ def setup(
     smtp_url: str,
     mail_from: str,
     privacy_mode: str,
+    privacy_country: dict[str, str],
     admin_password: str,
 ) -> None:
     """Set the portal up: company, time zone, first administrator, mail, privacy mode."""
@@ -195,7 +217,13 @@ def setup(
     with app.app_context():
         migrate_up()
         with write() as session:
-            accounts.set_up(session, company=company, timezone=timezone, privacy_mode=privacy_mode)
+            accounts.set_up(
+                session,
+                company=company,
+                timezone=timezone,
+                privacy_mode=privacy_mode,
+                privacy_by_country=privacy_country,
+            )
             ensure_policy(session, now())
             admin = accounts.add_user(
                 session, email=admin_email, name=admin_name, role=Role.admin, partner_id=None
@@ -365,7 +393,7 @@ def verify_numbers(settings: Settings) -> None:
         with db.engine.connect() as connection:
             _say_sealed(verify.sealed_days(connection))
         found = 0
-        for line in verify.differences(db.engine, accounts.zone()):
+        for line in verify.differences(db.engine, accounts.zone(), _say_waiting):
             click.echo(line)
             found += 1
     if found:
@@ -378,6 +406,12 @@ def _say_sealed(days: list[date]) -> None:
             f"{len(days)} days up to {days[-1]} are sealed: their raw rows are gone by retention."
         )
         click.echo(text, err=True)
+
+
+def _say_waiting(days: list[date]) -> None:
+    names = ", ".join(map(str, days))
+    text = f"Not compared, because reports have come that are not counted yet: {names}."
+    click.echo(text, err=True)
 
 
 @portal.command()

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from portal.errors import BadSetting
 
 SETTINGS_FILE = "settings.env"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _setting(help: str, default: str = "") -> str:
@@ -96,11 +97,6 @@ class Settings:
             database_url = "postgresql+psycopg://" + database_url.removeprefix("postgresql://")
         if not database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise BadSetting("PORTAL_DATABASE_URL must begin with sqlite:/// or postgresql://.")
-        url = (raw.url or f"http://{raw.host}:{port}").rstrip("/")
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-            raise BadSetting(
-                "PORTAL_URL must be a full address such as https://partners.example.com."
-            )
         if raw.smtp_url and urlsplit(raw.smtp_url).scheme not in ("smtp", "smtps"):
             raise BadSetting("PORTAL_SMTP_URL must begin with smtp:// or smtps://.")
         if raw.log_level not in ("debug", "info", "warning", "error"):
@@ -111,7 +107,7 @@ class Settings:
             data_dir=data_dir,
             database_url=database_url,
             files_url=raw.files_url or f"file://{data_dir / 'files'}",
-            url=url,
+            url=_origin(raw.url or _own_address(raw.host, port)),
             host=raw.host,
             port=port,
             workers=_whole(raw, "workers", 1, 64),
@@ -125,6 +121,34 @@ class Settings:
             max_upload_bytes=_whole(raw, "max_upload_mb", 1, 4096) * 1024 * 1024,
             log_level=raw.log_level,
         )
+
+
+def _own_address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _origin(url: str) -> str:
+    """`url` as browsers name the origin of a page; raises BadSetting for what is none.
+
+    Reports of attention are taken from pages with this origin only: one that is written in another
+    way would lose them all.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in _DEFAULT_PORTS or not host or more:
+        raise BadSetting(
+            f"PORTAL_URL is {url!r}; use a full address without a path, such as "
+            "https://partners.example.com."
+        )
+    if not host.isascii():
+        raise BadSetting(f"PORTAL_URL is {url!r}; write the name in its xn-- form.")
+    name = f"[{host}]" if ":" in host else host
+    usual = port in (None, _DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
 
 
 def _whole(raw: Raw, name: str, low: int, high: int) -> int:

@@ -16,7 +16,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -122,19 +122,28 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get(WRITE_OPTION, False)
+    options = connection.get_execution_options()
+    writing = options.get(WRITE_OPTION, False)
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    if writing:
+        # Our own writers wait for the file lock; this is for a stranger, as a tool for backups.
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_milliseconds_left(options)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _postgres_begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get(WRITE_OPTION, False):
-        milliseconds = max(1, int(options.get(DEADLINE_OPTION, WRITE_DEADLINE) * 1000))
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_milliseconds_left(options)}")
     else:
         # A snapshot for reads, so that a report's tables agree with each other.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def _milliseconds_left(options: Mapping[str, Any]) -> int:
+    until = options.get(DEADLINE_OPTION)
+    left = WRITE_DEADLINE if until is None else until - time.monotonic()
+    return max(1, int(left * 1000))
 
 
 def in_parts(values: Sequence[V], size: int = 500) -> Iterator[Sequence[V]]:
@@ -170,38 +179,35 @@ class _FileLock:
     def __init__(self, path: str) -> None:
         self._path = path
         self._threads = threading.Lock()
-        self._descriptor = -1
-        self._pid = -1
 
     @contextmanager
-    def held(self, deadline: float) -> Iterator[None]:
-        until = time.monotonic() + deadline
-        if not self._threads.acquire(timeout=deadline):
+    def held(self, until: float) -> Iterator[None]:
+        if not self._threads.acquire(timeout=max(0.0, until - time.monotonic())):
             raise Busy(_BUSY)
         try:
-            if self._pid != os.getpid():
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-                self._pid = os.getpid()
-            self._lock_file(until)
+            # Opened anew each time, so that no process ever holds the lock of its parent.
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
+                _lock_file(descriptor, until)
                 yield
             finally:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                os.close(descriptor)
         finally:
             self._threads.release()
 
-    def _lock_file(self, until: float) -> None:
-        # Most writes take well under a millisecond: ask often at first, then less and less.
-        pause = 0.00005
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Busy(_BUSY) from None
-                time.sleep(pause)
-                pause = min(pause * 1.2, 0.002)
+
+def _lock_file(descriptor: int, until: float) -> None:
+    # Most writes take well under a millisecond: ask often at first, then less and less.
+    pause = 0.00005
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise Busy(_BUSY) from None
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.002)
 
 
 _locks: dict[str, _FileLock] = {}
@@ -210,7 +216,7 @@ _inside = threading.local()
 
 
 @contextmanager
-def _door(engine: Engine, deadline: float) -> Iterator[None]:
+def _door(engine: Engine, until: float) -> Iterator[None]:
     if getattr(_inside, "write", False):
         raise RuntimeError("write() inside write(): one door, one transaction")
     _inside.write = True
@@ -221,7 +227,7 @@ def _door(engine: Engine, deadline: float) -> Iterator[None]:
             return
         with _locks_guard:
             lock = _locks.setdefault(path, _FileLock(path + ".lock"))
-        with lock.held(deadline):
+        with lock.held(until):
             yield
     except OperationalError as error:
         if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
@@ -241,9 +247,10 @@ def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> It
     """
     session: Session = db.session()
     session.rollback()
-    with _door(db.engine, deadline):
+    until = time.monotonic() + deadline
+    with _door(db.engine, until):
         try:
-            session.connection(execution_options={WRITE_OPTION: True, DEADLINE_OPTION: deadline})
+            session.connection(execution_options={WRITE_OPTION: True, DEADLINE_OPTION: until})
             for model, key in sorted(rows, key=lambda row: (row[0].__name__, str(row[1]))):
                 session.get(model, key, with_for_update=True, populate_existing=True)
             yield session
@@ -261,13 +268,15 @@ def write_connection(
 
     Migrations ask for it without foreign keys, which SQLite can switch only outside a transaction.
     """
-    with _door(engine, deadline), engine.connect() as plain:
+    until = time.monotonic() + deadline
+    # The connection first: nobody shall wait for the lock of one who waits for a connection.
+    with engine.connect() as plain, _door(engine, until):
         switch = engine.dialect.name == "sqlite" and not keep_foreign_keys
         raw = plain.connection.dbapi_connection
         if switch and raw is not None:
             raw.execute("PRAGMA foreign_keys=OFF")
         try:
-            options = {WRITE_OPTION: True, DEADLINE_OPTION: deadline}
+            options = {WRITE_OPTION: True, DEADLINE_OPTION: until}
             connection = plain.execution_options(**options)
             with connection.begin():
                 yield connection

@@ -56,6 +56,10 @@ HEADERS = {
 }
 
 
+# A server that is away is noticed in seconds, and one that came back is taken up again.
+_POSTGRESQL = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 2}}
+
+
 def build(settings: Settings, *, testing: bool = False) -> Flask:
     """The application, with its database, pages, headers and the attention endpoint."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,8 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
             # Fewer than threads: most wait for a commit or a file, and PostgreSQL's are dear.
             "pool_size": min(settings.threads, 16),
             "max_overflow": min(settings.threads, 16),
-            "pool_pre_ping": settings.database_url.startswith("postgresql"),
+            "pool_timeout": 2,
+            **(_POSTGRESQL if settings.database_url.startswith("postgresql") else {}),
         },
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,
         MAX_FORM_MEMORY_SIZE=1024 * 1024,

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
 from portal.accounts.access import public
@@ -64,8 +64,10 @@ def init_app(app: Flask) -> None:
         return _page(error.code or 500)
 
     @app.errorhandler(OperationalError)
-    def database_away(error: OperationalError) -> Response:
+    @app.errorhandler(TimeoutError)
+    def database_away(error: SQLAlchemyError) -> Response:
         log.error("database", exc_info=error)
+        g.installation = None  # the page would ask for the company's name
         return _page(503)
 
     @app.errorhandler(Exception)
@@ -87,7 +89,7 @@ def readyz() -> tuple[Response, int]:
     """Whether the portal can serve: database and migrations; what else is wrong is `degraded`."""
     try:
         ready = migrations_are_current(db.session.connection())
-    except OperationalError:
+    except (OperationalError, TimeoutError):
         return jsonify(status="unavailable", reason="database"), 503
     if not ready:
         return jsonify(status="unavailable", reason="migrations"), 503

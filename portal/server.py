@@ -19,6 +19,7 @@ from granian.constants import Interfaces
 
 from portal import jobs
 from portal.config import Settings
+from portal.db import db
 from portal.errors import BadSetting
 from portal.logs import log
 
@@ -42,9 +43,14 @@ def refuse_taken_port(settings: Settings) -> None:
             ) from None
 
 
-def serve(settings: Settings) -> None:
+def serve(app: Flask) -> None:
     """Answer requests until told to stop. Raises BadSetting when the port is taken."""
+    settings = app.config["SETTINGS"]
     refuse_taken_port(settings)
+    # Workers are forks: a connection carried over would share a socket with another process, or
+    # drop SQLite's locks under it. Each opens its own.
+    with app.app_context():
+        db.engine.dispose()
     # Granian is the fastest WSGI server that we measured on two cores; its workers share nothing.
     Granian(
         target="portal.wsgi:app",
@@ -93,12 +99,12 @@ def _watch(parent: int, then: Callable[[], None]) -> None:
     threading.Thread(target=wait, daemon=True, name="end-with-parent").start()
 
 
-def run(settings: Settings) -> None:
+def run(app: Flask) -> None:
     """Server and scheduler together; when one is told to stop, both do."""
     command = [sys.executable, "-m", "portal.cli", "scheduler", "--parent", str(os.getpid())]
     scheduler = subprocess.Popen(command)  # noqa: S603 - our own command, no shell
     try:
-        serve(settings)
+        serve(app)
     finally:
         scheduler.terminate()
         try:

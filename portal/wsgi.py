@@ -30,3 +30,8 @@ settings = Settings.from_environ()
 logs.configure(settings.log_level)
 end_with_parent()
 app = create_app(settings)
+threading.Thread(
+    target=app.extensions["portal_beacon"].write_refusals,
+    args=[threading.main_thread()],
+    name="write-refusals",
+).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from flask import Flask, g
 from flask_migrate import upgrade
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import clock, create_app
@@ -47,6 +49,13 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("PORTAL_WORKERS", "0"),
         ("PORTAL_DATABASE_URL", "mysql://x"),
         ("PORTAL_URL", "partners.example.com"),
+        ("PORTAL_URL", "https://example.com/partners"),
+        ("PORTAL_URL", "https://example.com?x=1"),
+        ("PORTAL_URL", "https://ada:secret@example.com"),
+        ("PORTAL_URL", "https://example.com:high"),
+        ("PORTAL_URL", "https://pörtal.example"),
+        ("PORTAL_URL", "https://[::1"),
+        ("PORTAL_URL", "ftp://example.com"),
         ("PORTAL_SMTP_URL", "mail.example.com"),
         ("PORTAL_DEMO", "yes"),
         ("PORTAL_LOG_LEVEL", "loud"),
@@ -56,6 +65,26 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def test_nonsense_is_refused_with_the_settings_name(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match=name):
         Settings.from_environ({"PORTAL_DATA_DIR": str(tmp_path), name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://Partners.Example.com/", "https://partners.example.com"),
+        ("HTTPS://partners.example.com:443", "https://partners.example.com"),
+        ("http://partners.example.com:80/", "http://partners.example.com"),
+        ("https://partners.example.com:8443", "https://partners.example.com:8443"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_the_address_is_kept_as_browsers_name_it(given: str, kept: str, tmp_path: Path) -> None:
+    environ = {"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_URL": given}
+    assert Settings.from_environ(environ).url == kept
+
+
+def test_without_an_address_it_is_the_one_listened_on(tmp_path: Path) -> None:
+    environ = {"PORTAL_DATA_DIR": str(tmp_path), "PORTAL_HOST": "::1", "PORTAL_PORT": "80"}
+    assert Settings.from_environ(environ).url == "http://[::1]"
 
 
 def test_the_environment_wins_over_the_settings_file_which_only_its_owner_reads(
@@ -151,6 +180,17 @@ def test_a_writer_that_waits_too_long_is_told_so_and_changes_nothing(app: Flask)
         thread.join()
     db.session.rollback()
     assert db.session.get_one(Partner, key).name == "Kühn Technik"
+
+
+def test_a_stranger_who_holds_the_database_is_waited_for_no_longer(app: Flask) -> None:
+    key = make_partner("Kühn Technik").id
+    with db.engine.connect().execution_options(portal_write=True) as stranger, stranger.begin():
+        if db.engine.dialect.name == "postgresql":
+            stranger.execute(text("LOCK TABLE partner"))
+        began = time.monotonic()
+        with pytest.raises(Busy), write((Partner, key), deadline=0.05):
+            pass
+        assert time.monotonic() - began < 1
 
 
 # --- times, names, numbers ----------------------------------------------------------------------
@@ -294,7 +334,14 @@ def test_setup_asks_for_everything_and_the_administrator_can_sign_in(tmp_path: P
     answers += ["smtp://mail.example.com", "portal@nordwerk.example", "person"]
     answers += ["a-long-password", "a-long-password"]
     environ = {"PORTAL_DATA_DIR": str(tmp_path)}
-    done = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
+    words = [
+        "setup",
+        "--privacy-country",
+        "DE=organisation",
+        "--privacy-country",
+        "FI=pseudonymous",
+    ]
+    done = CliRunner().invoke(portal, words, input="\n".join(answers) + "\n", env=environ)
     assert done.exit_code == 0, done.output
     assert "Use a name such as Europe/Berlin." in done.output
     assert "a-long-password" not in done.output
@@ -308,11 +355,20 @@ def test_setup_asks_for_everything_and_the_administrator_can_sign_in(tmp_path: P
         row = installation()
         assert row is not None
         assert (row.timezone, row.privacy_mode, row.demo) == ("Europe/Berlin", "person", False)
+        assert row.privacy_by_country == {"DE": "organisation", "FI": "pseudonymous"}
         db.session.remove()
         db.engine.dispose()
     again = CliRunner().invoke(portal, ["setup"], input="\n".join(answers) + "\n", env=environ)
     assert again.exit_code != 0
     assert "already set up" in str(again.exception)
+
+
+@pytest.mark.parametrize("wrong", ["DE", "Germany=person", "de=person", "DE=secret", "ZZ=person"])
+def test_setup_refuses_a_privacy_mode_that_means_nothing(tmp_path: Path, wrong: str) -> None:
+    words = ["setup", "--privacy-country", "FR=organisation", "--privacy-country", wrong]
+    done = CliRunner().invoke(portal, words, env={"PORTAL_DATA_DIR": str(tmp_path)})
+    assert done.exit_code == 2
+    assert "DE=organisation" in done.output
 
 
 def test_before_setup_the_sign_in_page_is_there_and_nothing_else(tmp_path: Path) -> None:

@@ -76,6 +76,16 @@ def test_a_claim_of_a_runner_that_died_ends_by_itself(app: Flask, ran: list[str]
     assert "works" in ran
 
 
+def test_jobs_go_on_after_the_clock_was_ahead_for_a_while(app: Flask, ran: list[str]) -> None:
+    now = clock.now()
+    with clock.at(now + timedelta(hours=3)):
+        jobs.run_due()
+    with write() as session:
+        session.get_one(JobState, "fails").claimed_until = now + timedelta(hours=3)
+    with clock.at(now):
+        assert jobs.run_due() == 2
+
+
 def test_a_failure_is_shown_to_administrators_and_monitors(
     app: Flask, browse: Browse, ran: list[str]
 ) -> None:

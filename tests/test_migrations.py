@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +12,9 @@ from sqlalchemy import func, inspect, select, text
 from portal.accounts.models import Partner, User
 from portal.accounts.service import set_up
 from portal.clock import now, now_ms
-from portal.db import db, write
+from portal.db import db, new_id, write
+from portal.deals.models import Deal, DealHistory, Policy
+from portal.deals.service import ensure_policy
 from portal.health import migrations_are_current
 from tests import engines
 from tests.factories import make_asset
@@ -21,6 +23,46 @@ from tests.tracking.reports import post, row, slot_now, token_for
 from tracking import metrics, rollups, verify
 
 TODAY = metrics.Scope(now().date() - timedelta(days=1), now().date() + timedelta(days=2))
+
+
+def columns_of(table: str) -> set[str]:
+    """The names of the columns that a table has now."""
+    return {column["name"] for column in inspect(db.engine).get_columns(table)}
+
+
+LOST = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def add_lost_deal(person: User, manager: User) -> None:
+    """A deal that was lost, with the line of its history, under the first rules."""
+    assert person.partner_id is not None
+    with write() as session:
+        ensure_policy(session, LOST)
+        deal = Deal(
+            id=new_id(),
+            reference="R",
+            customer_name="Hafen Emden",
+            partner_id=person.partner_id,
+            submitted_by_id=person.id,
+            created_at=LOST,
+            status="closed",
+            stage="lost",
+            loss_reason="price",
+            lost_at=LOST,
+        )
+        session.add(deal)
+        session.flush()
+        session.add(
+            DealHistory(
+                deal_id=deal.id,
+                at=LOST,
+                actor_id=manager.id,
+                side="vendor",
+                move="lose",
+                from_status="approved",
+                to_status="closed",
+            )
+        )
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
@@ -39,20 +81,27 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
             assert post(token, row(slot_now(), active=3000), activated=now_ms()).status_code == 200
         rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True)
         before = metrics.total(db.session(), TODAY)
+        add_lost_deal(person, manager)
         db.session.remove()
-        downgrade()
-        assert "sum_asset" not in inspect(db.engine).get_table_names()
+        downgrade(revision="0002")
+        assert "emptied_at" not in columns_of("day_state")
+        assert "decision_days" in columns_of("policy")
         with db.engine.connect() as connection:
             assert not migrations_are_current(connection)
             assert connection.scalar(text("SELECT count(*) FROM load")) == 1
+            assert connection.scalar(text("SELECT count(*) FROM deal_history")) == 1
+            assert connection.scalar(text("SELECT decision_days FROM policy")) == 2
         upgrade()
         with db.engine.connect() as connection:
             assert migrations_are_current(connection)
         assert db.session.scalar(select(func.count()).select_from(User)) == 2
         db.session.remove()
-        assert metrics.total(db.session(), TODAY).views == 0
+        rules = db.session.scalars(select(Policy)).one()
+        assert (rules.decision_hours, rules.opens, rules.benefits) == (16, 540, "")
+        # The day it was lost is that of the move.
+        assert db.session.scalars(select(Deal.lost_at)).one() == LOST
         db.session.remove()
-        # What is thrown away is computed again from what was kept.
+        # Numbers are computed again by the rules of this version, from what was kept.
         assert rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True) >= 1
         assert metrics.total(db.session(), TODAY) == before
         assert before.views == 1

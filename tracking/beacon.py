@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATH = "/t"
-MAX_BYTES = 64 * 1024
+MAX_BYTES, MAX_DIGITS = 64 * 1024, 10
 MAX_AGE_MS = 48 * 3600 * 1000
 SLOTS_AHEAD = 2
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Beacon:
         self.refused = RefusalCounts()
         self._engine = engine
         self._limit = RateLimit()
-        self._origin = allowed_origin.rstrip("/").lower()
+        self._origin = allowed_origin
 
         @lru_cache(maxsize=4096)
         def known(text: str) -> Token:
@@ -119,7 +120,6 @@ class Beacon:
             skipped = self._take(environ)
         except PortalError as error:
             self.refused.count(_REASON_OF.get(error.status, "form"))
-            self._note()
             return _answer(start_response, error.status, {"error": str(error)})
         except Exception:
             self.refused.count("failed")
@@ -127,7 +127,6 @@ class Beacon:
             return _answer(start_response, 503, {"error": "Please try again."})
         if skipped:
             self.refused.count("stale", skipped)
-            self._note()
         return _answer(start_response, 200, {"now": clock.now_ms(), "skipped": skipped})
 
     def _take(self, environ: WSGIEnvironment) -> int:
@@ -144,15 +143,19 @@ class Beacon:
             entry.machine = True
         if entry.slots or entry.activated_at is not None or entry.watched is not None:
             self.committer.store(entry)
-        return skipped
+        return skipped + entry.late
 
-    def _note(self) -> None:
-        """Write the counts of refusals down from time to time."""
-        if self.refused.is_due:
+    def write_refusals(self, main: threading.Thread, every: float = 60.0) -> None:
+        """Write down what was refused every so many seconds, and once more when `main` has ended.
+
+        Not for a daemon: the process has to wait for the last writing.
+        """
+        while main.is_alive():
+            main.join(every)
             try:
                 self.refused.write(self._engine())
-            except Exception:
-                _log.exception("refused reports could not be counted")
+            except Exception as error:  # the database may be busy or away for a while
+                _log.warning("refused reports could not be counted: %s", type(error).__name__)
 
     def _check_origin(self, environ: WSGIEnvironment) -> None:
         origin = environ.get("HTTP_ORIGIN")
@@ -166,7 +169,7 @@ def _body(environ: WSGIEnvironment) -> bytes:
     length = environ.get("CONTENT_LENGTH") or ""
     if length and not (length.isascii() and length.isdigit()):
         raise BadReport("The length of the report is not a number.")
-    if length and int(length[:12]) > MAX_BYTES:
+    if len(length) > MAX_DIGITS or int(length or 0) > MAX_BYTES:
         raise TooLarge("The report is too long.")
     body: bytes = environ["wsgi.input"].read(int(length) if length else MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
@@ -207,7 +210,11 @@ def accept(token: Token, report: Report, now_ms: int) -> tuple[Entry, int]:
             raise BadReport("A slot has 15 seconds.")
         if any(buckets):
             slots[slot, page] = (buckets[0], buckets[1], buckets[2], buckets[3])
-    entry = Entry(token, _moment(token, report.a, now_ms), slots)
+    activated, earliest = report.a, now_ms - MAX_AGE_MS
+    if activated is not None and activated < earliest and slots:
+        # Activated too long ago and read since: a view, from the first moment that is taken.
+        activated = min(earliest, token.expires_at)
+    entry = Entry(token, _moment(token, activated, now_ms), slots)
     # A tab that is closed after the life of its token has been left at its end.
     left = None if report.left is None else min(report.left, token.expires_at - 1)
     entry.left_at = _moment(token, left, now_ms)

@@ -8,13 +8,15 @@ not for a common lock: queueing for a lock made those whose report was long stor
 commits of others (measured: batches of 2 instead of 15, two thirds of the throughput).
 Consequences: an entry ends `committed`, `failed` or `refused`, never by being gone; a waiter that
 gives up takes its entry back, or leaves one that is being committed unacknowledged, which is
-harmless because the merge is idempotent.
+harmless because the merge is idempotent. What one entry brought about is found by trying each
+alone; when the database is locked, full or away everybody who waits is told so at once.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -25,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from portal import clock
 from portal.db import insert_for, new_id, write_connection
@@ -38,6 +40,8 @@ from tracking.watching import NOTHING, Playing, merge_watched
 WAIT_SECONDS = 2.0
 BUCKETS = ("active", "reading", "idle", "glance")
 _BUSY = "The portal is busy; the report is repeated by itself."
+_TOMBSTONES = "SELECT subject FROM tombstone WHERE subject"
+_CLOSED_DAYS = "SELECT day FROM day_state WHERE closed_at IS NOT NULL AND day"
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +56,13 @@ class _Erased(Exception):
         self.subjects = subjects
 
 
+class _Closed(Exception):
+    """Some days of a batch take no slots any more, because they are folded."""
+
+    def __init__(self, days: set[date]) -> None:
+        self.days = days
+
+
 @dataclass(eq=False)
 class Entry:
     """One report on its way to the database. Moments in milliseconds."""
@@ -63,6 +74,10 @@ class Entry:
     machine: bool = False
     watched: Playing | None = None
     outcome: str | None = None
+    # When its sender is told to come again, on the clock that only goes forward.
+    until: float = 0.0
+    # How many slots came after their day was folded.
+    late: int = 0
     # Whether the lead has come to this entry, and a lock that is free when there is news for it.
     leads: bool = False
     news: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -71,6 +86,14 @@ class Entry:
     def last_slot(self) -> int:
         """The last slot with attention in this report, 0 without any."""
         return max((slot for (slot, _page) in self.slots), default=0)
+
+    def leave_out(self, days: set[date], zone: ZoneInfo) -> None:
+        """Report nothing about these days: what is folded would be added once more."""
+        numbers = {slot for slot, _page in self.slots}
+        late = {n for n in numbers if clock.local_day(clock.slot_start(n), zone) in days}
+        kept = {key: buckets for key, buckets in self.slots.items() if key[0] not in late}
+        self.late += len(self.slots) - len(kept)
+        self.slots = kept
 
 
 class Committer:
@@ -97,6 +120,7 @@ class Committer:
         """Return when `entry` is durable. Raises Busy when it may be tried again, Unacceptable
         when it never will be stored."""
         entry.news.acquire()
+        entry.until = time.monotonic() + self._patience
         with self._guard:
             if self._waiting >= self._room:
                 raise Busy(_BUSY)
@@ -105,7 +129,7 @@ class Committer:
             entry.leads, self._led = not self._led, True
         try:
             if entry.leads or self._is_called_to_lead(entry):
-                self._lead()
+                self._lead(entry)
         finally:
             with self._guard:
                 self._waiting -= 1
@@ -122,53 +146,69 @@ class Committer:
                 self._queue.remove(entry)
             return entry.leads
 
-    def _lead(self) -> None:
+    def _lead(self, lead: Entry) -> None:
         with self._guard:
             batch, self._queue = self._queue, []
         try:
-            self._commit(batch)
+            self._commit(batch, lead.until)
         finally:
             with self._guard:
                 self._led = bool(self._queue)
                 if self._queue:
-                    self._queue[0].leads = True
-                    self._queue[0].news.release()
+                    # The last to come has the most patience left.
+                    self._queue[-1].leads = True
+                    self._queue[-1].news.release()
             for entry in batch:
                 if not entry.leads:
                     entry.news.release()
 
-    def _commit(self, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry], until: float) -> None:
         try:
-            self._write(batch)
+            self._write(batch, until)
         except Busy:
-            _settle(batch, "failed")
+            self._give_up(batch)
         except _Erased as found:
             late = [entry for entry in batch if entry.token.subject in found.subjects]
             _settle(late, "refused")
             rest = [entry for entry in batch if entry.outcome is None]
             if rest:
-                self._commit(rest)
-        except Exception as error:
-            if len(batch) == 1:
-                refused = isinstance(error, self._merge.refusals if self._merge else ())
-                _settle(batch, "refused" if refused else "failed")
-                _log.warning("a report was %s: %s", batch[0].outcome, type(error).__name__)
-                return
+                self._commit(rest, until)
+        except _Closed as found:
             for entry in batch:
-                self._commit([entry])
+                entry.leave_out(found.days, self._zone())
+            self._commit(batch, until)
+        except Exception as error:
+            _log.warning("%d reports could not be stored: %s", len(batch), type(error).__name__)
+            refused = self._merge is not None and isinstance(error, self._merge.refusals)
+            if not refused and (self._merge is None or isinstance(error, self._merge.outages)):
+                self._give_up(batch)
+            elif len(batch) == 1:
+                _settle(batch, "refused" if refused else "failed")
+            else:
+                for entry in batch:
+                    self._commit([entry], until)
         finally:
             # Whatever else happened (an interrupt): nobody is acknowledged by accident.
             _settle([entry for entry in batch if entry.outcome is None], "failed")
 
-    def _write(self, batch: list[Entry]) -> None:
+    def _give_up(self, batch: list[Entry]) -> None:
+        """Nobody can be served now: those who came meanwhile need not find out one by one."""
+        with self._guard:
+            late, self._queue = self._queue, []
+        _settle(batch + late, "failed")
+        for entry in late:
+            entry.news.release()
+
+    def _write(self, batch: list[Entry], until: float) -> None:
         engine = self._engine()
         if self._merge is None:
             self._merge = Merge(engine)
         # All that takes time in Python is done before the door, where others would wait for it.
         zone = self._zone()
         days = sorted(set().union(*(touched_days(entry, zone) for entry in batch)))
-        rows = self._merge.rows_of(batch, days)
-        with write_connection(engine, deadline=self._patience) as connection:
+        slot_days = set().union(*(days_of_slots(entry, zone) for entry in batch))
+        rows = self._merge.rows_of(batch, days, slot_days)
+        with write_connection(engine, deadline=until - time.monotonic()) as connection:
             self._merge.apply(connection, rows)
         _settle(batch, "committed")
 
@@ -178,13 +218,19 @@ def _settle(batch: Iterable[Entry], outcome: str) -> None:
         entry.outcome = outcome
 
 
+def days_of_slots(entry: Entry, zone: ZoneInfo) -> set[date]:
+    """The local days on which this entry has attention."""
+    numbers = {slot for slot, _page in entry.slots}
+    return {clock.local_day(clock.slot_start(number), zone) for number in numbers}
+
+
 def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
     """The local days whose numbers this entry may change.
 
     An activation may replace a later one of the same load, hence all days of the load's life up to
     now; chains over midnight are the rebuild's business.
     """
-    days = {clock.local_day(clock.slot_start(slot), zone) for slot, _page in entry.slots}
+    days = days_of_slots(entry, zone)
     if entry.machine:
         # All that this load ever said is out of the numbers now.
         first = clock.local_day(clock.from_ms(entry.token.issued_at), zone)
@@ -206,6 +252,7 @@ class Rows(NamedTuple):
     subjects: dict[Any, uuid.UUID]
     searches: list[Any]
     watched: dict[uuid.UUID, Playing]
+    slot_days: dict[Any, date]
 
 
 class Merge:
@@ -225,6 +272,8 @@ class Merge:
         dbapi: Any = dialect.loaded_dbapi
         # What the driver raises when a row names content that does not exist.
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
+        # Other errors of the database are about nobody's report; errors of our own may be.
+        self.outages = (dbapi.Error, SQLAlchemyError, OSError)
         self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
         self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
         search = insert_for(dialect.name)(Search.__table__).on_conflict_do_nothing()
@@ -232,7 +281,9 @@ class Merge:
         at: Any = Search.__table__.c.at.type
         self._moment = at.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
 
-    def rows_of(self, batch: Iterable[Entry], days: Iterable[date]) -> Rows:
+    def rows_of(
+        self, batch: Iterable[Entry], days: Iterable[date], slot_days: Iterable[date]
+    ) -> Rows:
         """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock; and a
         mark for each of `days`."""
         loads: dict[uuid.UUID, dict[str, Any]] = {}
@@ -267,37 +318,41 @@ class Merge:
             {self._key(entry.token.subject): entry.token.subject for entry in batch},
             _ordered([searches[key] for key in sorted(searches)], self._search_order),
             watched,
+            {day if self._native_keys else day.isoformat(): day for day in slot_days},
         )
 
     def apply(self, connection: Connection, rows: Rows) -> None:
-        """Merge `rows` into the base rows. Raises _Erased."""
+        """Merge `rows` into the base rows. Raises _Erased, _Closed."""
         # The driver's own cursors: this is the hottest path of the portal, and compiled already.
         raw: Any = connection.connection
-        cursor, stones = raw.cursor(), raw.cursor()
+        cursor, stones, folds = raw.cursor(), raw.cursor(), raw.cursor()
         # PostgreSQL takes all of it in one round trip.
         with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
             cursor.executemany(self._load, rows.loads)
             # After the loads: an erasure that runs meanwhile waits for them, or they for it.
-            self._ask_for_tombstones(stones, list(rows.subjects))
+            self._ask(stones, _TOMBSTONES, list(rows.subjects))
+            self._ask(folds, _CLOSED_DAYS, list(rows.slot_days))
             if rows.slots:
                 cursor.executemany(self._slot, rows.slots)
             cursor.executemany(self._mark, rows.marks)
             if rows.searches:
                 cursor.executemany(self._search, rows.searches)
         erased = {rows.subjects[row[0]] for row in stones.fetchall()}
-        cursor.close()
-        stones.close()
+        closed = {rows.slot_days[row[0]] for row in folds.fetchall()}
+        for used in (cursor, stones, folds):
+            used.close()
         if erased:
             raise _Erased(erased)
+        if closed:
+            raise _Closed(closed)
         for load_id in sorted(rows.watched):
             merge_watched(connection, load_id, rows.watched[load_id])
 
-    def _ask_for_tombstones(self, cursor: Any, keys: list[Any]) -> None:
+    def _ask(self, cursor: Any, question: str, keys: list[Any]) -> None:
         if self._native_keys:
-            cursor.execute("SELECT subject FROM tombstone WHERE subject = ANY(%s)", (keys,))
+            cursor.execute(f"{question} = ANY(%s)", (keys,))
         else:
-            places = ",".join("?" * len(keys))
-            cursor.execute(f"SELECT subject FROM tombstone WHERE subject IN ({places})", keys)  # noqa: S608 - places only
+            cursor.execute(f"{question} IN ({','.join('?' * len(keys))})", keys)
 
     def _load_row(self, entry: Entry) -> dict[str, Any]:
         token = entry.token

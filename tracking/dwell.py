@@ -67,8 +67,11 @@ class LoadFacts(NamedTuple):
 
     @property
     def attention_until(self) -> int | None:
-        """The end of the last slot with attention; nothing finer is known of the past."""
-        return (self.last_slot + 1) * SLOT_MS if self.last_slot else None
+        """When the reader left after all attention, else the end of the last slot with any."""
+        if not self.last_slot:
+            return None
+        end = (self.last_slot + 1) * SLOT_MS
+        return min(end, self.left_at) if self.is_ended and self.left_at is not None else end
 
 
 def cap(entries: Sequence[Buckets]) -> list[Granted]:
@@ -76,6 +79,11 @@ def cap(entries: Sequence[Buckets]) -> list[Granted]:
 
     15 000 ms are given out in the order active, reading, idle, glance; where a bucket does not fit
     any more, in proportion and rounded down. Nobody's attention exceeds wall time.
+
+    A person is whoever has one subject. Content and the portal's other pages are kept under
+    different ones, so that the two cannot be joined; each is capped by itself, and reports never
+    add them up. Where subjects change daily, a page from before midnight and one from after it are
+    two persons to the cap.
     """
     if sum(map(sum, entries)) <= SLOT_MS:
         return [Granted(*entry, 0) for entry in entries]

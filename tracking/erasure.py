@@ -30,8 +30,10 @@ def erase(connection: Connection, subjects: Iterable[uuid.UUID]) -> Counter[str]
         for model in (Load, Download, Reader):
             values: dict[str, object] = {"subject": fresh}
             if model is not Reader:
-                # A customer's reading is also known by their link.
+                # A customer's reading is also known by their link, and by their device.
                 values["share_id"] = None
+            if model is Load:
+                values["device"] = None
             changed = update(model).where(model.subject == subject).values(**values)
             cut[model.__tablename__] += connection.execute(changed).rowcount
         stone = {"subject": subject, "at": clock.now()}

@@ -13,13 +13,11 @@ from sqlalchemy.engine import Engine
 
 from portal import clock
 from portal.db import upsert_adding, write_connection
-from portal.errors import Busy
 from tracking.models import Refusals
 
 # A person with many tabs needs a few requests at once and far less than one a second after that.
 BURST, PER_SECOND = 40.0, 4.0
 _KNOWN = 10_000
-FLUSH_SECONDS = 60.0
 
 
 class RateLimit:
@@ -43,9 +41,10 @@ class RateLimit:
 
 
 _PROGRAM = re.compile(
-    r"bot\b|crawl|spider|slurp|headless|phantom|selenium|puppeteer|playwright|preview|prerender"
-    r"|scan|safelinks|proofpoint|mimecast|barracuda|curl/|wget/|python|java/|go-http|okhttp|axios"
-    r"|node-fetch|libwww|httpclient|lighthouse|monitor",
+    # Phones are sold under the name CUBOT.
+    r"(?<!cu)bot\b|crawl|spider|slurp|headless|phantom|selenium|puppeteer|playwright|preview"
+    r"|prerender|scan|safelinks|proofpoint|mimecast|barracuda|curl/|wget/|python|java/|go-http"
+    r"|okhttp|axios|node-fetch|libwww|httpclient|lighthouse|monitor",
     re.IGNORECASE,
 )
 
@@ -57,35 +56,29 @@ def is_program(user_agent: str) -> bool:
 
 
 class RefusalCounts:
-    """Counts what was refused, by reason, and writes it down once a minute."""
+    """Counts what was refused, by reason, until it is written down."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._written = time.monotonic()
 
     def count(self, reason: str, n: int = 1) -> None:
         """One more was refused for this reason."""
         with self._guard:
             self._counts[reason] += n
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to write and the last writing is a while ago."""
-        return bool(self._counts) and time.monotonic() - self._written > FLUSH_SECONDS
-
     def write(self, engine: Engine) -> None:
-        """Add what was counted to the table. Nothing is lost when the portal is busy."""
+        """Add what was counted to the table. What cannot be written now is kept for later."""
         with self._guard:
             counts, self._counts = self._counts, Counter()
-            self._written = time.monotonic()
         day = clock.now().date()
         if not counts:
             return
         rows = [{"day": day, "reason": reason, "n": n} for reason, n in sorted(counts.items())]
         try:
-            with write_connection(engine) as connection:
+            with write_connection(engine, deadline=2) as connection:
                 connection.execute(upsert_adding(connection, Refusals, "n"), rows)
-        except Busy:
+        except BaseException:
             with self._guard:
                 self._counts.update(counts)
+            raise

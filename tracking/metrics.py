@@ -16,7 +16,17 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.db import in_parts
 from tracking import rollups
-from tracking.days import EVERYONE, add_attention, histogram, united, unpack_pages
+from tracking.days import (
+    EVERYONE,
+    Attention,
+    Owned,
+    SlotRow,
+    add_attention,
+    granted,
+    histogram,
+    united,
+    unpack_pages,
+)
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
 from tracking.models import Audience, Folded, Load, Slot, Watched
 from tracking.sums import (
@@ -475,7 +485,7 @@ def people_of(
 
 
 def as_of(session: Session) -> datetime | None:
-    """When the newest numbers were computed."""
+    """Up to which moment the numbers are complete."""
     return rollups.as_of(session)
 
 
@@ -589,24 +599,49 @@ def _facts(load: Load) -> LoadFacts:
 def attention_of_loads(
     session: Session, load_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, dict[int, list[int]]]:
-    """Attention of some loads by page and bucket: of their slots, and of what is folded.
-
-    As it was reported: a person with two windows may have less of it that counts.
-    """
+    """What counts of some loads, by page and bucket: what is folded, and what their slots say after
+    the cap per person, as the rollups have it."""
     wanted, found = list(load_ids), defaultdict[uuid.UUID, dict[int, list[int]]](dict)
-    sums = [func.sum(getattr(Slot, name)) for name in ("active", "reading", "idle", "glance")]
     for some in in_parts(wanted):
-        slots = (
-            select(Slot.load_id, Slot.page, *sums)
-            .where(Slot.load_id.in_(some))
-            .group_by(Slot.load_id, Slot.page)
-        )
-        for load_id, page, *counts in session.execute(slots):
-            add_attention(found, {load_id: {page: [*map(int, counts), 0]}})
+        add_attention(found, _granted_of(session, some))
         folded = select(Folded.load_id, Folded.pages).where(Folded.load_id.in_(some))
         for load_id, packed in session.execute(folded):
             add_attention(found, {load_id: unpack_pages(packed)})
     return found
+
+
+def _granted_of(session: Session, load_ids: Sequence[uuid.UUID]) -> Attention:
+    """What the slots of some loads grant, beside all that their persons have in the same time."""
+    bounds = select(func.min(Slot.slot), func.max(Slot.slot)).where(Slot.load_id.in_(load_ids))
+    first, last = session.execute(bounds).one()
+    if not first:
+        return {}
+    columns = (Slot.page, Slot.active, Slot.reading, Slot.idle, Slot.glance)
+    query = (
+        select(Load.machine, Load.subject, Slot.load_id, Slot.slot, *columns)
+        .join(Load, Load.id == Slot.load_id)
+        .where(
+            Load.subject.in_(select(Load.subject).where(Load.id.in_(load_ids))),
+            Load.last_slot >= first,
+            Slot.slot >= first,
+            Slot.slot <= last,
+        )
+    )
+    # What a program did is kept apart from its person.
+    loads: dict[int, dict[uuid.UUID, Owned]] = {0: {}, 1: {}}
+    places: dict[uuid.UUID, int] = {}
+    rows: dict[int, list[SlotRow]] = {0: [], 1: []}
+    for machine, subject, load_id, *counts in session.execute(query):
+        place = places.setdefault(load_id, len(loads[machine]))
+        loads[machine].setdefault(load_id, Owned(load_id, subject))
+        slot, page, active, reading, idle, glance = counts
+        rows[machine].append((place, slot, page, active, reading, idle, glance))
+    both = {
+        key: pages
+        for machine, mine in loads.items()
+        for key, pages in granted(rows[machine], list(mine.values())).items()
+    }
+    return {key: both[key] for key in both.keys() & set(load_ids)}
 
 
 def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:

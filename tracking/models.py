@@ -81,7 +81,8 @@ class Load(Base):
     )
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
-    subject: Mapped[uuid.UUID] = mapped_column(Key)
+    # Indexed so that erasing a person does not make those who report meanwhile wait.
+    subject: Mapped[uuid.UUID] = mapped_column(Key, index=True)
     subject_kind: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
     partner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("partner.id"))
     audience: Mapped[str] = mapped_column(String(10))
@@ -146,7 +147,8 @@ class Watched(Base):
 
 
 class Search(Base):
-    """Somebody of a partner looked for something in the library; `load_id` is the page of results.
+    """Somebody of a partner looked for something in the library; `load_id` is the page of results,
+    issued `at` this moment.
 
     Kept per organisation: the load's subject is another one every day, and then dropped.
     """

@@ -1,24 +1,25 @@
 """How days grow old: slots are folded, daily pseudonyms dropped, and raw rows removed in the end.
 
 Context: a slot may be reported for 48 hours; after that nothing about its day changes any more.
-Decision: two days after its end a day is folded: what each load was granted, page by page, replaces
-its slots, person by person in one transaction, so that at any moment a day is exactly what is
-folded plus what is not yet. After the months of `PORTAL_RETENTION_MONTHS` a day is sealed: its raw
-rows go, its numbers stay and are final.
+Decision: two days after its end a day takes no more slots and is folded: what each load was
+granted, page by page, replaces its slots, person by person in one transaction, so that at any
+moment a day is exactly what is folded plus what is not yet. After the months of
+`PORTAL_RETENTION_MONTHS` a day is sealed: its raw rows go, and with a person's last ones the tie to
+their number; its own numbers stay and are final.
 Consequences: folding changes no number, which `portal verify` shows; a sealed day cannot be
-verified, and says so.
+verified, and says so. Either step is taken up again where a kill has ended it.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
@@ -42,6 +43,7 @@ from tracking.models import (
     Folded,
     Load,
     Mark,
+    Reader,
     Removal,
     Search,
     Slot,
@@ -55,33 +57,33 @@ FOLD_AFTER = timedelta(hours=48, minutes=5)
 # A token lives 24 hours, and its first report may come 48 hours after that.
 DROP_AFTER = timedelta(hours=72, minutes=5)
 _AT_ONCE = 40
+_LOADS_AT_ONCE = 200
+_NOT_FOLDED = and_(DayState.folded_at.is_(None), DayState.sealed_at.is_(None))
+_NOT_EMPTIED = and_(DayState.folded_at.is_not(None), DayState.emptied_at.is_(None))
 
 
 def age(engine: Engine, zone: ZoneInfo, now: datetime, months: int) -> int:
     """Job: fold, drop and seal what is old enough; returns how many days were moved on."""
     done = drop_pseudonyms(engine, zone, now)
-    done += sum(fold(engine, day, zone) for day in _due(engine, zone, now - FOLD_AFTER, "folded"))
+    old = _due(engine, zone, now - FOLD_AFTER, _NOT_FOLDED)
+    done += sum(fold(engine, day, zone) for day in old)
     if months:
         today = clock.local_day(now, zone)
         until = clock.day_start(clock.add_months(today, -months), zone)
-        done += sum(seal(engine, day, zone) for day in _due(engine, zone, until, "sealed"))
+        done += sum(seal(engine, day, zone) for day in _due(engine, zone, until, _NOT_EMPTIED))
     return done
 
 
-def _due(engine: Engine, zone: ZoneInfo, until: datetime, step: str) -> list[date]:
-    """Days that ended before `until`, are rebuilt and have not taken this step."""
+def _due(engine: Engine, zone: ZoneInfo, until: datetime, condition: Any) -> list[date]:
+    """Days that ended before `until`, are rebuilt and still have a step before them."""
     last = clock.local_day(until, zone)
     with engine.connect() as connection:
         marked = set(connection.scalars(select(Mark.day).distinct()))
-        query = select(DayState.day).where(DayState.day < last, DayState.sealed_at.is_(None))
-        if step == "folded":
-            query = query.where(DayState.folded_at.is_(None))
-        else:
-            query = query.where(DayState.folded_at.is_not(None))
+        query = select(DayState.day).where(DayState.day < last, condition)
         days = list(connection.scalars(query.order_by(DayState.day)))
-    if step == "sealed" and marked & set(days):
+    if condition is _NOT_EMPTIED:
         # In the order of days: a view may come from the day before.
-        days = [day for day in days if day < min(marked & set(days))]
+        days = [day for day in days if day < min(marked, default=last)]
     return [day for day in days if day not in marked]
 
 
@@ -91,6 +93,8 @@ def _due(engine: Engine, zone: ZoneInfo, until: datetime, step: str) -> list[dat
 def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     """Replace the slots of a day by what they grant; every number stays as it is."""
     span = rollups.the_day(day, zone)
+    with write_connection(engine) as connection:
+        _set(connection, day, closed_at=clock.now())
     with engine.connect() as connection:
         persons = _slots_by_person(connection, span)
     for some in in_parts(list(persons.values()), _AT_ONCE):
@@ -203,46 +207,76 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         _set(connection, day, sealed_at=clock.now())
     with engine.connect() as connection:
         ended = _ended(connection, span)
-    removed: Counter[str] = Counter()
-    start, end = clock.from_ms(span.start), clock.from_ms(span.end)
-    for some in in_parts(ended, 200):
+    removal, removed = new_id(), Counter[str]()
+    for some in in_parts(ended, _LOADS_AT_ONCE):
         with write_connection(engine) as connection:
-            for model in (Search, Watched, Folded, Slot):
-                gone = connection.execute(delete(model).where(model.load_id.in_(some)))
-                removed[model.__tablename__] += gone.rowcount
-            removed["load"] += connection.execute(delete(Load).where(Load.id.in_(some))).rowcount
+            removed += _remove_loads(connection, some)
+            _keep_removal(connection, removal, "retention", removed)
     with write_connection(engine) as connection:
+        start, end = clock.from_ms(span.start), clock.from_ms(span.end)
         old = (Download.granted_at >= start, Download.granted_at < end)
         removed["download"] += connection.execute(delete(Download).where(*old)).rowcount
-        note_removal(connection, "retention", removed)
+        note_removal(connection, "retention", removed, removal)
+        _set(connection, day, emptied_at=clock.now())
     return True
+
+
+def _remove_loads(connection: Connection, load_ids: Sequence[uuid.UUID]) -> Counter[str]:
+    """Remove some loads; a reader who has none left is a number that leads back to nobody."""
+    removed: Counter[str] = Counter()
+    readers = list(
+        connection.scalars(
+            select(Load.subject)
+            .distinct()
+            .where(Load.id.in_(load_ids), Load.subject_kind == SubjectKind.lasting)
+        )
+    )
+    for model in (Search, Watched, Folded, Slot):
+        gone = connection.execute(delete(model).where(model.load_id.in_(load_ids)))
+        removed[model.__tablename__] += gone.rowcount
+    removed["load"] += connection.execute(delete(Load).where(Load.id.in_(load_ids))).rowcount
+    left = set(connection.scalars(select(Load.subject).where(Load.subject.in_(readers)).distinct()))
+    for subject in sorted({*readers} - left):
+        changed = update(Reader).where(Reader.subject == subject).values(subject=uuid.uuid4())
+        connection.execute(changed)
+    return removed
 
 
 def _ended(connection: Connection, day: Day) -> list[uuid.UUID]:
     """The loads that end on `day` or before, with everything they are chained to."""
     facts = rollups.chained_loads(connection, day)
     kept: set[uuid.UUID] = set()
+    found: set[uuid.UUID] = set()
     for chain in chains(facts):
-        if chain_until(chain) >= day.end:
-            kept |= {load.id for load in chain}
+        (kept if chain_until(chain) >= day.end else found).update(load.id for load in chain)
     # Vendor's, machine's and area loads have no chains; each ends by itself.
     columns = (Load.id, Load.issued_at, Load.activated_at, Load.last_slot)
     query = select(*columns).where(
         Load.issued_at >= day.start - 2 * TOKEN_LIFE_MS, Load.issued_at < day.end
     )
-    found = []
     for load_id, issued, activated, last_slot in connection.execute(query):
         last = max(issued, activated or 0, (last_slot + 1) * SLOT_MS - 1)
         if last < day.end and load_id not in kept:
-            found.append(load_id)
-    return found
+            found.add(load_id)
+    return sorted(found)
 
 
-def note_removal(connection: Connection, why: str, removed: Mapping[str, int]) -> None:
+def note_removal(
+    connection: Connection, why: str, removed: Mapping[str, int], key: uuid.UUID | None = None
+) -> None:
     """Write down what was removed, and say it in the log."""
+    rows = _keep_removal(connection, key or new_id(), why, removed)
+    if rows:
+        log.info("rows removed", extra={"fields": {"why": why, **rows}})
+
+
+def _keep_removal(
+    connection: Connection, key: uuid.UUID, why: str, removed: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Write down, in place of what was under `key`, what was removed so far; returns it."""
     rows = {name: n for name, n in sorted(removed.items()) if n}
-    if not rows:
-        return
-    values = {"id": new_id(), "at": clock.now(), "why": why, "rows": rows}
-    connection.execute(insert(Removal), [values])
-    log.info("rows removed", extra={"fields": {"why": why, **rows}})
+    connection.execute(delete(Removal).where(Removal.id == key))
+    if rows:
+        values = {"id": key, "at": clock.now(), "why": why, "rows": rows}
+        connection.execute(insert(Removal), [values])
+    return rows

@@ -4,7 +4,8 @@ Context: counting up as reports arrive makes numbers that no one can check, and 
 step stays wrong for ever.
 Decision: every change of base rows inserts a mark `(id, day)`. A rebuild reads the marks and the
 day in one snapshot, outside the write door, computes the day afresh, then writes only the rows
-that differ, in chunks, and deletes exactly the marks it read.
+that differ, in chunks, and deletes exactly the marks it read. Each of these writes moves the
+day's generation on and is made only if nobody else has moved it.
 Consequences: running it twice, or on two machines, changes nothing; `portal verify` is the same
 computation without the writing.
 """
@@ -351,8 +352,11 @@ def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
         .where(
             _COUNTED,
             Search.audience == PARTNER,
-            Search.at >= clock.from_ms(day.start),
+            # Counted like a view, on the day its page was looked at; by the index on `at`.
+            Search.at >= clock.from_ms(day.start - TOKEN_LIFE_MS),
             Search.at < clock.from_ms(day.end),
+            Load.activated_at >= day.start,
+            Load.activated_at < day.end,
         )
         .group_by(*keys)
     )
@@ -431,7 +435,8 @@ def rebuild_marked(engine: Engine, zone: ZoneInfo, *, at_once: bool = False) -> 
 
 
 def _is_due(state: Any, now: datetime) -> bool:
-    if state is None or state.rebuilt_at is None:
+    if state is None or state.rebuilt_at is None or state.rebuilt_at > now:
+        # Rebuilt in the future: the clock was wrong then.
         return True
     return bool(now >= state.rebuilt_at + PATIENCE * timedelta(milliseconds=state.took_ms))
 
@@ -469,28 +474,30 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         with write_connection(engine) as connection:
             _delete_marks(connection, reading.marks)
         return False
-    generation = reading.generation + 1
-    if not _claim(engine, day, reading.generation):
-        return False
+    generation = reading.generation
     for chunk in _chunks(reading.changes):
         with write_connection(engine) as connection:
-            if not _still_mine(connection, day, generation):
+            if not _moves_on(connection, day, generation):
                 return False
             _apply(connection, day, chunk)
-    neighbours: set[date] = set()
-    if reading.new.across != reading.across:
-        neighbours = reading.new.touched | {day - timedelta(days=1), day + timedelta(days=1)}
+        generation += 1
     with write_connection(engine) as connection:
-        if not _still_mine(connection, day, generation):
+        if not _moves_on(connection, day, generation):
             return False
         _delete_marks(connection, reading.marks)
         took_ms = int((time.perf_counter() - began) * 1000)
         state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
         connection.execute(update(DayState).where(DayState.day == day).values(**state))
-        if neighbours:
-            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in sorted(neighbours)]
+        if reading.new.across != reading.across:
+            more = sorted(neighbours(day, reading.new))
+            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in more]
             connection.execute(insert(Mark), marks)
     return True
+
+
+def neighbours(day: date, rows: Rows) -> set[date]:
+    """The days whose numbers may change with the views that cross the edges of `day`."""
+    return rows.touched | {day - timedelta(days=1), day + timedelta(days=1)}
 
 
 @contextmanager
@@ -557,24 +564,21 @@ def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
             yield list(some)
 
 
-def _claim(engine: Engine, day: date, generation: int) -> bool:
-    with write_connection(engine) as connection:
-        moved = connection.execute(
-            update(DayState)
-            .where(DayState.day == day, DayState.generation == generation)
-            .values(generation=generation + 1)
-        )
-        if moved.rowcount:
-            return True
-        if generation:
-            return False
-        fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
-        return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
+def _moves_on(connection: Connection, day: date, generation: int) -> bool:
+    """Move the generation of a day on, in the transaction of a write; False when somebody else did
+    since `generation` was read.
 
-
-def _still_mine(connection: Connection, day: date, generation: int) -> bool:
-    query = select(DayState.generation).where(DayState.day == day).with_for_update()
-    return bool(connection.scalar(query) == generation)
+    Every write does, so that whoever read the day between two of them writes nothing.
+    """
+    moved = connection.execute(
+        update(DayState)
+        .where(DayState.day == day, DayState.generation == generation)
+        .values(generation=generation + 1)
+    )
+    if moved.rowcount or generation:
+        return bool(moved.rowcount)
+    fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
+    return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
 
 
 def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:
@@ -646,6 +650,9 @@ def _delete_marks(connection: Connection, marks: Sequence[uuid.UUID]) -> None:
 
 
 def as_of(connection: Any) -> datetime | None:
-    """When the newest numbers were computed."""
-    moment: datetime | None = connection.scalar(select(func.max(DayState.rebuilt_at)))
-    return moment
+    """Up to which moment every number is complete: the oldest change that waits to be counted, or
+    now; None before anything was."""
+    if connection.scalar(select(func.max(DayState.rebuilt_at))) is None:
+        return None
+    oldest: datetime | None = connection.scalar(select(func.min(Mark.at)))
+    return min(oldest or clock.now(), clock.now())

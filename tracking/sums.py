@@ -155,7 +155,12 @@ class SearchSum(Base):
 
 
 class DayState(Base):
-    """How far a day is: open, folded 48 hours after its end, sealed by retention.
+    """How far a day is: open; closed and then folded 48 hours after its end; sealed and then
+    emptied by retention.
+
+    Of each two, the first is written before any row is touched, and takes effect at once: a closed
+    day takes no more slots, the numbers of a sealed one are final. The second is written when all
+    is done: a kill between them is made good by the next run.
 
     `generation` moves with every write of a rebuild, so that two rebuilds of one day cannot mix;
     `across` is a digest of its views that touch other days.
@@ -168,5 +173,7 @@ class DayState(Base):
     rebuilt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     took_ms: Mapped[int] = mapped_column(Integer, default=0)
     across: Mapped[str] = mapped_column(String(64), default="")
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     folded_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     sealed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    emptied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

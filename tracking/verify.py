@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 from portal import clock
 from tracking import rollups
 from tracking.days import Rows
-from tracking.models import Download, LikeInterval, Load, Search, ShareEvent, Slot
+from tracking.models import Download, LikeInterval, Load, Mark, Search, ShareEvent, Slot
 from tracking.sums import DayState, Grain
 
 
@@ -41,12 +41,22 @@ def sealed_days(connection: Connection) -> list[date]:
     return list(connection.scalars(query))
 
 
-def differences(engine: Engine, zone: ZoneInfo) -> Iterator[str]:
-    """One line for each row of the rollups that differs from the base rows; none is right."""
+def differences(
+    engine: Engine, zone: ZoneInfo, on_waiting: Callable[[list[date]], None] = lambda _days: None
+) -> Iterator[str]:
+    """One line for each row of the rollups that differs from the base rows; none is right.
+
+    Days that are still to be rebuilt are told to `on_waiting` instead: there the rollups may well
+    be behind.
+    """
     with engine.connect() as connection:
+        waiting = _waiting_days(connection, zone)
+        if waiting:
+            on_waiting(sorted(waiting))
         for day in days_with_rows(connection, zone):
-            new = rollups.computed(connection, rollups.the_day(day, zone), zone)
-            yield from _lines(f"{day}", rollups.stored(connection, day), new)
+            if day not in waiting:
+                new = rollups.computed(connection, rollups.the_day(day, zone), zone)
+                yield from _lines(f"{day}", rollups.stored(connection, day), new)
         for month in sorted(_months(connection)):
             new = Rows()
             for name, table in rollups.TABLES.items():
@@ -54,6 +64,22 @@ def differences(engine: Engine, zone: ZoneInfo) -> Iterator[str]:
                     setattr(new, name, rollups.month_rows(connection, table, month))
             old = rollups.stored(connection, month, Grain.month)
             yield from _lines(f"{month:%Y-%m}", old, new)
+
+
+def _waiting_days(connection: Connection, zone: ZoneInfo) -> set[date]:
+    """The days with marks, which a rebuild deletes last, and those that it will mark then."""
+    across = {row.day: row.across for row in connection.execute(select(DayState.__table__))}
+    fresh = set(connection.scalars(select(Mark.day).distinct()))
+    sealed = set(sealed_days(connection))
+    waiting: set[date] = set()
+    while fresh := fresh - waiting - sealed:
+        waiting |= fresh
+        marked, fresh = fresh, set()
+        for day in marked:
+            new = rollups.computed(connection, rollups.the_day(day, zone), zone)
+            if new.across != across.get(day, ""):
+                fresh |= rollups.neighbours(day, new)
+    return waiting
 
 
 def _months(connection: Connection) -> set[date]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -63,9 +64,16 @@ def zone() -> ZoneInfo:
 
 
 def set_up(
-    session: Session, *, company: str, timezone: str, privacy_mode: str, demo: bool = False
+    session: Session,
+    *,
+    company: str,
+    timezone: str,
+    privacy_mode: str,
+    privacy_by_country: Mapping[str, str] | None = None,
+    demo: bool = False,
 ) -> Installation:
-    """Fix company, time zone and privacy mode. Refused when that was done before."""
+    """Fix company, time zone and privacy mode, also of partners in some countries, for good:
+    nothing is measured before. Refused when that was done before."""
     if session.get(Installation, 1) is not None:
         raise Refused(_("The portal is already set up."))
     row = Installation(
@@ -73,7 +81,7 @@ def set_up(
         company=company,
         timezone=timezone,
         privacy_mode=privacy_mode,
-        privacy_by_country={},
+        privacy_by_country=dict(privacy_by_country or {}),
         demo=demo,
         created_at=clock_now(),
     )

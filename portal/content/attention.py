@@ -12,7 +12,7 @@ from datetime import timedelta
 from flask import current_app, g, request
 
 from portal.accounts.access import signed_in_user
-from portal.accounts.models import Partner, User
+from portal.accounts.models import Partner, PrivacyMode, User
 from portal.accounts.service import installation, zone
 from portal.clock import local_day, now, now_ms
 from portal.content.models import AssetVersion, ShareLink
@@ -93,10 +93,14 @@ def _area() -> str:
 
 
 def subjects_of(user: User) -> list[uuid.UUID]:
-    """Every id under which this person's reading may be kept: in a mode with daily ones, those of
-    the days that are not over yet for late reports."""
-    today, mode = local_day(now(), zone()), privacy_mode(user.partner)
+    """Every id under which this person's reading may be kept, in whichever mode that was: of
+    daily ones, those of the days that are not over yet for late reports."""
+    today = local_day(now(), zone())
     days = [today - timedelta(days=n) for n in range(-1, 6)]
-    reading = {events.subject_for(keys(), user.id, mode, day, user.erasures) for day in days}
+    reading = {
+        events.subject_for(keys(), user.id, mode, day, user.erasures)
+        for mode in PrivacyMode
+        for day in days
+    }
     areas = {events.area_subject(keys(), user, day) for day in days}
     return sorted(reading | areas)

@@ -258,6 +258,22 @@ def test_a_person_who_is_erased_is_a_former_user(app: Flask, browse: Browse) -> 
     assert "Lena" not in text_of(browse(ada()).get("/people"))
 
 
+def test_whatever_the_mode_was_a_persons_reading_is_found_and_erased(
+    app: Flask, browse: Browse
+) -> None:
+    with clock.at(clock.now() - timedelta(minutes=5)) as forward:
+        for mode in PrivacyMode:
+            set_mode(mode)
+            token = token_of(lena(), make_asset(f"In mode {mode}"))
+            post(token, row(slot_now(), active=9_000), activated=clock.now_ms())
+            forward(timedelta(minutes=1))
+    browser = browse(lena())
+    page = text_of(browser.get("/account/recorded"))
+    assert all(f"In mode {mode}" in page for mode in PrivacyMode)
+    answer = browser.post("/account/recorded/erase", data={"sure": "1"}, follow_redirects=True)
+    assert "3 records are no longer tied to you." in text_of(answer)
+
+
 def shared_by_lena(browse: Browse, asset: Asset) -> tuple[str, str]:
     """A link that Lena made: her own page of it, and the secret part of its address."""
     data = {"recipient": "Stadtwerke", "days": "90", "allow_download": "y"}

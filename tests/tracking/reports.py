@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from flask import current_app
+from sqlalchemy import select
 from werkzeug.test import Client, TestResponse
 
 from portal import clock
@@ -17,7 +18,7 @@ from portal.db import db
 from tests.factories import version_of
 from tracking import events
 from tracking.dwell import SLOT_MS
-from tracking.models import Load, Mark, Slot
+from tracking.models import Load, Mark, Refusals, Slot
 
 ORIGIN = "http://127.0.0.1:8000"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
@@ -70,15 +71,30 @@ def post(token: str, *rows: list[int], activated: int | None = None, **more: Any
     return post_body(msgspec.json.encode(body), **more)
 
 
-def post_body(body: bytes, origin: str = ORIGIN, agent: str = BROWSER) -> TestResponse:
+def post_body(
+    body: bytes, origin: str = ORIGIN, agent: str = BROWSER, **environ: str
+) -> TestResponse:
     """Send anything to the endpoint."""
     db.session.rollback()
     client = Client(current_app.wsgi_app)
     headers = {"Origin": origin, "User-Agent": agent}
-    return client.post("/t", data=body, headers=headers)
+    return client.post("/t", data=body, headers=headers, environ_overrides=environ)
 
 
 def stored() -> dict[str, int]:
     """How many rows there are."""
     db.session.rollback()
     return {model.__tablename__: db.session.query(model).count() for model in (Load, Slot, Mark)}
+
+
+def refusals() -> dict[str, int]:
+    """How many reports were refused, by reason, as far as it is written down."""
+    db.session.rollback()
+    return {row.reason: row.n for row in db.session.scalars(select(Refusals))}
+
+
+def newly_refused() -> dict[str, int]:
+    """How many more were refused, by reason, since this was asked last."""
+    before = refusals()
+    current_app.extensions["portal_beacon"].refused.write(db.engine)
+    return {reason: n - before.get(reason, 0) for reason, n in refusals().items()}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from flask import Flask, current_app
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from portal.db import db, new_id
 from portal.errors import Busy
 from tests.factories import make_asset
 from tests.people import lena
-from tests.tracking.reports import post, post_body, row, slot_now, stored, token_for
+from tests.tracking.reports import newly_refused, post, post_body, row, slot_now, stored, token_for
 from tracking import committer as committing
 from tracking.committer import Committer, Entry
 from tracking.events import read_token
@@ -113,29 +114,65 @@ def test_order_and_repetition_of_reports_do_not_matter(
         b'{"t": "x", "s": [[99999999999, 1, 1, 0, 0, 0]]}',
         b'{"t": "x", "s": [[1, 1, 1, 0, 0]]}',
         b'{"t": "x", "s": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+        b'{"t": "x", "s": [[1, 1, 1' + b"0" * 5000 + b", 0, 0, 0]]}",
+        b'{"t": "x", "s": [[1, 1, 1e3, 0, 0, 0]]}',
+        b'{"t": "x", "s": [[1, 1, Infinity, 0, 0, 0]]}',
+        b'{"t": "x", "s": [[1, 1, true, 0, 0, 0]]}',
+        b'{"t": "x", "s": [], "a": -1}',
+        b'{"t": "x", "s": [], "a": 99999999999999999999}',
         b'{"t": "\xff\xfe", "s": []}',
         b'{"t": "' + b"x" * 70_000 + b'", "s": []}',
+        b'{"t": "x", "s": [' + b"[1,1,1,0,0,0]," * 4001 + b"[1,1,1,0,0,0]]}",
     ],
 )
-def test_what_no_script_of_ours_sends_is_refused(app: Flask, body: bytes) -> None:
-    assert 400 <= post_body(body).status_code < 500
+def test_what_no_script_of_ours_sends_is_refused_and_counted(app: Flask, body: bytes) -> None:
+    newly_refused()
+    # By its form: a good token would not help it.
+    assert post_body(body).status_code in (400, 413)
+    # Without a length, as in chunks.
+    assert post_body(body, CONTENT_LENGTH="").status_code in (400, 413)
+    assert sum(newly_refused().values()) == 2
     assert stored()["load"] == 0
 
 
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("0" * 13 + "99999999", 413), ("9" * 5000, 413), ("65537", 413), ("-1", 400), ("1e3", 400)],
+)
+def test_a_length_that_no_report_has_is_refused_and_counted(
+    app: Flask, length: str, status: int
+) -> None:
+    newly_refused()
+    assert post_body(b"{}", CONTENT_LENGTH=length).status_code == status
+    assert sum(newly_refused().values()) == 1
+
+
+def test_a_report_may_come_without_its_length(app: Flask) -> None:
+    body = {"t": token_for(lena(), make_asset()), "s": [row(slot_now(), active=1000)]}
+    assert post_body(msgspec.json.encode(body), CONTENT_LENGTH="").status_code == 200
+    assert stored()["slot"] == 1
+
+
 def test_a_token_made_elsewhere_is_refused(app: Flask) -> None:
+    newly_refused()
     token = token_for(lena(), make_asset())
     assert post(token[:-2] + "xx", row(slot_now(), active=1)).status_code == 403
     assert post("", row(slot_now(), active=1)).status_code == 403
+    assert newly_refused()["token"] == 2
+    assert stored()["load"] == 0
 
 
 def test_another_sites_page_is_refused(app: Flask) -> None:
+    newly_refused()
     token = token_for(lena(), make_asset())
-    answer = post(token, row(slot_now(), active=1), origin="https://evil.example")
-    assert answer.status_code == 403
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:80000", ""):
+        assert post(token, row(slot_now(), active=1), origin=origin).status_code == 403
+    assert newly_refused()["token"] == 4
     assert stored()["load"] == 0
 
 
 def test_time_outside_the_life_of_a_page_is_refused(app: Flask) -> None:
+    newly_refused()
     asset = make_asset()
     token = token_for(lena(), asset)
     assert post(token, row(slot_now() + 3, active=1)).status_code == 400
@@ -145,9 +182,12 @@ def test_time_outside_the_life_of_a_page_is_refused(app: Flask) -> None:
         post(token, row(slot_now(), 1, active=9000), row(slot_now(), 2, active=9000)).status_code
         == 400
     )
-    assert post(token, activated=clock.now_ms() - 60_000).status_code == 400
+    for moment in (clock.now_ms() - 60_000, 0):
+        answer = post(token, row(slot_now(), active=1), activated=moment)
+        assert answer.status_code == 400
     expired = token_for(lena(), asset, at=clock.now() - timedelta(hours=25))
     assert post(expired, row(slot_now(), active=1)).status_code == 400
+    assert newly_refused()["form"] == 7
     assert stored()["load"] == 0
 
 
@@ -161,6 +201,21 @@ def test_slots_older_than_48_hours_are_skipped_and_do_not_block_others(app: Flas
     assert [found[0] for found in slots()] == [fresh]
 
 
+def test_a_view_whose_activation_is_older_than_48_hours_counts_from_the_first_moment_taken(
+    app: Flask,
+) -> None:
+    then, asset = clock.now() - timedelta(hours=49), make_asset()
+    old, long_over = (token_for(lena(), asset, at=then, subject=new_id()) for _n in range(2))
+    stale, fresh, moment = slot_now(49 * 240 - 1), slot_now(26 * 240), clock.to_ms(then) + 30_000
+    post(old, row(stale, active=1000), row(fresh, active=2000), activated=moment)
+    load = db.session.scalars(select(Load)).one()
+    assert load.activated_at is not None
+    assert 0 <= clock.now_ms() - 48 * 3600 * 1000 - load.activated_at < 60_000
+    # Where nothing of the reading is taken any more there is nothing to count.
+    assert post(long_over, row(stale, active=1000), activated=moment).status_code == 200
+    assert stored()["load"] == 1
+
+
 def test_a_report_about_content_that_is_gone_is_refused_and_blocks_nobody(app: Flask) -> None:
     keys = current_app.extensions["portal_keys"]
     good, bad = token_for(lena(), make_asset()), read_token(keys, token_for(lena(), make_asset()))
@@ -171,9 +226,29 @@ def test_a_report_about_content_that_is_gone_is_refused_and_blocks_nobody(app: F
         Entry(gone, None, {(slot_now(), 1): (1, 0, 0, 0)}),
     ]
     db.session.rollback()
-    committer._commit(entries)
+    committer._commit(entries, time.monotonic() + 2)
     assert [entry.outcome for entry in entries] == ["committed", "refused"]
     assert stored()["load"] == 1
+
+
+def test_a_report_that_we_stumble_over_ourselves_fails_alone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, asset, person = current_app.extensions["portal_keys"], make_asset(), lena()
+    tokens = [read_token(keys, token_for(person, asset)) for _n in range(3)]
+    entries = [Entry(token, None, {(slot_now(), 1): (1, 0, 0, 0)}) for token in tokens]
+    real = committing.touched_days
+
+    def stumble(entry: Entry, zone: ZoneInfo) -> Any:
+        if entry is entries[1]:
+            raise ValueError("a date that no calendar has")
+        return real(entry, zone)
+
+    monkeypatch.setattr(committing, "touched_days", stumble)
+    db.session.rollback()
+    committer: Committer = current_app.extensions["portal_beacon"].committer
+    committer._commit(entries, time.monotonic() + 2)
+    assert [entry.outcome for entry in entries] == ["committed", "failed", "committed"]
 
 
 def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
@@ -186,8 +261,8 @@ def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
 
     def apply(self: committing.Merge, connection: Any, rows: committing.Rows) -> None:
         real(self, connection, rows)
-        # Every third transaction fails after its rows were written, before its commit.
-        if next(failures) % 3 == 0:
+        # Every second transaction fails after its rows were written, before its commit.
+        if next(failures) % 2 == 1:
             raise OSError("the disk is full")
 
     monkeypatch.setattr(committing.Merge, "apply", apply)

@@ -57,6 +57,20 @@ def test_a_reload_within_30_s_of_the_last_attention_is_the_same_view() -> None:
     assert [[int(x.id) for x in chain] for chain in found] == [[1, 2], [3]]
 
 
+def test_the_30_s_begin_when_the_reader_was_seen_leaving_after_all_attention() -> None:
+    left = 100 * SLOT_MS + 4_000
+    first = load(1, 100 * SLOT_MS, 100, activated=100 * SLOT_MS + 2_000)
+    for seen, again, together in (
+        (left, left + 30_000, True),
+        (left, left + 30_001, False),
+        # Left before the last attention, or only much later: the end of its slot is what is known.
+        (left - SLOT_MS, left + 30_001, True),
+        (left + SLOT_MS, 101 * SLOT_MS + 30_001, False),
+    ):
+        found = chains([first._replace(left_at=seen), load(2, again)])
+        assert (len(found) == 1) == together
+
+
 def test_loads_that_nobody_looked_at_make_no_view() -> None:
     assert first_activated([load(1, 0), load(2, 10)]) is None
     first = first_activated([load(1, 0), load(2, 10, activated=50)])

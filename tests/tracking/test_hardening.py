@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,7 +21,16 @@ from portal.db import db, new_id, write
 from tests.conftest import Browse
 from tests.factories import make_asset, version_of
 from tests.people import kuehn, lena, mia
-from tests.tracking.reports import post, post_body, row, slot_now, stored, token_for
+from tests.tracking.reports import (
+    newly_refused,
+    post,
+    post_body,
+    refusals,
+    row,
+    slot_now,
+    stored,
+    token_for,
+)
 from tests.tracking.test_rollups import differences, rebuild
 from tracking import events, metrics, ranges
 from tracking.intake import BURST, is_program
@@ -41,6 +52,17 @@ THAT_DAY = Scope(date(2026, 3, 10), date(2026, 3, 11))
 )
 def test_the_name_of_a_program_is_known(agent: str) -> None:
     assert is_program(agent)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Chrome/142.0 Mobile",
+        "Mozilla/5.0 (Linux; Android 9; Cubot) AppleWebKit/537.36 Chrome/120.0 Mobile",
+    ],
+)
+def test_a_phone_with_the_name_of_a_program_is_none(agent: str) -> None:
+    assert not is_program(agent)
 
 
 def test_what_a_program_reads_is_kept_and_not_counted(app: Flask) -> None:
@@ -113,16 +135,30 @@ def test_a_thousand_reports_in_a_second_from_one_person_are_mostly_refused(app: 
 
 
 def test_what_was_refused_is_counted_by_reason(app: Flask) -> None:
-    counters = current_app.extensions["portal_beacon"].refused
-    counters.write(db.engine)
+    newly_refused()
     post_body(b"{")
     post("made elsewhere", row(slot_now(), active=1))
-    counters.write(db.engine)
+    assert newly_refused() == {"form": 1, "token": 1}
     post_body(b"[")
-    counters.write(db.engine)
-    found = {row.reason: row.n for row in db.session.scalars(select(Refusals))}
-    assert found["form"] >= 2
-    assert found["token"] >= 1
+    assert newly_refused() == {"form": 1, "token": 0}
+
+
+def test_what_was_refused_is_written_down_from_time_to_time_and_at_the_end(app: Flask) -> None:
+    newly_refused()
+    beacon, before, ended = current_app.extensions["portal_beacon"], refusals(), threading.Event()
+    worker = threading.Thread(target=ended.wait)
+    writing = threading.Thread(target=beacon.write_refusals, args=[worker, 0.1])
+    worker.start()
+    writing.start()
+    post_body(b"{")
+    until = time.monotonic() + 5
+    while refusals() == before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert refusals()["form"] == before.get("form", 0) + 1
+    post_body(b"{")
+    ended.set()
+    writing.join(5)
+    assert refusals()["form"] == before.get("form", 0) + 2
 
 
 # --- downloads ------------------------------------------------------------------------------------
@@ -314,6 +350,18 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
         ("wartung", 1, 0),
     ]
     assert [row.words for row in metrics.searches(db.session(), THAT_DAY)] == ["atex certificate"]
+    assert differences() == []
+
+
+def test_a_search_is_counted_on_the_day_its_results_were_looked_at(app: Flask) -> None:
+    with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)) as forward:
+        token = area_token("wartung", 3)
+        forward(timedelta(seconds=20))
+        post(token, row(slot_now(), active=1_000), activated=clock.now_ms())
+        rebuild()
+    assert metrics.searches(db.session(), THAT_DAY, in_vain_only=False) == []
+    next_day = Scope(date(2026, 3, 11), date(2026, 3, 12))
+    assert len(metrics.searches(db.session(), next_day, in_vain_only=False)) == 1
     assert differences() == []
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from flask import Flask, current_app
-from sqlalchemy import select
+from sqlalchemy import event, select, update
 
-from portal import clock
+from portal import clock, jobs
 from portal.accounts.models import PrivacyMode, User
 from portal.content.models import Asset
-from portal.db import db, write_connection
+from portal.db import db, write, write_connection
 from tests.factories import make_asset, version_of
-from tests.people import jonas, kuehn, lena
-from tests.tracking.reports import post, row, token_for
-from tests.tracking.test_rollups import differences, read, rebuild, stored_rows
+from tests.people import jonas, kuehn, lena, mia
+from tests.tracking.reports import post, row, slot_now, token_for
+from tests.tracking.test_rollups import add_load, differences, read, rebuild, stored_rows
 from tracking import erasure, events, metrics, retention, rollups, verify
 from tracking.metrics import Scope
-from tracking.models import Folded, Load, Mark, Removal, Slot, SubjectKind
+from tracking.models import Download, Folded, Load, Mark, Reader, Removal, Slot, SubjectKind
 from tracking.sums import DayState
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -51,6 +55,80 @@ def test_a_day_is_folded_48_hours_after_its_end_and_no_number_changes(app: Flask
     rebuild()
     assert stored_rows() == before
     assert differences() == []
+
+
+def test_what_is_reported_again_after_folding_adds_nothing(app: Flask) -> None:
+    # Only a server's clock that was days ahead folds a day so early.
+    asset = make_asset()
+    with clock.at(NOON) as forward:
+        token, now = token_for(lena(), asset), clock.now_ms()
+        assert post(token, row(slot_now(), active=9_000), activated=now).status_code == 200
+        rebuild()
+        before = stored_rows()
+        retention.fold(db.engine, NOON.date(), BERLIN)
+        forward(timedelta(seconds=30))
+        again = [row(slot_now(2), active=9_000)], [row(slot_now(2), active=15_000), row(slot_now())]
+        for rows in again:
+            answer = post(token, *rows, activated=now)
+            assert (answer.status_code, answer.json) == (
+                200,
+                {"now": clock.now_ms(), "skipped": 1},
+            )
+        rebuild()
+        assert stored_rows() == before
+        # Other days of the same report are taken.
+        late = token_for(jonas(), asset, at=datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC))
+        midnight = clock.slot_of(datetime(2026, 3, 10, 23, 0, tzinfo=UTC))
+        forward(timedelta(hours=12))
+        rows = [row(midnight - 1, active=9_000), row(midnight, active=8_000)]
+        assert post(late, *rows).json == {"now": clock.now_ms(), "skipped": 1}
+    db.session.rollback()
+    assert db.session.scalars(select(Slot.active)).all() == [8_000]
+    rebuild()
+    assert differences() == []
+
+
+def test_folding_that_was_killed_is_taken_up_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = make_asset()
+    with clock.at(NOON):
+        read(lena(), asset, 40)
+        read(jonas(), asset, 20, page=3)
+        rebuild()
+    before = stored_rows()
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "_AT_ONCE", 1)
+        patched.setattr(retention, "_replace_slots", killed_after(1, retention._replace_slots))
+        with pytest.raises(Killed):
+            grow_old(NOON + timedelta(days=4))
+    db.session.rollback()
+    assert db.session.query(Folded).count() == 1
+    rollups.mark(db.engine, [NOON.date()])
+    rebuild()
+    assert stored_rows() == before
+    assert differences() == []
+    grow_old(NOON + timedelta(days=4))
+    db.session.rollback()
+    assert (db.session.query(Slot).count(), db.session.query(Folded).count()) == (0, 2)
+    assert differences() == []
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def killed_after(times: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which is not come to any more after so many times."""
+    left = [times]
+
+    def until_then(*args: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return function(*args, **more)
+
+    return until_then
 
 
 def test_a_view_over_midnight_is_the_same_when_one_of_its_days_is_folded(app: Flask) -> None:
@@ -90,6 +168,94 @@ def test_after_13_months_the_raw_rows_go_and_the_numbers_stay(app: Flask) -> Non
     rebuild()
     assert stored_rows() == before
     assert db.session.query(Mark).count() == 0
+
+
+def test_the_job_removes_by_the_setting_and_goes_on_after_a_kill(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, version_id = make_asset(), version_of(make_asset("File")).id
+    with clock.at(NOON):
+        for person in (lena(), jonas(), mia()):
+            read(person, asset, 40)
+        with write() as session:
+            viewer = events.Viewer(lena().id, lena().partner_id, "partner")
+            events.grant_download(session, viewer, asset.id, version_id, 9, BERLIN)
+        rebuild()
+    before, settings = stored_rows(), app.config["SETTINGS"]
+
+    def job(months: int) -> str:
+        changed = dataclasses.replace(settings, retention_months=months)
+        monkeypatch.setitem(app.config, "SETTINGS", changed)
+        db.session.rollback()
+        with clock.at(NOON + timedelta(days=70)):
+            jobs.run_now("age_days")
+        return db.session.get_one(jobs.JobState, "age_days", populate_existing=True).error
+
+    assert job(months=0) == job(months=3) == ""
+    assert counts(Load, Download) == [3, 1]
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "_LOADS_AT_ONCE", 1)
+        patched.setattr(retention, "_remove_loads", killed_after(2, retention._remove_loads))
+        assert job(months=2) == "Killed: "
+    assert counts(Load, Download) == [1, 1]
+    # From its first removal on, the day is not computed again.
+    rollups.mark(db.engine, [NOON.date()])
+    rebuild()
+    assert stored_rows() == before
+    assert differences() == []
+    assert job(months=2) == ""
+    assert counts(Load, Folded, Download) == [0, 0, 0]
+    assert stored_rows() == before
+    removals = db.session.scalars(select(Removal).order_by(Removal.at)).all()
+    rows = sum((Counter(removal.rows) for removal in removals), Counter[str]())
+    assert rows == {"load": 3, "folded": 3, "download": 1}
+    assert [removal.why for removal in removals] == ["retention"] * 2
+
+
+def counts(*models: Any) -> list[int]:
+    """How many rows there are of each."""
+    db.session.rollback()
+    return [db.session.query(model).count() for model in models]
+
+
+def test_who_read_on_a_sealed_day_is_known_by_a_number_only(app: Flask) -> None:
+    asset = make_asset()
+    for day in (10, 11):
+        with clock.at(NOON.replace(day=day)):
+            read(lena(), asset, 40)
+            if day == 10:
+                read(jonas(), asset, 40)
+    rebuild()
+    people = metrics.people(db.session(), MARCH)
+    db.session.rollback()
+    readers = {row.subject: row.number for row in db.session.scalars(select(Reader))}
+    grow_old(NOON + timedelta(days=5))
+    retention.seal(db.engine, NOON.date(), BERLIN)
+    db.session.rollback()
+    left = {row.subject: row.number for row in db.session.scalars(select(Reader))}
+    # Lena's other day is not sealed yet.
+    assert set(readers) & set(left) == {lena().id}
+    assert sorted(left.values()) == sorted(readers.values())
+    assert metrics.people(db.session(), MARCH) == people == 2
+    assert differences() == []
+
+
+def test_a_view_of_many_days_is_removed_when_it_has_ended(app: Flask) -> None:
+    asset, length = make_asset(), 5_750
+    for part in range(5):
+        reading: list[tuple[int, ...]] = [(0, 1, 9_000, 0, 0, 0)]
+        reading += [(length - 1, 1, 9_000, 0, 0, 0)]
+        add_load(lena(), asset, part * length, reading, 1_000)
+    rebuild()
+    before = stored_rows()
+    for day in (date(2026, 3, n) for n in range(10, 16)):
+        assert counts(Load) == [5]
+        retention.fold(db.engine, day, BERLIN)
+        retention.seal(db.engine, day, BERLIN)
+        rollups.mark(db.engine, [day + timedelta(days=1)])
+        rebuild()
+    assert stored_rows() == before
+    assert counts(Load, Folded) == [0, 0]
 
 
 def test_a_view_that_goes_on_after_a_sealed_day_stays_one_view(app: Flask) -> None:
@@ -191,6 +357,35 @@ def test_what_is_erased_stays_erased_whatever_is_reported_later(app: Flask) -> N
     assert differences() == []
     removal = db.session.scalars(select(Removal)).one()
     assert (removal.why, removal.rows) == ("erasure", {"load": 1, "reader": 1})
+
+
+def test_erasing_finds_the_rows_of_a_person_without_reading_all(app: Flask) -> None:
+    with clock.at(NOON):
+        post(token_for(lena(), make_asset()), row(slot_now(), active=5_000))
+    with write_connection(db.engine) as connection:
+        connection.execute(update(Load).values(device=7))
+    said: list[tuple[str, Any]] = []
+
+    def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        said.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", listen)
+    with write_connection(db.engine) as connection:
+        erasure.erase(connection, [lena().id])
+    event.remove(db.engine, "before_cursor_execute", listen)
+    db.session.rollback()
+    load = db.session.scalars(select(Load)).one()
+    assert load.subject != lena().id
+    assert load.device is None
+    changes = [one for one in said if one[0].startswith("UPDATE")]
+    assert len(changes) == 3
+    if db.engine.dialect.name == "sqlite":
+        with db.engine.connect() as connection:
+            for statement, parameters in changes:
+                explain = f"EXPLAIN QUERY PLAN {statement}"
+                plan = [r[3] for r in connection.exec_driver_sql(explain, parameters)]
+                assert plan
+                assert all(line.startswith("SEARCH") for line in plan), plan
 
 
 def test_months_are_the_sum_of_their_days_and_answer_for_them(app: Flask) -> None:

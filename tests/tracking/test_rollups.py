@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import threading
 import uuid
 from collections import defaultdict
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+import pytest
+from click.testing import CliRunner
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Connection, Engine
 
-from portal import clock
+from portal import cli, clock
 from portal.accounts.models import User
 from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
 from tests.factories import make_asset, version_of
 from tests.people import anna, jonas, lena, mia
-from tests.tracking.reports import post, row, token_for
+from tests.tracking.reports import post, post_body, row, slot_now, token_for
 from tracking import erasure, events, metrics, retention, rollups, verify
 from tracking.days import EVERYONE
 from tracking.dwell import SLOT_MS
@@ -31,6 +38,7 @@ from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSu
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 THAT_DAY = Scope(date(2026, 3, 10), date(2026, 3, 11))
+MARCH = Scope(date(2026, 3, 1), date(2026, 4, 1))
 
 
 def rebuild() -> None:
@@ -42,8 +50,9 @@ def rebuild() -> None:
 
 
 def differences() -> list[str]:
-    """What `portal verify` would print."""
-    return list(verify.differences(db.engine, BERLIN))
+    """What `portal verify` would print, and the days that it would not compare."""
+    waiting: list[date] = []
+    return [*verify.differences(db.engine, BERLIN, waiting.extend), *map(str, waiting)]
 
 
 def read(person: User, asset: Asset, seconds: int, *, page: int = 1, share: bool = False) -> None:
@@ -113,6 +122,30 @@ def test_two_windows_of_one_person_count_once_over_assets(app: Flask) -> None:
     assert (kept.glance, kept.overlap) == (0, 15_000)
 
 
+def test_what_is_said_of_single_loads_is_what_counts_of_them(app: Flask) -> None:
+    one, other = make_asset("One"), make_asset("Other")
+    with clock.at(NOON):
+        now, at = clock.now_ms(), clock.slot_of(NOON)
+        tokens = [token_for(person, one) for person in (lena(), lena(), jonas())]
+        for token in tokens:
+            post(token, row(at, active=10_000), row(at + 1, active=1_000), activated=now)
+        post(token_for(lena(), other), row(at, 2, active=10_000), activated=now)
+        # What a program says of itself takes nothing away from its person.
+        body = {"t": token_for(lena(), one), "s": [row(at, active=15_000)], "m": True}
+        post_body(msgspec.json.encode(body))
+        rebuild()
+    load_ids = db.session.scalars(select(Load.id).where(Load.asset_id == one.id)).all()
+    counted = metrics.by_asset(db.session(), THAT_DAY)
+    assert counted[one.id].dwell == 5_000 * 2 + 10_000 + 3_000
+    for _time in range(2):
+        found = metrics.attention_of_loads(db.session(), load_ids)
+        assert set(found) == set(load_ids)
+        active = sorted(sum(page[0] for page in pages.values()) for pages in found.values())
+        assert active == [6_000, 6_000, 11_000, 15_000]
+        db.session.rollback()
+        retention.fold(db.engine, NOON.date(), BERLIN)
+
+
 def test_a_view_over_midnight_counts_on_the_day_it_began_and_its_time_on_both(app: Flask) -> None:
     asset = make_asset()
     with clock.at(datetime(2026, 3, 10, 22, 59, 50, tzinfo=UTC)):
@@ -149,22 +182,82 @@ def stored_rows() -> list[tuple[object, ...]]:
     return sorted(found, key=str)
 
 
-def test_a_rebuild_that_another_overtook_leaves_its_marks(app: Flask) -> None:
-    asset = make_asset()
-    with clock.at(NOON):
-        read(lena(), asset, 20)
+class InTurns:
+    """Rebuilds of one day in threads of their own: each step of one ends before its next write."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
+        self._app = app
+        self._mine = threading.local()
+        self.results: dict[str, object] = {}
+        self._steps: dict[str, tuple[threading.Semaphore, threading.Semaphore]] = {}
+
+        def waiting_door(engine: Engine) -> AbstractContextManager[Connection]:
+            if hasattr(self._mine, "pause"):
+                self._mine.pause()
+            return write_connection(engine)
+
+        monkeypatch.setattr(rollups, "write_connection", waiting_door)
+        # Every row is a write of its own.
+        monkeypatch.setattr(rollups, "CHUNK_ROWS", 1)
+        monkeypatch.setattr(rollups, "CHUNKS", {})
+
+    def step(self, name: str, times: int = 1) -> None:
+        """Let `name` go on, each time to its next write; its first step reads the day."""
+        if name not in self._steps:
+            self._steps[name] = threading.Semaphore(0), threading.Semaphore(0)
+            threading.Thread(target=self._run, args=(name,)).start()
+        go, done = self._steps[name]
+        for _time in range(times):
+            if name not in self.results:
+                go.release()
+                assert done.acquire(timeout=10)
+
+    def _run(self, name: str) -> None:
+        go, done = self._steps[name]
+
+        def pause() -> None:
+            done.release()
+            go.acquire()
+
+        go.acquire()
+        self._mine.pause = pause
+        try:
+            with self._app.app_context():
+                self.results[name] = rollups.rebuild(db.engine, NOON.date(), BERLIN)
+        except Exception as error:
+            self.results[name] = error
+        done.release()
+
+
+@pytest.mark.parametrize("takes_back", [False, True], ids=["more", "less"])
+def test_two_rebuilds_of_a_day_write_between_each_other_and_no_change_is_lost(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, takes_back: bool
+) -> None:
+    with clock.at(NOON) as forward:
+        read(jonas(), make_asset("Old"), 20)
         rebuild()
-        read(lena(), asset, 20)
-        db.session.rollback()
-        with db.engine.connect() as connection:
-            generation = connection.scalar(select(DayState.generation))
-        assert generation is not None
-        assert not rollups._claim(db.engine, date(2026, 3, 10), generation + 1)
-        assert rollups._claim(db.engine, date(2026, 3, 10), generation)
-        assert not rollups._claim(db.engine, date(2026, 3, 10), generation)
-        assert db.session.query(Mark).count() > 0
-        rebuild()
-    assert differences() == []
+        for written, meanwhile in itertools.product(range(4), range(1, 4)):
+            forward(timedelta(minutes=1))
+            asset = make_asset(f"New {written} {meanwhile}")
+            token, now = token_for(lena(), asset), clock.now_ms()
+            post(token, row(slot_now(), active=9_000), activated=now)
+            turns = InTurns(monkeypatch, app)
+            turns.step("first", 1 + written)
+            if takes_back:
+                # It was a program: what the first is about to write is wrong by now.
+                body = {"t": token, "s": [row(slot_now(), active=9_000)], "m": True}
+                post_body(msgspec.json.encode(body))
+            else:
+                post(token_for(jonas(), asset), row(slot_now(), active=9_000), activated=now)
+            turns.step("second")
+            turns.step("first", meanwhile)
+            turns.step("second", 50)
+            turns.step("first", 50)
+            monkeypatch.undo()
+            assert sorted(map(str, turns.results.values())) == ["False", "True"]
+            # What was not rebuilt has kept its marks.
+            rebuild()
+            assert differences() == []
 
 
 def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
@@ -175,6 +268,76 @@ def test_a_changed_number_is_found_by_verify(app: Flask) -> None:
         connection.execute(update(PairSum).values(views=7))
     assert len(differences()) == 1
     assert "views" in differences()[0]
+
+
+def test_a_report_that_comes_while_verifying_is_no_difference(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, rebuild_marked = make_asset(), rollups.rebuild_marked
+    with clock.at(NOON):
+        read(jonas(), asset, 20)
+        token = token_for(lena(), asset)
+
+        def then_somebody_reads(*args: Any, **more: Any) -> int:
+            done = rebuild_marked(*args, **more)
+            post(token, row(slot_now(), active=9_000), activated=clock.now_ms())
+            return done
+
+        monkeypatch.setattr(cli, "_app", lambda _settings: app)
+        with monkeypatch.context() as patched:
+            patched.setattr(rollups, "rebuild_marked", then_somebody_reads)
+            compared = CliRunner().invoke(cli.portal, ["verify"])
+        assert (compared.stdout, compared.exit_code) == ("", 0), compared.output
+        assert "Not compared" in compared.stderr
+        assert "2026-03-10" in compared.stderr
+        again = CliRunner().invoke(cli.portal, ["verify"])
+        assert (again.output, again.exit_code) == ("", 0)
+        with write_connection(db.engine) as connection:
+            connection.execute(update(PairSum).values(views=7))
+        wrong = CliRunner().invoke(cli.portal, ["verify"])
+        assert wrong.exit_code == 1
+        assert "views" in wrong.stdout
+
+
+def test_days_that_share_a_view_with_a_waiting_one_are_not_compared(app: Flask) -> None:
+    asset, midnight = make_asset(), 11 * 240  # slots after noon UTC
+    with clock.at(NOON):
+        over_it: list[tuple[int, ...]] = [(0, 1, 5_000, 0, 0, 0), (1, 1, 5_000, 0, 0, 0)]
+        add_load(lena(), asset, midnight - 1, over_it, 16_000)
+        rebuild()
+        assert metrics.by_day(db.session(), MARCH)[date(2026, 3, 11)].views == 1
+        # The same view, as it turns out, began the day before: it moves there.
+        add_load(lena(), asset, midnight - 2, [(0, 1, 5_000, 0, 0, 0)], 1_000)
+        assert differences() == [f"2026-03-{day:02}" for day in (9, 10, 11, 12)]
+        rebuild()
+        assert metrics.by_day(db.session(), MARCH)[date(2026, 3, 10)].views == 1
+    assert differences() == []
+
+
+def test_a_day_that_was_rebuilt_in_the_future_is_due(app: Flask) -> None:
+    with clock.at(NOON) as forward:
+        forward(timedelta(days=1))
+        read(lena(), make_asset(), 20)
+        rebuild()
+        forward(timedelta(hours=-1))
+        read(jonas(), make_asset("Other"), 20)
+        assert rollups.rebuild_marked(db.engine, BERLIN) == 1
+
+
+def test_numbers_are_as_of_the_oldest_change_that_waits(app: Flask) -> None:
+    with clock.at(NOON) as forward:
+        assert metrics.as_of(db.session()) is None
+        read(lena(), make_asset(), 20)
+        rebuild()
+        forward(timedelta(hours=1))
+        assert metrics.as_of(db.session()) == clock.now()
+        since = clock.now()
+        rollups.mark(db.engine, [NOON.date()])
+        forward(timedelta(minutes=5))
+        rollups.mark(db.engine, [NOON.date(), date(2026, 3, 9)])
+        rollups.rebuild(db.engine, date(2026, 3, 9), BERLIN)
+        db.session.rollback()
+        assert metrics.as_of(db.session()) == since
 
 
 PIECE = st.tuples(
