@@ -46,10 +46,10 @@ class Unacceptable(PortalError):
 
 
 class _Erased(Exception):
-    """Some subjects of a batch were erased: what is reported under them is dropped."""
+    """Some subjects or links of a batch were erased: what is reported under them is dropped."""
 
-    def __init__(self, subjects: set[uuid.UUID]) -> None:
-        self.subjects = subjects
+    def __init__(self, keys: set[uuid.UUID]) -> None:
+        self.keys = keys
 
 
 @dataclass(eq=False)
@@ -143,7 +143,7 @@ class Committer:
         except Busy:
             _settle(batch, "failed")
         except _Erased as found:
-            late = [entry for entry in batch if entry.token.subject in found.subjects]
+            late = [entry for entry in batch if found.keys & {*entry.token.erased_by}]
             _settle(late, "refused")
             rest = [entry for entry in batch if entry.outcome is None]
             if rest:
@@ -203,7 +203,7 @@ class Rows(NamedTuple):
     loads: list[Any]
     slots: list[Any]
     marks: list[Any]
-    subjects: dict[Any, uuid.UUID]
+    erased_by: dict[Any, uuid.UUID]
     searches: list[Any]
     watched: dict[uuid.UUID, Playing]
 
@@ -264,7 +264,7 @@ class Merge:
             _ordered([loads[key] for key in sorted(loads)], self._load_order),
             _ordered(rows, self._slot_order),
             _ordered([self._mark_row(day) for day in days], self._mark_order),
-            {self._key(entry.token.subject): entry.token.subject for entry in batch},
+            {self._key(key): key for entry in batch for key in entry.token.erased_by},
             _ordered([searches[key] for key in sorted(searches)], self._search_order),
             watched,
         )
@@ -278,13 +278,13 @@ class Merge:
         with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
             cursor.executemany(self._load, rows.loads)
             # After the loads: an erasure that runs meanwhile waits for them, or they for it.
-            self._ask_for_tombstones(stones, list(rows.subjects))
+            self._ask_for_tombstones(stones, list(rows.erased_by))
             if rows.slots:
                 cursor.executemany(self._slot, rows.slots)
             cursor.executemany(self._mark, rows.marks)
             if rows.searches:
                 cursor.executemany(self._search, rows.searches)
-        erased = {rows.subjects[row[0]] for row in stones.fetchall()}
+        erased = {rows.erased_by[row[0]] for row in stones.fetchall()}
         cursor.close()
         stones.close()
         if erased:

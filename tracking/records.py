@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.db import in_parts
 from tracking.metrics import attention_of_loads
-from tracking.models import Download, LikeInterval, Load, Search, ShareEvent, Tombstone
+from tracking.models import Download, LikeInterval, Load, Search, ShareEvent
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ def of_link(session: Session, share_id: uuid.UUID) -> list[Record]:
     found = _loads(session, Load.share_id == share_id)
     found += _downloads(session, Download.share_id == share_id)
     return sorted(found, key=lambda record: record.at, reverse=True)
-
-
-def is_erased(session: Session, subject: uuid.UUID) -> bool:
-    """Whether nothing is taken under this subject any more."""
-    return session.get(Tombstone, subject) is not None
 
 
 def _loads(session: Session, condition: ColumnElement[bool]) -> list[Record]:

@@ -19,7 +19,7 @@ from portal.paging import page_of
 from portal.reports import records
 from portal.reports.views import bp
 from portal.tables import csv_response
-from tracking import erasure
+from tracking import erasure, events
 from tracking import records as tracking
 
 
@@ -95,7 +95,7 @@ def link_recorded(slug: str) -> str:
         link=link,
         lines=records.in_words(db.session(), tracking.of_link(db.session(), link.id)),
         kinds={kind: _(name) for kind, name in records.KINDS.items()},
-        erased=tracking.is_erased(db.session(), link.id),
+        erased=events.is_erased(db.session(), link.id),
     )
 
 
@@ -105,6 +105,6 @@ def erase_link(slug: str) -> BaseResponse:
     """Erase it, and measure this link no more."""
     link_id = sharing.open_link(db.session(), slug, clock.now()).id
     with write() as session:
-        erasure.erase(session.connection(), [link_id])
+        erasure.erase_link(session.connection(), link_id)
     flash(_("Erased. This link is not measured any more."))
     return redirect(url_for("reports.link_recorded", slug=slug))

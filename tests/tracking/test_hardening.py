@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from flask import Flask, current_app
+from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -21,7 +25,7 @@ from tests.factories import make_asset, version_of
 from tests.people import kuehn, lena, mia
 from tests.tracking.reports import post, post_body, row, slot_now, stored, token_for
 from tests.tracking.test_rollups import differences, rebuild
-from tracking import events, metrics, ranges
+from tracking import erasure, events, metrics, ranges
 from tracking.intake import BURST, is_program
 from tracking.metrics import Scope
 from tracking.models import Download, Load, Refusals, Search, Watched
@@ -169,6 +173,121 @@ def test_what_has_not_changed_and_what_cannot_be_sent_count_nothing(browse: Brow
     assert same.status_code == 304
     assert browser.get(path, headers={"Range": "bytes=900-"}).status_code == 416
     assert browser.head(path).headers["Accept-Ranges"] == "bytes"
+    assert grants() == []
+
+
+def at_once(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run all of these at the same moment, each as a request of its own."""
+    together = threading.Barrier(len(tasks))
+
+    def run(task: Callable[[], None]) -> None:
+        together.wait()
+        task()
+
+    db.session.rollback()
+    threads = [threading.Thread(target=run, args=[task]) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_parts_fetched_side_by_side_are_one_complete_download(browse: Browse) -> None:
+    path, codes = f"/library/files/{version_of(make_asset()).id}", list[int]()
+
+    def fetch(browser: FlaskClient, part: str) -> None:
+        headers = {"Range": f"bytes={part}"}
+        with browser.get(path, headers=headers, buffered=True) as answer:
+            codes.append(answer.status_code)
+
+    parts = ("0-1", "2-3", "4-5", "6-7", "8-9", "10-11", "12-", "0-3")
+    at_once([partial(fetch, browse(lena()), part) for part in parts])
+    assert codes == [206] * 8
+    assert [(one.ranges, one.completed_at is not None) for one in grants()] == [("0-13", True)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "curl/8.5"},
+        {"User-Agent": "Barracuda Sentinel"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Moz": "prefetch"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_programs_and_browsers_that_fetch_ahead_get_the_file_and_count_nothing(
+    browse: Browse, headers: dict[str, str]
+) -> None:
+    asset = make_asset()
+    path = f"/library/files/{version_of(asset).id}"
+    assert browse(lena()).get(path, headers=headers).data == b"%PDF-1.7 test"
+    browse(lena()).post(f"/library/{asset.id}/share", data=SHARE)
+    slug, stranger = db.session.scalars(select(ShareLink.slug)).one(), browse(None)
+    posted = stranger.post(f"/s/{slug}/{asset.id}/download", headers=headers)
+    assert posted.data == b"%PDF-1.7 test"
+    assert grants() == []
+    # Nor does one that follows a person to their download make it complete.
+    granted = stranger.post(f"/s/{slug}/{asset.id}/download").location
+    assert stranger.get(granted, headers=headers).data == b"%PDF-1.7 test"
+    assert [one.started_at for one in grants()] == [None]
+
+
+def test_only_a_single_range_that_cannot_be_met_is_refused(browse: Browse) -> None:
+    version, browser = version_of(make_asset()), browse(lena())
+    path, tag = f"/library/files/{version.id}", f'"{version.sha256}"'
+    for headers in (
+        {"Range": "bytes=0-1,4-5"},
+        {"Range": "bytes=x-"},
+        {"Range": "pages=1-2"},
+        {"Range": "bytes=-900"},
+        {"Range": "bytes=4-", "If-Range": '"another"'},
+    ):
+        whole = browser.get(path, headers=headers)
+        assert (whole.status_code, whole.data) == (200, b"%PDF-1.7 test"), headers
+    for headers in ({"Range": "bytes=-5"}, {"Range": "bytes=8-", "If-Range": tag}):
+        part = browser.get(path, headers=headers)
+        assert (part.status_code, part.data) == (206, b" test"), headers
+    assert browser.get(path, headers={"Range": "bytes=13-"}).status_code == 416
+
+
+@pytest.mark.parametrize(("taken", "sent"), [(1, ""), (2, "0-4"), (4, "0-12"), (5, "0-13")])
+def test_what_was_never_asked_for_was_not_sent(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, taken: int, sent: str
+) -> None:
+    # Of four chunks: 4, 4, 4 and 1 byte. The fifth question is whether there are more.
+    monkeypatch.setattr("portal.content.delivery.CHUNK", 4)
+    version, browser = version_of(make_asset()), browse(lena())
+    fetched = browser.open(f"/library/files/{version.id}", method="HEAD").request.environ
+    environ = {**fetched, "REQUEST_METHOD": "GET"}
+
+    application = current_app.wsgi_app
+
+    def break_off() -> None:
+        body = application(environ, lambda *_answer: lambda _data: None)
+        parts = iter(body)
+        for _chunk in range(taken):
+            next(parts, b"")
+        body.close()  # type: ignore[attr-defined]
+
+    at_once([break_off])
+    one = grants()[0]
+    assert (one.ranges, one.completed_at is not None) == (sent, sent == "0-13")
+
+
+def test_nothing_is_granted_to_somebody_who_was_erased_meanwhile(app: Flask) -> None:
+    asset, subject, link = make_asset(), new_id(), new_id()
+    of_person = events.Viewer(subject, kuehn().id, "partner")
+    of_link = events.Viewer(new_id(), kuehn().id, "customer", share_id=link)
+    db.session.rollback()
+    with write() as session:
+        erasure.erase(session.connection(), [subject, link])
+    for who in (of_person, of_link):
+        with write() as session:
+            version = version_of(asset)
+            found = events.grant_download(session, who, asset.id, version.id, 9, BERLIN)
+            assert found is None
     assert grants() == []
 
 
