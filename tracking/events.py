@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -365,7 +366,8 @@ def like(session: Session, user: User, asset_id: uuid.UUID, zone: ZoneInfo) -> b
 
 
 def unlike(session: Session, user: User, asset_id: uuid.UUID, zone: ZoneInfo) -> bool:
-    """`user` takes a like back; that it was given stays true. False when there was none."""
+    """`user` takes a like back. That it was given stays true, unless it was on the same day. False
+    when there was none."""
     current = _current_like(session, user, asset_id)
     if current is None:
         return False
@@ -383,6 +385,21 @@ def _current_like(session: Session, user: User, asset_id: uuid.UUID) -> LikeInte
             LikeInterval.unliked_at.is_(None),
         )
     ).one_or_none()
+
+
+def current_likes(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How many people of partners like each of these assets now; without those nobody likes."""
+    query = (
+        select(LikeInterval.asset_id, func.count())
+        .where(
+            LikeInterval.asset_id.in_(list(asset_ids)),
+            LikeInterval.unliked_at.is_(None),
+            LikeInterval.partner_id.is_not(None),
+            LikeInterval.audience != Audience.vendor.value,
+        )
+        .group_by(LikeInterval.asset_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def likes(session: Session, user_id: uuid.UUID, asset_id: uuid.UUID) -> bool:

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from portal import clock
+from portal.accounts.models import User
 from portal.content.models import ShareLink
 from portal.db import db, new_id, write
 from tests.conftest import Browse
 from tests.factories import make_asset, version_of
-from tests.people import kuehn, lena, mia
+from tests.people import anna, kuehn, lena, mia
 from tests.tracking.reports import post, post_body, row, slot_now, stored, token_for
 from tests.tracking.test_rollups import differences, rebuild
 from tracking import erasure, events, metrics, ranges
@@ -448,15 +449,56 @@ def test_devices_of_one_link_are_told_apart_and_of_two_links_are_not_compared() 
     assert events.device_of(keys, one, "Phone de") != events.device_of(keys, two, "Phone de")
 
 
-def test_grants_of_a_like_are_intervals(app: Flask) -> None:
-    asset, user = make_asset(), lena()
-    with write() as session:
-        person = session.merge(user)
-        events.like(session, person, asset.id, BERLIN)
-        events.unlike(session, person, asset.id, BERLIN)
-        events.like(session, person, asset.id, BERLIN)
-    rebuild()
-    today = clock.local_day(clock.now(), BERLIN)
-    found = metrics.total(db.session(), Scope(today, today + timedelta(days=1)))
-    assert found.likes == 2
-    assert events.likes(db.session(), lena().id, asset.id)
+# --- likes and shares -----------------------------------------------------------------------------
+
+
+def test_a_like_counts_once_a_day_and_not_when_it_was_taken_back_that_day(app: Flask) -> None:
+    asset, other = make_asset(), make_asset("Other")
+    people = [lena().id, mia().id, anna().id]
+    moves = ((events.like, asset), (events.unlike, asset), (events.like, asset))
+    with clock.at(NOON) as forward:
+        for move, piece in (*moves, (events.like, other), (events.unlike, other)):
+            with write() as session:
+                move(session, session.get_one(User, people[0]), piece.id, BERLIN)
+            forward(timedelta(minutes=1))
+            rebuild()
+        for person_id in people[1:]:
+            with write() as session:
+                events.like(session, session.get_one(User, person_id), asset.id, BERLIN)
+        rebuild()
+        by_asset = metrics.by_asset(db.session(), THAT_DAY)
+        assert {key: found.likes for key, found in by_asset.items() if found} == {asset.id: 2}
+        assert events.current_likes(db.session(), [asset.id, other.id]) == {asset.id: 2}
+        # Taken back on a later day, it was given all the same.
+        forward(timedelta(days=1))
+        with write() as session:
+            events.unlike(session, session.get_one(User, people[0]), asset.id, BERLIN)
+        rebuild()
+        assert metrics.total(db.session(), THAT_DAY).likes == 2
+    assert events.current_likes(db.session(), [asset.id, other.id]) == {asset.id: 1}
+    assert not events.likes(db.session(), lena().id, asset.id)
+    assert differences() == []
+
+
+def test_a_link_with_three_documents_is_one_share(app: Flask, browse: Browse) -> None:
+    pieces = [make_asset(title) for title in ("One", "Two", "Three")]
+    with clock.at(NOON):
+        for person, n in ((lena(), 3), (lena(), 1), (mia(), 2)):
+            data = {**SHARE, "also": [str(piece.id) for piece in pieces[1:n]]}
+            browse(person).post(f"/library/{pieces[0].id}/share", data=data)
+        rebuild()
+    session = db.session()
+    found = metrics.total(session, THAT_DAY)
+    assert (found.shares, found.activities) == (3, 3)
+    by_partner = metrics.by_partner(session, THAT_DAY)
+    assert {key: partner.shares for key, partner in by_partner.items()} == {
+        lena().partner_id: 2,
+        mia().partner_id: 1,
+    }
+    assert metrics.activities_by_partner(session, THAT_DAY)[kuehn().id] == 2
+    by_asset = metrics.by_asset(session, THAT_DAY)
+    assert [by_asset[piece.id].shares for piece in pieces] == [3, 2, 1]
+    of_lena = Scope(*SPAN, partner_id=kuehn().id, asset_id=pieces[0].id)
+    assert metrics.total(session, of_lena).shares == 2
+    assert metrics.by_day(session, THAT_DAY)[SPAN[0]].shares == 3
+    assert differences() == []
