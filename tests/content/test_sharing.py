@@ -3,6 +3,7 @@ partner who made them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -244,3 +245,35 @@ def test_erasing_a_link_drops_what_every_device_reports_later(browse: Browse) ->
     # Still two readers, whom nothing leads back to.
     assert len({load.subject for load in loads} | set(before)) == 4
     assert "data-attention" not in browse(None).get(f"/s/{link.slug}").text
+
+
+def test_links_are_counted_as_opened_by_people_out_of_those_made(browse: Browse) -> None:
+    zone, more = ZoneInfo("Europe/Berlin"), make_asset("Price list")
+    with clock.at(clock.now() - timedelta(days=40)):
+        old = share(browse, lena())
+    links = [
+        share(browse, lena()),
+        share(browse, lena(), also=[str(more.id)]),
+        share(browse, mia()),
+    ]
+    for link, device in (
+        (old, "Phone"),
+        (links[0], "Phone"),
+        (links[0], "Laptop"),
+        (links[2], "Tablet"),
+    ):
+        post(opened_on(link, device), row(slot_now(), active=900), activated=clock.now_ms())
+    # Behind the second a program read one document, and a person only came to the list.
+    page = browse(None).get(f"/s/{links[1].slug}/{more.id}").text
+    post(attention_token(page), row(slot_now(), active=900), activated=clock.now_ms(), agent="bot")
+    today = clock.local_day(clock.now(), zone)
+    period = Scope(today - timedelta(days=7), today + timedelta(days=1))
+    for scope, answer in (
+        (period, (2, 3)),
+        (replace(period, partner_id=lena().partner_id), (1, 2)),
+        (replace(period, asset_id=links[0].items[0].asset_id), (1, 1)),
+        (replace(period, asset_id=more.id), (0, 1)),
+        (replace(period, since=today - timedelta(days=60)), (3, 4)),
+        (replace(period, since=today + timedelta(days=1)), (0, 0)),
+    ):
+        assert metrics.links_opened(db.session(), scope, zone) == answer
