@@ -522,7 +522,7 @@ def recent_opens(
     )
     rows = {load.id: load for load in session.scalars(query)}
     seen = attention_of_loads(session, rows)
-    devices = _devices(session, {load.share_id for load in rows.values() if load.share_id})
+    devices = devices_of_links(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
     for chain in chains(_facts(load) for load in rows.values()):
         first = first_activated(chain)
@@ -545,7 +545,7 @@ def recent_opens(
     return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
 
 
-def _devices(
+def devices_of_links(
     session: Session, share_ids: Iterable[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, int | None], int]:
     """Which device of its link each is: 1 for the first that opened it."""
