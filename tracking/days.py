@@ -47,11 +47,15 @@ SlotRow = tuple[int, int, int, int, int, int, int]
 
 
 class Act(NamedTuple):
-    """`n` deliberate acts of one kind on one asset; `kind` is one of ACTS."""
+    """`n` deliberate acts of one kind on one asset; `kind` is one of ACTS.
+
+    Without an asset they are a partner's, whatever they are about: one link with three documents
+    is one share of the partner, and one of each document.
+    """
 
     kind: str
     partner_id: uuid.UUID
-    asset_id: uuid.UUID
+    asset_id: uuid.UUID | None
     audience: str
     n: int
 
@@ -261,18 +265,32 @@ class _Building:
         self._numbers = numbers
 
     def add(
-        self, partner_id: object, asset_id: object, audience: str, start: int, counts: Sequence[int]
+        self, partner_id: object, asset_id: object, audience: str, counts: Sequence[int]
     ) -> None:
-        """Add `counts`, figures from place `start` on, to every sum they belong to."""
-        some = [(place, n) for place, n in enumerate(counts, start) if n]
-        for sums in (
-            self.partners.of((partner_id, audience)),
-            self.partners.of((EVERYONE, audience)),
-            self.assets.of((asset_id, audience)),
-            self.pairs.of((asset_id, partner_id, audience)),
-        ):
+        """Add `counts`, the first of the figures, to every sum they belong to."""
+        some = [(place, n) for place, n in enumerate(counts) if n]
+        partner = self._of_partner(partner_id, audience)
+        for sums in partner + self._of_asset(asset_id, partner_id, audience):
             for place, n in some:
                 sums[place] += n
+
+    def act(self, act: Act) -> None:
+        """Add deliberate acts to the sums they belong to."""
+        found: list[list[int]] = []
+        if act.asset_id is not None:
+            found += self._of_asset(act.asset_id, act.partner_id, act.audience)
+        if act.asset_id is None or act.kind != "shares":
+            found += self._of_partner(act.partner_id, act.audience)
+        for sums in found:
+            sums[_AT[act.kind]] += act.n
+
+    def _of_partner(self, partner_id: object, audience: str) -> list[list[int]]:
+        partners = self.partners
+        return [partners.of((partner_id, audience)), partners.of((EVERYONE, audience))]
+
+    def _of_asset(self, asset_id: object, partner_id: object, audience: str) -> list[list[int]]:
+        pair = (asset_id, partner_id, audience)
+        return [self.assets.of((asset_id, audience)), self.pairs.of(pair)]
 
     def page(self, first: LoadFacts, page: int) -> list[int]:
         """The sums of a page: attention and readers."""
@@ -335,14 +353,14 @@ def rows_of(day: Day, facts: Facts) -> Rows:
             ended = max(chain, key=lambda load: load.last_slot).is_ended
             figures[:3] = building.view(first, ended, _dwell(chain, facts))
         if any(figures):
-            building.add(first.partner_id, first.asset_id, first.audience, 0, figures)
+            building.add(first.partner_id, first.asset_id, first.audience, figures)
         if not all(map(day.holds_all_of, chain)):
             here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
             across.append(
                 ([(str(x.id), x.activated_at, x.last_slot, x.left_at) for x in chain], here)
             )
     for act in facts.acts:
-        building.add(act.partner_id, act.asset_id, act.audience, _AT[act.kind], (act.n,))
+        building.act(act)
     rows = building.rows()
     rows.across = hashlib.sha256(repr(across).encode()).hexdigest() if across else ""
     rows.areas = _areas(day, facts)

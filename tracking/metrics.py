@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -28,7 +29,7 @@ from tracking.days import (
     unpack_pages,
 )
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
-from tracking.models import Audience, Folded, Load, Slot, Watched
+from tracking.models import Audience, Folded, Load, ShareEvent, Slot, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
@@ -531,7 +532,7 @@ def recent_opens(
     )
     rows = {load.id: load for load in session.scalars(query)}
     seen = attention_of_loads(session, rows)
-    devices = _devices(session, {load.share_id for load in rows.values() if load.share_id})
+    devices = devices_of_links(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
     for chain in chains(_facts(load) for load in rows.values()):
         first = first_activated(chain)
@@ -554,7 +555,7 @@ def recent_opens(
     return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
 
 
-def _devices(
+def devices_of_links(
     session: Session, share_ids: Iterable[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, int | None], int]:
     """Which device of its link each is: 1 for the first that opened it."""
@@ -642,6 +643,39 @@ def _granted_of(session: Session, load_ids: Sequence[uuid.UUID]) -> Attention:
         for key, pages in granted(rows[machine], list(mine.values())).items()
     }
     return {key: both[key] for key in both.keys() & set(load_ids)}
+
+
+def links_opened(session: Session, scope: Scope, zone: ZoneInfo) -> tuple[int, int]:
+    """Of the links that partners made in the period, how many a person has opened since, and how
+    many there are: "opened by 3 of 5".
+
+    Of one asset, those with it, opened when that document was. A link made on the last day may yet
+    be opened, so the share of young links grows. From base rows: when those of an open are removed
+    by retention or its reader has erased them, its link is one that nobody is known to have opened.
+    Every link is looked at: cheap for an asset or a partner, and for all of them over some weeks.
+    """
+    start, end = clock.day_start(scope.since, zone), clock.day_start(scope.until, zone)
+    made = (
+        select(ShareEvent.share_id)
+        .distinct()
+        .where(
+            ShareEvent.at >= start,
+            ShareEvent.at < end,
+            ShareEvent.audience == PARTNER,
+            true() if scope.asset_id is None else ShareEvent.asset_id == scope.asset_id,
+            true() if scope.partner_id is None else ShareEvent.partner_id == scope.partner_id,
+        )
+        .subquery()
+    )
+    opened = exists().where(
+        Load.share_id == made.c.share_id,
+        Load.activated_at.is_not(None),
+        Load.machine == 0,
+        true() if scope.asset_id is None else Load.asset_id == scope.asset_id,
+    )
+    found = session.execute(select(func.count(case((opened, 1))), func.count()).select_from(made))
+    n_opened, n_made = found.one()
+    return n_opened, n_made
 
 
 def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:

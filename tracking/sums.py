@@ -42,7 +42,9 @@ class _Attention:
 
 class _Figures(_Attention):
     """What was done: views (`engaged`: 10 s of dwell and more; `ended`: measured to the end),
-    downloads (`started`: the first byte was sent; `completed`: all were), shares, likes."""
+    downloads (`started`: the first byte was sent; `completed`: all were), shares (links made: of an
+    asset those with it, so that a partner's are fewer than its assets' together), likes (given, and
+    not taken back before the day was over)."""
 
     views: Mapped[int] = mapped_column(Integer)
     engaged_views: Mapped[int] = mapped_column(Integer)

@@ -48,16 +48,10 @@ def viewer(user: User) -> Viewer:
 
 
 def customer(link: ShareLink) -> Viewer:
-    """Whoever opened a link. The link stands for the person it was made for: no cookie is set for
-    customers. Their browser's name and language only tell the devices of one link apart."""
+    """Whoever opened a link. No cookie is set for customers: their browser's name and language
+    tell the devices of one link apart, and nothing else."""
     description = f"{request.user_agent.string} {request.headers.get('Accept-Language', '')}"
-    return Viewer(
-        subject=link.id,
-        partner_id=link.partner_id,
-        audience="customer",
-        share_id=link.id,
-        device=events.device_of(keys(), link.id, description),
-    )
+    return events.customer(keys(), link.id, link.partner_id, description)
 
 
 def content_token(who: Viewer, version: AssetVersion) -> str:

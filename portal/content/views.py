@@ -143,7 +143,7 @@ def page_image(version_id: uuid.UUID, page: int) -> Response:
 def download(version_id: uuid.UUID) -> BaseResponse:
     """Download a file; one grant is logged, in however many parts it is fetched."""
     version, who = _visible_version(version_id), attention.viewer(current_user())
-    return delivery.download(version, lambda: delivery.grant(who, version))
+    return delivery.download(version, lambda part: delivery.grant(who, version, part=part))
 
 
 @bp.get("/library/recordings/<uuid:version_id>")

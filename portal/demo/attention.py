@@ -304,10 +304,13 @@ def _load(
     rng, issued = world.rng, clock.to_ms(at)
     load_id = key(rng, at)
     rows = list(_slots(rng, load_id, issued + 700, int(seconds * 1000), pages))
+    # One in twenty browsers is closed without a word.
+    left_at = None if rng.random() < 0.05 else issued + 700 + int(seconds * 1000)
+    device = None if share_id is None else rng.choice((1, 1, 1, 1, 2))
     record.loads.append(
         {
             "id": load_id,
-            "subject": subject,
+            "subject": subject if device is None else uuid.uuid5(subject, str(device)),
             "subject_kind": 0,
             "partner_id": partner_id,
             "audience": audience.value,
@@ -319,10 +322,9 @@ def _load(
             "issued_at": issued,
             "activated_at": issued + 2700,
             "last_slot": max((row["slot"] for row in rows), default=0),
-            # One in twenty browsers is closed without a word.
-            "left_at": None if rng.random() < 0.05 else issued + 700 + int(seconds * 1000),
+            "left_at": left_at,
             "machine": 0,
-            "device": None if share_id is None else rng.choice((1, 1, 1, 1, 2)),
+            "device": device,
         }
     )
     record.slots += rows

@@ -52,12 +52,13 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that is recorded, in words."""
+    """One thing that is recorded, in words; `record` has the figures of what was measured."""
 
     kind: str
     at: datetime
     what: str
     detail: str
+    record: Record | None = None
 
 
 def of_user(session: Session, user: User) -> list[Line]:
@@ -88,7 +89,7 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
         if record.pages:
             pages = ", ".join(map(str, record.pages))
             detail = _("%(time)s, pages %(pages)s", time=detail, pages=pages)
-        lines.append(Line(record.kind, record.at, title, detail))
+        lines.append(Line(record.kind, record.at, title, detail, record))
     return lines
 
 
@@ -110,23 +111,59 @@ def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
             "created_at": user.created_at.isoformat(),
         },
         "privacy_mode": privacy_mode(user.partner),
-        "records": [
-            {
-                "kind": line.kind,
-                "at": line.at.isoformat(),
-                "what": line.what,
-                "detail": line.detail,
-            }
-            for line in lines
-        ],
+        "records": figures(lines),
+    }
+
+
+def figures(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """All lines for a program to read: numbers, moments in UTC, and nothing that is not known."""
+    return [
+        {name: value for name, value in _row(line).items() if value not in (None, "", [])}
+        for line in lines
+    ]
+
+
+# What a program reads of a line, and how a table writes it.
+_KINDS = {
+    "kind": "text",
+    "at": "text",
+    "what": "text",
+    "detail": "text",
+    "dwell_ms": "number",
+    "idle_ms": "number",
+    "glance_ms": "number",
+    "pages": "text",
+    "seconds_seen": "number",
+    "device": "number",
+    "until": "text",
+}
+
+
+def _row(line: Line) -> dict[str, Any]:
+    plain = {"kind": line.kind, "at": line.at.isoformat(), "what": line.what}
+    record = line.record
+    if record is None:
+        return {**plain, "detail": line.detail}
+    return {
+        **plain,
+        "dwell_ms": record.dwell,
+        "idle_ms": record.idle,
+        "glance_ms": record.glance,
+        "pages": list(record.pages),
+        "seconds_seen": record.seconds,
+        "device": record.device,
+        "until": record.until and record.until.isoformat(),
     }
 
 
 def as_table(lines: Sequence[Line]) -> Table:
-    """The same as a table. Moments in UTC."""
-    names = ("kind", "at", "what", "detail")
-    rows = [{**vars(line), "at": line.at.isoformat()} for line in lines]
-    return Table("recorded", "", [Column(name, name) for name in names], rows, "")
+    """The same as a table."""
+    rows = [_row(line) for line in lines]
+    for row in rows:
+        row["pages"] = " ".join(map(str, row.get("pages", ())))
+    return Table(
+        "recorded", "", [Column(name, name, kind) for name, kind in _KINDS.items()], rows, ""
+    )
 
 
 def erase_reading(session: Session, user_id: uuid.UUID) -> int:

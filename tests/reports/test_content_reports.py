@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from flask import Flask, current_app
 from hypothesis import given
@@ -24,7 +25,7 @@ from tests.factories import make_asset, make_partner, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
 from tests.reports.test_reports import reading_yesterday, rows
-from tests.tracking.reports import post, row, slot_now
+from tests.tracking.reports import post, post_body, row, slot_now
 from tests.tracking.test_hardening import area_token
 from tests.tracking.test_rollups import read, rebuild
 from tracking import events, retention
@@ -209,6 +210,8 @@ def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
             token = token_of(person, asset)
             post(token, row(slot_now(), 3, active=9_000), activated=clock.now_ms())
     browser.get(f"/library/files/{version.id}")
+    for liked in ("1", "0"):
+        browser.post(f"/library/{asset.id}/like", data={"liked": liked})
     page = text_of(browser.get("/account/recorded"))
     assert "Your reading is kept under a pseudonym. Nordwerk sees what your organisation" in page
     assert "Read Case study: waterworks 9 s, pages 3" in page
@@ -216,11 +219,17 @@ def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
     taken = browser.get("/account/recorded.json").json
     assert taken is not None
     assert taken["account"]["email"] == "lena@kuehn.example"
-    kinds = [record["kind"] for record in taken["records"]]
-    assert sorted(kinds) == ["download", "reading", "session"]
-    table = rows(browser.get("/account/recorded.csv"))
-    assert len(table) == 3
-    assert {"kind", "at", "what", "detail"} == set(table[0])
+    by_kind = {record["kind"]: record for record in taken["records"]}
+    assert sorted(by_kind) == ["download", "like", "reading", "session"]
+    read, liked_until = by_kind["reading"], by_kind["like"]["until"]
+    assert (read["dwell_ms"], read["idle_ms"], read["pages"]) == (9_000, 0, [3])
+    assert "detail" not in read
+    assert liked_until >= by_kind["like"]["at"]
+    assert by_kind["download"]["until"] >= by_kind["download"]["at"]
+    table = {line["kind"]: line for line in rows(browser.get("/account/recorded.csv"))}
+    assert len(table) == 4
+    assert (table["reading"]["dwell_ms"], table["reading"]["pages"]) == ("9000", "3")
+    assert table["like"]["until"] == liked_until
 
 
 def test_erasing_takes_the_person_out_and_leaves_the_numbers(app: Flask, browse: Browse) -> None:
@@ -301,6 +310,48 @@ def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Br
     assert db.session.query(Download).count() == 0
     assert post(token[1], row(slot_now(), 2, active=9_500)).status_code == 400
     assert "Nobody has opened it yet" in text_of(browse(lena()).get(mine))
+
+
+def test_a_customer_can_take_it_along_and_erase_it_when_the_link_has_ended(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset()
+    mine, slug = shared_by_lena(browse, asset)
+    for agent, number in (("Laptop", 2), ("Phone", 4)):
+        shown = browse(None).get(f"/s/{slug}", headers={"User-Agent": agent}).text
+        token = re.search(r'data-attention="([^"]+)"', shown)
+        assert token
+        spent = row(slot_now(), number, active=4_000, idle=2_000, glance=1_000)
+        body = {
+            "t": token[1],
+            "s": [spent],
+            "a": clock.now_ms(),
+            "v": {"b": "Aw==", "p": 99, "d": 9},
+        }
+        assert post_body(msgspec.json.encode(body)).status_code == 200
+    phone = {"User-Agent": "Phone"}
+    browse(None).post(f"/s/{slug}/{asset.id}/download", headers=phone, follow_redirects=True)
+    browse(lena()).post(f"{mine}/revoke")
+    stranger = browse(None)
+    assert stranger.get(f"/s/{slug}").status_code == 410
+    page = text_of(stranger.get(f"/s/{slug}/recorded"))
+    assert "about everyone who opened this link" in page
+    assert "3 records" in page
+    assert "Back to the document" not in page
+    taken = stranger.get(f"/s/{slug}/recorded.json").json
+    assert taken is not None
+    found = [(one["kind"], one["device"], one.get("pages")) for one in taken["records"]]
+    assert sorted(found, key=str) == [
+        ("download", 2, None), ("reading", 1, [2]), ("reading", 2, [4]),
+    ]  # fmt: skip
+    read = next(one for one in taken["records"] if one["kind"] == "reading")
+    figures = ("dwell_ms", "idle_ms", "glance_ms", "seconds_seen")
+    assert [read[name] for name in figures] == [4_000, 2_000, 1_000, 2]
+    table = rows(stranger.get(f"/s/{slug}/recorded.csv"))
+    assert sorted(line["device"] for line in table) == ["1", "2", "2"]
+    stranger.post(f"/s/{slug}/recorded/erase")
+    assert stranger.get(f"/s/{slug}/recorded.json").json == {"records": []}
+    assert stranger.get(f"/s/{slug}x/recorded.json").status_code == 404
 
 
 def test_whoever_reads_without_being_measured_downloads_without_it_too(

@@ -33,6 +33,11 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_load_subject'), ['subject'], unique=False)
 
     _forget_readers()
+    # --- links: those of one asset, or of one partner
+    with op.batch_alter_table('share_event', schema=None) as batch_op:
+        batch_op.create_index('ix_share_event_asset_at', ['asset_id', 'at'], unique=False)
+        batch_op.create_index('ix_share_event_partner_at', ['partner_id', 'at'], unique=False)
+
     # --- numbers: counted by other rules from now on
     _mark_every_day()
 
@@ -58,6 +63,10 @@ def _mark_every_day() -> None:
 
 def downgrade() -> None:
     """Change them back."""
+    with op.batch_alter_table('share_event', schema=None) as batch_op:
+        batch_op.drop_index('ix_share_event_partner_at')
+        batch_op.drop_index('ix_share_event_asset_at')
+
     with op.batch_alter_table('load', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_load_subject'))
 
