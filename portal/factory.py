@@ -89,6 +89,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
             "image/svg+xml",
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
+        COMPRESS_BR_LEVEL=5,
         BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "translations"),
     )
     app.extensions["portal_keys"] = keys
