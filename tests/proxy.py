@@ -19,8 +19,8 @@ class Proxy:
     """Passes everything on.
 
     While it `is_busy`, reports of attention are answered with 503 in the server's place; `refused`
-    are the moments of these answers, by token and by the test's clock. While it `lets_keep`, the browser is not
-    told that pages are not to be kept.
+    are the moments of these answers, by token and by the test's clock. While it `lets_keep`, the
+    browser is not told that pages are not to be kept.
     """
 
     def __init__(self) -> None:

@@ -5,13 +5,13 @@ const BOX = "attention:";
 const where = document.querySelector("[data-attention]");
 const token = where?.dataset.attention;
 
-// False when refused for good; throws when to be tried again.
+// False when refused; throws when to be tried again.
 const post = async (report) => {
   const answer = await fetch("/t", { method: "POST", body: JSON.stringify(report), keepalive: true });
   if (answer.status === 429 || answer.status >= 500) throw answer;
   return answer.ok && answer.json();
 };
-const pause = (tries) => Math.min(60000, 2000 * 2 ** tries) * (1 + Math.random()) / 2;
+const pause = (tries) => Math.min(30000, 1000 * 2 ** tries) * (1 + Math.random());
 
 // What earlier pages left.
 const deliver = async (tries) => {
@@ -31,16 +31,17 @@ const measure = () => {
   const ledger = new Map(), watched = new Set();
   let server = +where.dataset.now, perf = performance.now(), wall = Date.now(), input = perf;
   let state = -1, page = 1, seen = 0, busy, unsure, tries = 0, timer;
-  // Beside the slots: activation, leaving, a recording.
+  // Beside the slots:
   let said = 0, heard = 0, activated, left, played = 0, playing, length = 0;
 
   const now = () => document.hidden || document.prerendering ? -1 : document.hasFocus() ? 0 : 3;
   const look = () => {
-    let best = 0;
-    for (const element of pages) {
-      const { top, bottom } = element.getBoundingClientRect();
+    let best = 0, n = page - 1;
+    while (n && pages[n].getBoundingClientRect().top > 0) n--;
+    for (; n < pages.length; n++) {
+      const { top, bottom } = pages[n].getBoundingClientRect();
       const share = Math.min(bottom, innerHeight) - Math.max(top, 0);
-      if (share > best) { best = share; page = +element.dataset.page; }
+      if (share > best) { best = share; page = n + 1; }
       if (top > innerHeight) return;
     }
   };
@@ -67,7 +68,7 @@ const measure = () => {
       credit -= part;
     }
     server += Math.max(0, passed);
-    // Coming to the front is input, and so is a recording that is heard.
+    // Coming to the front is input, as is a recording that is heard.
     if (state || playing && !player.muted && player.volume) input = p;
     perf = p; wall = w; state = now();
     playing = player && !player.paused && !player.seeking && player.readyState > 2 && state >= 0;
@@ -99,10 +100,10 @@ const measure = () => {
     try {
       if (rows.length || heard < said) sessionStorage[BOX + token] = JSON.stringify(report(rows));
       else delete sessionStorage[BOX + token];
-    } catch { /* full */ }
+    } catch {}
   };
   const send = async (again) => {
-    // While the server is away, only back-off and a network that returns try again.
+    // While the server is away, only back-off and the network try again.
     if (busy || tries && !again) return;
     const asks = unsure, saying = said, began = Date.now(), { rows, slots } = unsent(ROWS);
     if (!asks && (!activated || !rows.length && heard === said)) return;
@@ -139,7 +140,7 @@ const measure = () => {
   const watch = () => {
     const { duration, buffered } = player, second = Math.floor(player.currentTime);
     if (!playing || watched.has(second) || second >= Math.min(duration, LONGEST)) return;
-    // Without a known length (Infinity): what has come.
+    // Length unknown (Infinity): what has come.
     const known = isFinite(duration) ? duration : buffered.end(buffered.length - 1);
     length = Math.max(length, Math.min(LONGEST, Math.ceil(known)), second + 1);
     watched.add(second);
