@@ -94,6 +94,9 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
             "image/svg+xml",
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
+        # Files are streams: there zstd makes more bytes of a script, and gzip is not to be had.
+        COMPRESS_ALGORITHM_STREAMING=["br", "deflate"],
+        COMPRESS_BR_LEVEL=5,
         BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "translations"),
     )
     app.extensions["portal_keys"] = keys

@@ -127,7 +127,9 @@ def recipient(slug: str) -> str | BaseResponse:
     if len(link.items) == 1:
         return _recipient_page(link, link.items[0].asset_id)
     sender = db.session.get_one(User, link.user_id)
-    return render_template("content/recipient_list.html", link=link, sender=sender)
+    return render_template(
+        "content/recipient_list.html", link=link, sender=sender, unmeasured=_is_unmeasured(link)
+    )
 
 
 @bp.get("/s/<slug>/<uuid:asset_id>")

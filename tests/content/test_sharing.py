@@ -3,8 +3,10 @@ partner who made them."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -71,6 +73,27 @@ def test_a_customer_may_read_without_being_measured(browse: Browse) -> None:
     ):
         assert "data-attention" not in page.text
         assert "without being measured" in text_of(page)
+
+
+def test_who_reads_without_being_measured_does_so_on_every_page_of_the_link(
+    browse: Browse,
+) -> None:
+    link = share(browse, lena(), also=[str(make_asset("Price list").id)])
+    customer = browse(None)
+    pages, new = {}, [f"/s/{link.slug}/{link.items[0].asset_id}?measure=0"]
+    while new:
+        path = new.pop()
+        pages[path] = customer.get(path).text
+        shown = unescape(pages[path])
+        posted = re.findall(r'action="(/s/[^"]*/download[^"]*)"', shown)
+        for form in posted:
+            assert customer.post(form, follow_redirects=True).data == b"%PDF-1.7 test"
+        new += set(re.findall(r'href="(/s/[^"]*)"', shown)) - pages.keys() - set(new)
+    # The two documents, their list, and what is recorded.
+    assert len(pages) == 4
+    assert sum("without being measured" in page for page in pages.values()) == 3
+    assert not any("data-attention" in page for page in pages.values())
+    assert list(db.session.scalars(select(Download))) == []
 
 
 def test_a_link_ends_when_it_expires_and_when_it_is_ended(browse: Browse) -> None:
