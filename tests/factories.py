@@ -59,6 +59,12 @@ def make_user(
     return row
 
 
+def make_colleagues(partner: Partner, n: int = 3) -> None:
+    """More people of a partner, so that what it reads is not any one person's."""
+    for _n in range(n):
+        make_user(partner=partner)
+
+
 def make_family(name: str = "Pumps") -> ProductFamily:
     """A product family."""
     with write() as session:
