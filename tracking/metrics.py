@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.accounts.service import zone
 from portal.db import in_parts
 from tracking import rollups
 from tracking.days import EVERYONE, add_attention, histogram, united, unpack_pages
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
 from tracking.events import TOKEN_LIFE_MS
-from tracking.models import Audience, Folded, Load, Slot, Tombstone, Watched
+from tracking.models import Audience, Folded, Load, ShareEvent, Slot, Tombstone, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
@@ -373,6 +374,17 @@ def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UU
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
+    """The dwell of every version that was read at all, by partners and customers together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.version_id, *dwell)
+        .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
+        .group_by(PageSum.version_id)
+    )
+    return {row[0]: sum(map(int, row[1:])) for row in session.execute(query)}
+
+
 @dataclass(frozen=True)
 class AreaTime:
     """What partners did in an area of the portal: page views, and time in milliseconds."""
@@ -446,8 +458,10 @@ class Recording:
     played_ms: int
 
 
-def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recording | None:
-    """How a recording was seen since a moment, by partners and customers; None when by nobody.
+def recording(
+    session: Session, version_id: uuid.UUID, since: datetime, until: datetime
+) -> Recording | None:
+    """How a recording was seen between two moments, by partners and customers; None when by nobody.
 
     From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
     """
@@ -457,6 +471,7 @@ def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recor
         .where(
             Load.version_id == version_id,
             Load.issued_at >= clock.to_ms(since),
+            Load.issued_at < clock.to_ms(until),
             Load.machine == 0,
             Load.audience.in_((PARTNER, CUSTOMER)),
             Watched.length > 0,
@@ -509,6 +524,33 @@ def erased_since(
         Tombstone.subject.in_(list(subjects)), Tombstone.at >= moment
     )
     return set(session.scalars(query))
+
+
+def links_opened(session: Session, scope: Scope) -> tuple[int, int]:
+    """How many of the links that were made in a period have been opened by a person since, and how
+    many were made; of one asset, partner, or both."""
+    start, end = (clock.day_start(day, zone()) for day in (scope.since, scope.until))
+    opened = exists().where(
+        Load.share_id == ShareEvent.share_id,
+        Load.asset_id == ShareEvent.asset_id,
+        Load.audience == CUSTOMER,
+        Load.activated_at.is_not(None),
+        Load.machine == 0,
+    )
+    made = (
+        select(ShareEvent.share_id, func.max(case((opened, 1), else_=0)).label("opened"))
+        .where(
+            ShareEvent.at >= start,
+            ShareEvent.at < end,
+            ShareEvent.audience == PARTNER,
+            true() if scope.asset_id is None else ShareEvent.asset_id == scope.asset_id,
+            true() if scope.partner_id is None else ShareEvent.partner_id == scope.partner_id,
+        )
+        .group_by(ShareEvent.share_id)
+        .subquery()
+    )
+    n, of = session.execute(select(func.sum(made.c.opened), func.count()).select_from(made)).one()
+    return int(n or 0), int(of)
 
 
 def as_of(session: Session) -> datetime | None:

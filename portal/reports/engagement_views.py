@@ -17,7 +17,7 @@ from portal.content.attention import privacy_mode
 from portal.content.models import Asset
 from portal.db import db
 from portal.errors import NotFound
-from portal.reports import charts, content, disclosure, engagement, partners
+from portal.reports import assets, charts, content, disclosure, engagement, partners
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.reports.views import bp, period_asked, table_page
@@ -48,21 +48,20 @@ def content_report() -> str:
 # --- one asset ----------------------------------------------------------------------------------
 
 
-def _asset_table(asset_id: uuid.UUID, period: Period, name: str, limit: int | None = None) -> Table:
+def _asset_table(shown: Asset, period: Period, name: str, limit: int | None = None) -> Table:
     if name == "partners":
-        return engagement.partner_table(db.session(), period, asset_id, limit)
+        return engagement.partner_table(db.session(), period, shown.id, limit)
     if name == "days":
-        return engagement.day_table(db.session(), period, asset_id=asset_id)
+        return engagement.day_table(db.session(), period, asset_id=shown.id)
+    if name == "pages":
+        return assets.page_table(_strip(shown, period))
     raise NotFound(_("There is no such report."))
 
 
-def _strip(shown: Asset, period: Period) -> content.Strip | None:
-    """The strip of the language asked for, else of the one that is read most."""
-    wanted = request.args.get("language")
-    versions = shown.current_versions
-    fitting = [version for version in versions if version.language == wanted] or versions
-    strips = [content.strip(db.session(), period, version) for version in fitting]
-    return max(strips, key=lambda strip: strip.total, default=None)
+def _strip(shown: Asset, period: Period) -> assets.Strip | None:
+    """The strip of the version asked for, else of the one that was read most."""
+    wanted = request.args.get("version", type=uuid.UUID)
+    return assets.strip(db.session(), period, shown, wanted)
 
 
 @bp.get("/reports/content/<uuid:asset_id>")
@@ -77,8 +76,9 @@ def asset(asset_id: uuid.UUID) -> str:
         period=period,
         as_of=metrics.as_of(session),
         strip=strip,
-        facts=content.asset_facts(session, period, shown, strip),
-        partners=_asset_table(asset_id, period, "partners", TOP),
+        name_of=assets.name_of,
+        facts=assets.asset_facts(session, period, shown, strip),
+        partners=_asset_table(shown, period, "partners", TOP),
         csv_of=partial(url_for, "reports.asset_csv", asset_id=asset_id),
         all_of=partial(url_for, "reports.asset_table", asset_id=asset_id),
     )
@@ -98,15 +98,15 @@ def asset_table(asset_id: uuid.UUID, name: str) -> str:
     """One table about one asset in full."""
     shown, period = library.known(db.session(), asset_id), period_asked()
     csv_of = partial(url_for, "reports.asset_csv", asset_id=asset_id)
-    return table_page([_asset_table(asset_id, period, name)], period, shown.title, csv_of)
+    return table_page([_asset_table(shown, period, name)], period, shown.title, csv_of)
 
 
 @bp.get("/reports/content/<uuid:asset_id>/<name>.csv")
 @vendor_only
 def asset_csv(asset_id: uuid.UUID, name: str) -> Response:
     """One table about one asset, as a file."""
-    library.known(db.session(), asset_id)
-    return csv_response(_asset_table(asset_id, period_asked(), name))
+    shown = library.known(db.session(), asset_id)
+    return csv_response(_asset_table(shown, period_asked(), name))
 
 
 # --- one partner --------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def test_the_page_of_an_asset_says_who_reads_what_and_how_sure_it_is(
     assert "Dwell time 1 min 25 s at least 1 min 25 s, at most 1 min 25 s" in page
     assert "median 20 s a view" in page
     assert "Measured to the end: 0 of 3 views and opens." in page
-    assert "Each of the others may lack up to 15 s" in page
+    assert "Of each of the others at most the last 15 s are missing" in page
     assert "A view reads 1.0 of 5 pages" in page
     assert "Half of the 2 partners it is for had opened it after 0 days" in page
     assert "Kühn Technik" in page
