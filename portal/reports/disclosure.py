@@ -24,10 +24,14 @@ where all the readers of the portal are fewer than MIN_PEOPLE, the figures of ev
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from flask import g
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -44,6 +48,7 @@ from tracking import metrics
 MIN_PEOPLE = 3
 # So long after its end, what was read in a month may still be reported.
 SETTLES = timedelta(days=2)
+_ONE_DAY = timedelta(days=1)
 
 Few = Mapping[uuid.UUID, int]
 
@@ -55,7 +60,8 @@ def hidden(session: Session, period: Period) -> frozenset[uuid.UUID]:
     """The partners whose reading in `period` is not shown, not even as one figure."""
     whole = whole_months(period)
     cut = [month for month in months_of(period) if not (whole and _holds(whole, month))]
-    return _all_of(_withheld(session, cut))
+    # One by one: they may be years apart, and mostly nobody came or left in one month.
+    return frozenset().union(*(_all_of(_withheld(session, [month])) for month in cut))
 
 
 def unsplit(session: Session, period: Period) -> frozenset[uuid.UUID]:
@@ -87,7 +93,7 @@ def months_before(months: Period) -> Period:
 
 def months_of(period: Period) -> list[date]:
     """The first day of every month that `period` touches, days that are to come left out."""
-    until = min(period.until, clock.local_day(clock.now(), accounts.zone()) + timedelta(days=1))
+    until = min(period.until, clock.local_day(clock.now(), accounts.zone()) + _ONE_DAY)
     month, found = period.since.replace(day=1), []
     while month < until:
         found.append(month)
@@ -133,14 +139,17 @@ def _all_of(withheld: Mapping[date, Collection[uuid.UUID]]) -> frozenset[uuid.UU
 
 
 def _withheld(session: Session, months: Sequence[date]) -> dict[date, set[uuid.UUID]]:
-    """The partners that are withheld in each of these months."""
-    if not months:
-        return {}
-    named = _named(session)
-    begin, end = months[0], clock.add_months(months[-1], 1)
-    found = _accesses(session, begin, end, MIN_PEOPLE)
-    few = _few({key: some for key, some in found.items() if key not in named}, months)
-    return {month: few[month].keys() | _cover(session, month, few[month], named) for month in few}
+    """The partners that are withheld in each of these months; found once per request."""
+    known: dict[date, set[uuid.UUID]] = g.setdefault("withheld", {})
+    asked = [month for month in months if month not in known]
+    if asked:
+        named = _named(session)
+        accesses = _accesses(session, asked[0], clock.add_months(asked[-1], 1), MIN_PEOPLE)
+        for key in named & accesses.keys():
+            del accesses[key]
+        for month, few in _few(accesses, asked).items():
+            known[month] = few.keys() | _cover(session, month, few, named)
+    return {month: known[month] for month in months}
 
 
 def _named(session: Session) -> set[uuid.UUID]:
@@ -169,18 +178,15 @@ def _accesses(
 def _few(
     accesses: Mapping[uuid.UUID, Sequence[Access]], months: Sequence[date]
 ) -> dict[date, dict[uuid.UUID, int]]:
-    """The partners with too few people in each month, and how many they were."""
+    """The partners with too few people on a day of each month, and how many that were."""
     zone, today = accounts.zone(), clock.local_day(clock.now(), accounts.zone())
+    ends = [clock.add_months(month, 1) - _ONE_DAY for month in months]
     found: dict[date, dict[uuid.UUID, int]] = {month: {} for month in months}
     for partner_id, some in accesses.items():
-        days = [_days(access, zone) for access in some]
-        # Mostly the same people all the time: there may be hundreds of partners and 24 months.
-        same = all(begin <= months[0] and end == date.max for begin, end in days)
-        for month in months:
-            last = min(clock.add_months(month, 1) - timedelta(days=1), today)
-            fewest = len(days) if same else fewest_people(days, month, last)
-            if 0 < fewest < MIN_PEOPLE:
-                found[month][partner_id] = fewest
+        for first, last, n in spans_of_few([_days(access, zone) for access in some]):
+            until = bisect_right(months, min(last, today))
+            for month in months[bisect_left(ends, first) : until]:
+                found[month][partner_id] = min(n, found[month].get(partner_id, n))
     return found
 
 
@@ -189,16 +195,16 @@ def _days(access: Access, zone: ZoneInfo) -> tuple[date, date]:
     return clock.local_day(access.since, zone), last
 
 
-def fewest_people(people: Sequence[tuple[date, date]], first: date, last: date) -> int:
-    """The smallest number of people, given by their first and last days with access, on a day
-    from `first` to `last` on which there was anybody; 0 when there never was."""
-    # It is smallest at the beginning, when somebody is the first, or after somebody left.
-    edges = {first, *(begin for begin, _end in people)}
-    edges |= {end + timedelta(days=1) for _begin, end in people if end < last}
-    counts = [
-        sum(begin <= day <= end for begin, end in people) for day in edges if first <= day <= last
-    ]
-    return min(filter(None, counts), default=0)
+def spans_of_few(people: Sequence[tuple[date, date]]) -> Iterator[tuple[date, date, int]]:
+    """The first and last day of every time in which some people had access, but fewer than
+    MIN_PEOPLE, and how many; people are given by the first and last day of each."""
+    changes = Counter(begin for begin, _end in people)
+    changes.subtract(end + _ONE_DAY for _begin, end in people if end < date.max)
+    n = 0
+    for day, after in pairwise([*sorted(changes), date.max]):
+        n += changes[day]
+        if 0 < n < MIN_PEOPLE:
+            yield day, after - _ONE_DAY, n
 
 
 def _cover(session: Session, month: date, few: Few, named: Collection[uuid.UUID]) -> set[uuid.UUID]:

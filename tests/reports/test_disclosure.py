@@ -25,7 +25,7 @@ from portal.accounts.models import Partner, PrivacyMode, User
 from portal.accounts.service import accesses
 from portal.content.models import Asset
 from portal.db import db, write
-from portal.reports.disclosure import MIN_PEOPLE, fewest_people
+from portal.reports.disclosure import MIN_PEOPLE, spans_of_few
 from tests.conftest import Browse
 from tests.factories import make_asset, make_colleagues, make_partner, make_user
 from tests.pages import text_of
@@ -286,15 +286,22 @@ def test_the_last_whole_month_waits_for_late_reports(app: Flask, now: None, brow
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6))
-def test_the_fewest_people_of_a_month_are_found_by_looking_at_every_day(
+def test_times_with_few_people_are_those_found_by_looking_at_every_day(
     people: list[tuple[int, int]],
 ) -> None:
     begin = date(2026, 3, 20)
     terms = [(begin + timedelta(days=a), begin + timedelta(days=max(a, b))) for a, b in people]
-    first, last = date(2026, 4, 1), date(2026, 4, 30)
-    days = [first + timedelta(days=n) for n in range(30)]
-    counts = [sum(a <= day <= b for a, b in terms) for day in days]
-    assert fewest_people(terms, first, last) == min(filter(None, counts), default=0)
+    found = {
+        begin + timedelta(days=n): few
+        for n in range(60)
+        for first, last, few in spans_of_few(terms)
+        if first <= begin + timedelta(days=n) <= last
+    }
+    counts = {
+        day: sum(a <= day <= b for a, b in terms)
+        for day in (begin + timedelta(days=n) for n in range(60))
+    }
+    assert found == {day: n for day, n in counts.items() if 0 < n < MIN_PEOPLE}
 
 
 def test_partners_with_enough_people_all_the_time_are_not_looked_at(app: Flask, now: None) -> None:
