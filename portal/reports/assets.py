@@ -13,7 +13,7 @@ from portal import clock
 from portal.accounts.service import zone
 from portal.content.models import Asset, AssetVersion
 from portal.reports.content import Spread, spreads
-from portal.reports.engagement import scope_of
+from portal.reports.engagement import scope_of, splits
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
@@ -41,7 +41,9 @@ def strip(
     session: Session, period: Period, asset: Asset, wanted: uuid.UUID | None = None
 ) -> Strip | None:
     """The attention strip of the version wanted, else of the one that was read most; None where
-    there is no file at all."""
+    there is no file at all, or no reading is shown."""
+    if not splits(session, period, asset_id=asset.id):
+        return None
     scope = scope_of(period, asset_id=asset.id)
     read = metrics.dwell_by_version(session, scope)
     versions = [v for v in asset.versions if v.current or v.id in read]
@@ -95,7 +97,7 @@ def page_table(shown: Strip | None) -> Table:
             Column("customer_dwell", _("Dwell time of customers"), "duration"),
         ],
         rows,
-        _("There is no file to read."),
+        _("There is no file, or no reading is shown."),
         _("Views with 2 s and more on the page."),
     )
 
@@ -107,9 +109,11 @@ def page_table(shown: Strip | None) -> Table:
 class AssetFacts:
     """What an asset's page says before its tables.
 
-    `links` are those made in the period: how many were opened, and how many there are.
+    `reading` says whether that is shown. `links` are those made in the period: how many were
+    opened, and how many there are.
     """
 
+    reading: bool
     total: Engagement
     people: int
     partners: int
@@ -156,6 +160,7 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
         start, end = clock.day_start(period.since, zone()), clock.day_start(period.until, zone())
         seen = metrics.recording(session, shown.version.id, start, end)
     return AssetFacts(
+        reading=splits(session, period, asset_id=asset.id),
         total=total,
         people=metrics.people(session, scope),
         partners=partners.get(asset.id, 0),

@@ -14,11 +14,15 @@ withheld months, and of days and contents in other months; so is each difference
 The figures of everyone together minus those of the partners that are shown leave the sum over the
 partners that are withheld. In each month these are at least two that read, with MIN_PEOPLE people
 or more: otherwise the next partner, by people, then by id, is withheld in that month as well.
+Content for few: of an asset that is meant for one or two withheld partners, beside others, no
+reading is shown at all.
 Rankings: a partner whose reading is not shown stands where the acts on purpose alone would put it,
 so that its place between two others tells nothing; in the table of one asset it has a row only for
 such acts. New, active, at risk and inactive are told from all activities of 90 days: four words.
-Limits: who keeps the answers of yesterday learns what today has added to everyone's figures; and
-where all the readers of the portal are fewer than MIN_PEOPLE, the figures of everyone are theirs.
+Limits: who keeps the answers of yesterday learns what today has added to everyone's figures. Where
+all the readers of the portal are fewer than MIN_PEOPLE, the figures of everyone are theirs; where a
+single asset is left out, everything less the other assets is its reading. Numbers of partners count
+everyone: when all of them opened something, each did.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ from portal import clock
 from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode
 from portal.accounts.service import Access
+from portal.content import library
 from portal.content.attention import privacy_mode
 from portal.db import in_parts
 from portal.formatting import count
@@ -67,6 +72,21 @@ def hidden(session: Session, period: Period) -> frozenset[uuid.UUID]:
 def unsplit(session: Session, period: Period) -> frozenset[uuid.UUID]:
     """The partners whose reading in `period` is not shown by content, page, area or day."""
     return _all_of(_withheld(session, months_of(period)))
+
+
+def unsplit_assets(
+    session: Session, period: Period, asset_ids: Collection[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of some assets that are for so few partners that what everyone read of them would be
+    what a withheld one did."""
+    audiences = library.audiences(session, asset_ids)
+    withheld = unsplit(session, period) if audiences else frozenset()
+    partners = [one for one in accounts.partner_facts(session) if one.id in withheld]
+    return {
+        key
+        for key, rules in audiences.items()
+        if 0 < sum(library.is_addressed(rules, one) for one in partners) < MIN_PEOPLE
+    }
 
 
 def withheld_months(session: Session, period: Period, partner_id: uuid.UUID) -> list[date]:
@@ -101,16 +121,23 @@ def months_of(period: Period) -> list[date]:
     return found
 
 
-def note(n: int, text: str = "") -> str:
+def note(n: int, text: str, of_asset: bool) -> str:
     """`text`, the note of a table over partners, and why the reading of `n` of them is missing."""
     if not n:
         return text
-    few = count(
-        n,
-        "– : what %(num)s partner read is not shown, because few people have access.",
-        "– : what %(num)s partners read is not shown, because few people have access.",
-    )
-    return f"{text} {few}".strip()
+    if of_asset:
+        few = count(
+            n,
+            "–: what %(num)s partner with few people read is not shown by content.",
+            "–: what %(num)s partners with few people read is not shown by content.",
+        )
+    else:
+        few = count(
+            n,
+            "–: what %(num)s partner with few people read is shown for whole months only.",
+            "–: what %(num)s partners with few people read is shown for whole months only.",
+        )
+    return f"{text} {few}"
 
 
 def without_reading() -> str:
@@ -121,10 +148,15 @@ def without_reading() -> str:
 def why() -> str:
     """Why a partner's reading is not shown in detail."""
     return _(
-        "What was read is shown for whole months only, never by content or day: fewer than "
-        "%(n)s people had access, or it would give a smaller partner's reading away.",
+        "What they read is shown for whole months only, never by content or day: fewer than "
+        "%(n)s people have access, or a smaller partner's reading could be worked out.",
         n=MIN_PEOPLE,
     )
+
+
+def why_not_asset() -> str:
+    """Why no reading of an asset is shown."""
+    return _("How it was read is not shown: it is for partners with few people.")
 
 
 # --- the rule -----------------------------------------------------------------------------------

@@ -59,8 +59,15 @@ def content_table(
     scope = scope_of(period, partner_id)
     found = metrics.by_asset(session, scope)
     reading = splits(session, period, partner_id)
-    if not reading:
-        found = {key: of._replace(views=0) for key, of in found.items() if _shows(of)}
+    # Of what is hidden there is a row only when something was done beside reading.
+    hidden = set[uuid.UUID]() if reading else set(found)
+    if partner_id is None:
+        hidden = disclosure.unsplit_assets(session, period, found)
+    found = {
+        key: of._replace(views=0) if key in hidden else of
+        for key, of in found.items()
+        if key not in hidden or _shows(of)
+    }
     titles = library.titles(session, found)
     ranked = sorted(
         found.keys() & titles.keys(),
@@ -75,16 +82,19 @@ def content_table(
     rows: list[dict[str, Any]] = [
         {
             "content": titles[key],
-            **figures(found[key], reading),
-            "partners": partners.get(key, 0),
-            "median": medians[key] * 1000 if key in medians else None,
+            **figures(found[key], key not in hidden),
+            "partners": None if key in hidden else partners.get(key, 0),
+            "median": medians[key] * 1000 if key in medians.keys() - hidden else None,
             "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
         }
         for key in shown
     ]
     columns = [Column("content", _("Content")), *_columns(reading)]
-    note = _("Views, dwell time and downloads by partners; opens by their customers.")
+    note = _("Views, dwell time and downloads by their people; opens by their customers.")
     if partner_id is None:
+        note = _("Views, dwell time and downloads by partners; opens by their customers.")
+        if hidden:
+            note += " " + _("–: for partners with few people.")
         columns.insert(1, Column("partners", _("Partners"), "number"))
         columns.insert(4, Column("median", _("Median dwell"), "duration", wide=True))
     return Table(
@@ -152,13 +162,21 @@ def partner_table(
         disclosure.note(
             sum(partner.id in withheld for partner in partners),
             _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+            asset_id is not None,
         ),
         left_out=len(partners) - len(rows),
     )
 
 
-def splits(session: Session, period: Period, partner_id: uuid.UUID | None) -> bool:
-    """Whether reading may be shown by content and day: that of everyone, or of one partner."""
+def splits(
+    session: Session,
+    period: Period,
+    partner_id: uuid.UUID | None = None,
+    asset_id: uuid.UUID | None = None,
+) -> bool:
+    """Whether reading may be shown by content and day: of everyone, one partner, or one asset."""
+    if asset_id is not None:
+        return not disclosure.unsplit_assets(session, period, [asset_id])
     return partner_id is None or partner_id not in disclosure.unsplit(session, period)
 
 
@@ -190,7 +208,7 @@ def day_table(
 ) -> Table:
     """Every day of the period, the latest first; days without anything show zeros."""
     found = metrics.by_day(session, scope_of(period, partner_id, asset_id))
-    reading = splits(session, period, partner_id)
+    reading = splits(session, period, partner_id, asset_id)
     days = (period.last - timedelta(days=n) for n in range((period.until - period.since).days))
     rows = [{"day": day, **figures(found.get(day, metrics.NOTHING), reading)} for day in days]
     return Table(
@@ -212,7 +230,12 @@ def scope_of(
 def weekly(
     session: Session, period: Period, asset_id: uuid.UUID | None = None
 ) -> list[dict[str, object]]:
-    """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out."""
+    """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out.
+
+    Nothing of an asset of which no reading is shown.
+    """
+    if not splits(session, period, asset_id=asset_id):
+        return []
     found = metrics.by_day(session, scope_of(period, asset_id=asset_id))
     first = period.since + timedelta(days=-period.since.weekday() % 7)
     weeks: list[dict[str, object]] = []

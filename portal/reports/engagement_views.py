@@ -77,6 +77,7 @@ def asset(asset_id: uuid.UUID) -> str:
         as_of=metrics.as_of(session),
         strip=strip,
         name_of=assets.name_of,
+        why_not=disclosure.why_not_asset(),
         facts=assets.asset_facts(session, period, shown, strip),
         partners=_asset_table(shown, period, "partners", TOP),
         csv_of=partial(url_for, "reports.asset_csv", asset_id=asset_id),

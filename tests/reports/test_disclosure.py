@@ -17,7 +17,7 @@ from itertools import product
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal import clock
@@ -27,7 +27,7 @@ from portal.content.models import Asset
 from portal.db import db, write
 from portal.reports.disclosure import MIN_PEOPLE, spans_of_few
 from tests.conftest import Browse
-from tests.factories import make_asset, make_colleagues, make_partner, make_user
+from tests.factories import make_asset, make_colleagues, make_partner, make_user, version_of
 from tests.pages import text_of
 from tests.people import anna, jonas, kuehn, lena
 from tests.reports.test_content_reports import set_mode, token_of
@@ -223,7 +223,7 @@ def test_two_partners_of_one_person_are_not_enough_to_hide_behind(
         ("One", "Another", "Four"), ""
     )
     page = text_of(browse(anna()).get(f"/reports/partners{query(DAY, DAY)}"))
-    assert "what 3 partners read is not shown" in page
+    assert "–: what 3 partners with few people read is shown for whole months only." in page
 
 
 def test_who_only_read_has_no_row_beside_an_asset_and_no_place_in_a_ranking(
@@ -285,6 +285,34 @@ def test_the_last_whole_month_waits_for_late_reports(app: Flask, now: None, brow
             assert f"Dwell time {said}" in text_of(browse(anna()).get(path))
 
 
+def test_content_for_one_small_partner_shows_what_was_done_on_purpose_only(
+    app: Flask, now: None, browse: Browse
+) -> None:
+    (partner, reader), _beside = partner_of(2, "Two"), partner_of(2, "Also two")
+    asset = make_asset("For them alone", audience=(("partner", str(partner.id)),))
+    reads(reader, asset, DAY, 7_000)
+    reads(_beside[1], make_asset("For all"), DAY, 12_000)
+    rebuild()
+    browser, path = browse(anna()), f"/reports/content/{asset.id}"
+    found = rows(browser.get(f"/reports/content.csv{query(*APRIL)}"))
+    assert {line["Content"]: line["Views"] for line in found} == {"For all": "1"}
+    browse(reader).get(f"/library/files/{version_of(asset).id}")
+    rebuild()
+    found = rows(browser.get(f"/reports/content.csv{query(APRIL[0], NOW.date())}"))
+    assert [(line["Content"], line["Views"], line["Downloads"]) for line in found] == [
+        ("For all", "1", "0"), ("For them alone", "", "1"),
+    ]  # fmt: skip
+    page = browser.get(f"{path}{query(*APRIL)}")
+    assert "it is for partners with few people" in text_of(page)
+    assert "data-chart" not in page.text
+    assert "<meter" not in page.text
+    assert browser.get(f"{path}/chart.json{query(*APRIL)}").json["data"]["values"] == []  # type: ignore[index]
+    assert "Views" not in rows(browser.get(f"{path}/days.csv{query(*APRIL)}"))[0]
+    for name in ("pages", "partners"):
+        assert rows(browser.get(f"{path}/{name}.csv{query(*APRIL)}")) == []
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6))
 def test_times_with_few_people_are_those_found_by_looking_at_every_day(
     people: list[tuple[int, int]],
