@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, exists, false, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.service import zone
 from portal.db import in_parts
 from tracking import rollups
 from tracking.days import EVERYONE, add_attention, histogram, united, unpack_pages
@@ -526,10 +526,10 @@ def erased_since(
     return set(session.scalars(query))
 
 
-def links_opened(session: Session, scope: Scope) -> tuple[int, int]:
+def links_opened(session: Session, scope: Scope, zone: ZoneInfo) -> tuple[int, int]:
     """How many of the links that were made in a period have been opened by a person since, and how
     many were made; of one asset, partner, or both."""
-    start, end = (clock.day_start(day, zone()) for day in (scope.since, scope.until))
+    start, end = (clock.day_start(day, zone) for day in (scope.since, scope.until))
     opened = exists().where(
         Load.share_id == ShareEvent.share_id,
         Load.asset_id == ShareEvent.asset_id,

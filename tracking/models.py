@@ -66,13 +66,6 @@ class Load(Base):
             postgresql_where=text("audience = 'customer'"),
         ),
         Index(
-            "ix_load_reader",
-            "partner_id",
-            "issued_at",
-            sqlite_where=text("audience = 'partner' AND asset_id IS NOT NULL"),
-            postgresql_where=text("audience = 'partner' AND asset_id IS NOT NULL"),
-        ),
-        Index(
             "ix_load_share_id",
             "share_id",
             sqlite_where=text("share_id IS NOT NULL"),

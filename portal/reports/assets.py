@@ -165,7 +165,7 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
         people=metrics.people(session, scope),
         partners=partners.get(asset.id, 0),
         median=medians.get(asset.id),
-        links=metrics.links_opened(session, scope),
+        links=metrics.links_opened(session, scope, zone()),
         spread=spreads(session, [asset]).get(asset.id),
         pages_read=through,
         page_counts=(min(counts), max(counts)),
