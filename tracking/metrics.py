@@ -29,7 +29,8 @@ from tracking.days import (
     unpack_pages,
 )
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
-from tracking.models import Audience, Folded, Load, ShareEvent, Slot, Watched
+from tracking.events import TOKEN_LIFE_MS
+from tracking.models import Audience, Folded, Load, ShareEvent, Slot, Tombstone, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
@@ -85,9 +86,14 @@ class Engagement(NamedTuple):
         return self.active + self.reading + self.idle
 
     @property
+    def on_purpose(self) -> int:
+        """Content activities that are no reading: downloads, shares, opens of own shares."""
+        return self.downloads + self.shares + self.opens
+
+    @property
     def activities(self) -> int:
         """Content activities: downloads, shares, opens of own shares, views of 10 s and more."""
-        return self.downloads + self.shares + self.opens + self.engaged_views
+        return self.on_purpose + self.engaged_views
 
     def __bool__(self) -> bool:
         """Whether anything happened at all."""
@@ -220,14 +226,30 @@ def by_partner(
     return _grouped(session, scope, "partner_id", only)
 
 
-def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
-    """`Engagement.activities` of every partner that did something, at a third of the cost of all
-    its figures: what a ranking of thousands needs."""
+def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tuple[int, int]]:
+    """`Engagement.activities` of every partner that did something, and how many of them are
+    reading; at a third of the cost of all its figures: what a ranking of thousands needs."""
     model, where = _source(scope, "partner_id")
     own = model.downloads + model.shares + model.engaged_views
-    counted = func.sum(case((model.audience == CUSTOMER, model.views), else_=own))
-    query = select(model.partner_id, counted).where(*where).group_by(model.partner_id)
-    return {key: int(n) for key, n in session.execute(query)}
+    is_customer = model.audience == CUSTOMER
+    counted = func.sum(case((is_customer, model.views), else_=own))
+    read = func.sum(case((is_customer, 0), else_=model.engaged_views))
+    query = select(model.partner_id, counted, read).where(*where).group_by(model.partner_id)
+    return {key: (int(n), int(of_them)) for key, n, of_them in session.execute(query)}
+
+
+def readers_in_month(
+    session: Session, month: date, partner_ids: Collection[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of some partners whose people read anything in a month, given by its first day."""
+    query = select(PartnerSum.partner_id).where(
+        PartnerSum.grain == Grain.month,
+        PartnerSum.day == month,
+        PartnerSum.partner_id.in_(list(partner_ids)),
+        PartnerSum.audience == PARTNER,
+        or_(PartnerSum.views > 0, PartnerSum.active + PartnerSum.reading + PartnerSum.idle > 0),
+    )
+    return set(session.scalars(query))
 
 
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
@@ -362,6 +384,17 @@ def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UU
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
+    """The dwell of every version that was read at all, by partners and customers together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.version_id, *dwell)
+        .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
+        .group_by(PageSum.version_id)
+    )
+    return {row[0]: sum(map(int, row[1:])) for row in session.execute(query)}
+
+
 @dataclass(frozen=True)
 class AreaTime:
     """What partners did in an area of the portal: page views, and time in milliseconds."""
@@ -435,8 +468,10 @@ class Recording:
     played_ms: int
 
 
-def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recording | None:
-    """How a recording was seen since a moment, by partners and customers; None when by nobody.
+def recording(
+    session: Session, version_id: uuid.UUID, since: datetime, until: datetime
+) -> Recording | None:
+    """How a recording was seen between two moments, by partners and customers; None when by nobody.
 
     From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
     """
@@ -446,6 +481,7 @@ def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recor
         .where(
             Load.version_id == version_id,
             Load.issued_at >= clock.to_ms(since),
+            Load.issued_at < clock.to_ms(until),
             Load.machine == 0,
             Load.audience.in_((PARTNER, CUSTOMER)),
             Watched.length > 0,
@@ -467,22 +503,37 @@ def people_of(
 ) -> dict[uuid.UUID, int]:
     """Views by person of one partner, where the privacy mode names them: subject to user id.
 
-    From base rows, for at most the days that are not sealed.
+    Counted on the day of activation, like all views. From base rows, for at most the days that are
+    not sealed.
     """
-    start, end = clock.day_start(scope.since, zone), clock.day_start(scope.until, zone)
+    start = clock.to_ms(clock.day_start(scope.since, zone))
+    end = clock.to_ms(clock.day_start(scope.until, zone))
     query = select(Load).where(
         Load.partner_id == scope.partner_id,
+        Load.audience == PARTNER,
         Load.subject.in_(list(subjects)),
         Load.asset_id.is_not(None),
         Load.machine == 0,
-        Load.issued_at >= clock.to_ms(start),
-        Load.issued_at < clock.to_ms(end),
+        # A view may have begun, or been opened without being looked at, on the day before.
+        Load.issued_at >= start - 2 * TOKEN_LIFE_MS,
+        Load.issued_at < end,
     )
     found: dict[uuid.UUID, int] = defaultdict(int)
     for chain in chains(_facts(load) for load in session.scalars(query)):
-        if first_activated(chain) is not None:
+        first = first_activated(chain)
+        if first is not None and start <= (first.activated_at or 0) < end:
             found[subjects[chain[0].subject]] += 1
     return found
+
+
+def erased_since(
+    session: Session, subjects: Iterable[uuid.UUID], moment: datetime
+) -> set[uuid.UUID]:
+    """Those of some subjects that were erased at a moment or later."""
+    query = select(Tombstone.subject).where(
+        Tombstone.subject.in_(list(subjects)), Tombstone.at >= moment
+    )
+    return set(session.scalars(query))
 
 
 def as_of(session: Session) -> datetime | None:

@@ -13,7 +13,7 @@ from flask import current_app, g, request
 
 from portal.accounts.access import signed_in_user
 from portal.accounts.models import Partner, PrivacyMode, User
-from portal.accounts.service import installation, zone
+from portal.accounts.service import PartnerFacts, installation, zone
 from portal.clock import local_day, now, now_ms
 from portal.content.models import AssetVersion, ShareLink
 from portal.security import Keys
@@ -34,7 +34,7 @@ def keys() -> Keys:
     return found
 
 
-def privacy_mode(partner: Partner | None) -> str:
+def privacy_mode(partner: Partner | PartnerFacts | None) -> str:
     """How far reading is tied to people of this partner."""
     row = installation()
     assert row is not None

@@ -11,18 +11,15 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.accounts import service as accounts
-from portal.accounts.service import zone
 from portal.content import library
-from portal.content.models import Asset, AssetVersion
+from portal.content.models import Asset
 from portal.formatting import sort_key
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
-from tracking.dwell import SLOT_MS
-from tracking.metrics import Engagement, PageAttention, Recording, Scope
+from tracking.metrics import Scope
 
 STALE = timedelta(days=90)
 AREA_NAMES = ("home", "library", "deals", "surveys")
@@ -198,93 +195,6 @@ def area_table(session: Session, period: Period, partner_id: uuid.UUID | None = 
         rows,
         _("No time in the portal in this period."),
         _("Effort, not engagement: less is often better. Kept per organisation only."),
-    )
-
-
-# --- one asset ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Strip:
-    """How the pages of one version were read, by partners and by customers."""
-
-    version: AssetVersion
-    pages: Sequence[tuple[int, PageAttention, PageAttention]]
-    most: int
-
-    @property
-    def total(self) -> int:
-        """The dwell of all pages."""
-        return sum(one.dwell + two.dwell for _number, one, two in self.pages)
-
-
-def strip(session: Session, period: Period, version: AssetVersion) -> Strip:
-    """The attention strip of a version: every page, read or not."""
-    scope = scope_of(period, asset_id=version.asset_id)
-    by_partners, by_customers = (
-        {page.page: page for page in metrics.pages(session, scope, version.id, audience)}
-        for audience in (metrics.PARTNER, metrics.CUSTOMER)
-    )
-    last = max(version.page_count, *by_partners, *by_customers, 1)
-    pages = []
-    for number in range(1, last + 1):
-        nothing = PageAttention(number, 0, 0)
-        pages.append((number, by_partners.get(number, nothing), by_customers.get(number, nothing)))
-    most = max((one.dwell + two.dwell for _number, one, two in pages), default=0)
-    return Strip(version, pages, most)
-
-
-@dataclass(frozen=True)
-class AssetFacts:
-    """What an asset's page says before its tables."""
-
-    total: Engagement
-    people: int
-    partners: int
-    median: int | None
-    spread: Spread | None
-    # Pages with 2 s of dwell and more, per view.
-    pages_read: float | None
-    recording: Recording | None
-
-    @property
-    def unknown_ends(self) -> int:
-        """Views and opens whose last report has not arrived."""
-        total = self.total
-        return total.views + total.opens - total.ended_views - total.opens_ended
-
-    @property
-    def longest_tail(self) -> int:
-        """What may be missing of each of them, in milliseconds: reports come every 15 seconds."""
-        return SLOT_MS
-
-    @property
-    def not_observed(self) -> int:
-        """Downloads of which the portal has not seen a byte leave."""
-        return self.total.downloads - self.total.downloads_started
-
-
-def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | None) -> AssetFacts:
-    """The numbers of one asset in a period."""
-    scope = scope_of(period, asset_id=asset.id)
-    total = metrics.total(session, scope)
-    partners = metrics.partners_of_assets(session, scope, [asset.id])
-    medians = metrics.median_dwell(session, scope, [asset.id])
-    through = None
-    if shown is not None and total.views + total.opens and shown.version.page_count > 1:
-        readers = sum(page.readers for page in metrics.pages(session, scope))
-        through = readers / (total.views + total.opens)
-    seen = None
-    if shown is not None and shown.version.media_type.startswith(("video/", "audio/")):
-        seen = metrics.recording(session, shown.version.id, clock.day_start(period.since, zone()))
-    return AssetFacts(
-        total=total,
-        people=metrics.people(session, scope),
-        partners=partners.get(asset.id, 0),
-        median=medians.get(asset.id),
-        spread=spreads(session, [asset]).get(asset.id),
-        pages_read=through,
-        recording=seen,
     )
 
 

@@ -18,6 +18,7 @@ from portal.content.attention import privacy_mode, subjects_of
 from portal.deals import metrics as deals
 from portal.errors import N_
 from portal.formatting import duration
+from portal.reports import disclosure
 from portal.tables import Column, Table
 from surveys import metrics as surveys
 from tracking import erasure, records
@@ -25,16 +26,18 @@ from tracking.records import Record
 
 MODES = {
     "organisation": N_(
-        "Your reading is kept under a name that changes every day and is dropped after three days. "
-        "%(company)s sees what your organisation read, never who."
+        "Your reading is kept under a name that changes every day and is dropped after at most "
+        "four days. %(company)s sees what your organisation read, never who; where fewer than "
+        "%(few)s people have access, only how much in a whole month."
     ),
     "pseudonymous": N_(
         "Your reading is kept under a pseudonym. %(company)s sees what your organisation read, "
-        "never who. You are named only for what you do on purpose: share, register, comment."
+        "never who; where fewer than %(few)s people have access, only how much in a whole month. "
+        "You are named only for what you do on purpose: share, register, comment."
     ),
     "person": N_(
-        "Your reading is kept under a pseudonym that leads back to you. %(company)s sees which "
-        "content you read, and how often."
+        "Your reading is kept under a pseudonym that leads back to you. %(company)s sees how much "
+        "you read, by your name, and what your organisation read."
     ),
 }
 KINDS = {
@@ -95,7 +98,8 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
 
 def promise(user: User, company: str) -> str:
     """What the privacy mode of this person's organisation means, in a sentence or two."""
-    return _(MODES[privacy_mode(user.partner)], company=company)
+    few = disclosure.MIN_PEOPLE
+    return _(MODES[privacy_mode(user.partner)], company=company, few=few)
 
 
 def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:

@@ -379,7 +379,7 @@ def test_seconds_of_a_recording_are_united_and_a_seek_adds_nothing(app: Flask) -
     row_ = db.session.scalars(select(Watched)).one()
     playing = Playing(int.from_bytes(row_.seconds, "little"), row_.played_ms, row_.length)
     assert (playing.unique_seconds, playing.played_ms, playing.completion) == (5, 5000, 0.5)
-    found = metrics.recording(db.session(), version_of(asset).id, NOON)
+    found = metrics.recording(db.session(), version_of(asset).id, NOON, NOON + timedelta(days=1))
     assert found is not None
     assert (found.loads, found.completion, found.completed) == (1, 0.5, 0)
 
