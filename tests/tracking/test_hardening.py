@@ -542,7 +542,7 @@ def test_a_link_with_three_documents_is_one_share(app: Flask, browse: Browse) ->
         lena().partner_id: 2,
         mia().partner_id: 1,
     }
-    assert metrics.activities_by_partner(session, THAT_DAY)[kuehn().id] == 2
+    assert metrics.activities_by_partner(session, THAT_DAY)[kuehn().id] == (2, 0)
     by_asset = metrics.by_asset(session, THAT_DAY)
     assert [by_asset[piece.id].shares for piece in pieces] == [3, 2, 1]
     of_lena = Scope(*SPAN, partner_id=kuehn().id, asset_id=pieces[0].id)
