@@ -75,12 +75,14 @@ def check_wall_time() -> None:
             of_slots[day, load.partner_id, load.audience, load.area] += sum(counts)
             unseen = unseen or load.activated_at is None
     assert max(granted_to.values(), default=0) <= SLOT_MS
-    for model, area in ((PairSum, None), (AreaSum, "area")):
-        for found in db.session.scalars(select(model)):
-            audience = Audience.partner if area else found.audience
-            key = (found.day, found.partner_id, audience, area and found.area)
-            if found.partner_id != EVERYONE:
-                of_days[key] += sum(getattr(found, name) for name in (*GRANTED, "overlap"))
+    for name in (*GRANTED, "overlap"):
+        for (day, partner, audience), n in added_up(
+            PairSum, name, "day", "partner_id", "audience"
+        ).items():
+            of_days[day, partner, audience, None] += n
+        for (day, partner, area), n in added_up(AreaSum, name, "day", "partner_id", "area").items():
+            of_days[day, partner, Audience.partner, area] += n
+    of_days = Counter({key: n for key, n in of_days.items() if key[1] != EVERYONE})
     if unseen:
         assert all(n <= of_slots[key] for key, n in of_days.items())
     else:
