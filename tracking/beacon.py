@@ -207,7 +207,11 @@ def accept(token: Token, report: Report, now_ms: int) -> tuple[Entry, int]:
             raise BadReport("A slot has 15 seconds.")
         if any(buckets):
             slots[slot, page] = (buckets[0], buckets[1], buckets[2], buckets[3])
-    entry = Entry(token, _moment(token, report.a, now_ms), slots)
+    activated = report.a
+    if activated is not None and token.expires_at < activated <= now_ms + SLOTS_AHEAD * SLOT_MS:
+        # A tab that is touched only after the life of its token has not been looked at.
+        activated = None
+    entry = Entry(token, _moment(token, activated, now_ms), slots)
     # A tab that is closed after the life of its token has been left at its end.
     left = None if report.left is None else min(report.left, token.expires_at - 1)
     entry.left_at = _moment(token, left, now_ms)
