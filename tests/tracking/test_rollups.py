@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-import uuid
-from collections import defaultdict
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -27,13 +25,13 @@ from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
 from tests.factories import make_asset, version_of
 from tests.people import anna, jonas, lena, mia
+from tests.tracking.numbers import check_sums, check_wall_time
 from tests.tracking.reports import post, post_body, row, slot_now, token_for
 from tracking import erasure, events, metrics, retention, rollups, verify
-from tracking.days import EVERYONE
 from tracking.dwell import SLOT_MS
 from tracking.metrics import Scope
 from tracking.models import Folded, Load, Mark, Reader, Slot, Tombstone
-from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSum
+from tracking.sums import AssetSum, DayState, PageSum, PairSum, PartnerSum
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -380,7 +378,8 @@ def test_days_rebuilt_in_any_order_equal_the_base_rows(
     rollups.mark(db.engine, days)
     rebuild()
     assert stored_rows() == step_by_step
-    check_wall_time(people)
+    check_wall_time()
+    check_sums()
     # In any order of folding, with rebuilds between: no number changes.
     rng.shuffle(days)
     for day in days:
@@ -447,35 +446,3 @@ def add_load(
         if rows:
             connection.execute(insert(Slot), rows)
     rollups.mark(db.engine, days)
-
-
-def check_wall_time(people: list[User]) -> None:
-    """No person's counted attention exceeds wall time, and pages add up to assets exactly."""
-    db.session.rollback()
-    slots_of: dict[uuid.UUID, set[int]] = defaultdict(set)
-    for subject, slot in db.session.execute(
-        select(Load.subject, Slot.slot).join(Slot, Slot.load_id == Load.id)
-    ):
-        slots_of[subject].add(slot)
-    wall = sum(len(found) for found in slots_of.values()) * SLOT_MS
-    pairs = db.session.scalars(select(PairSum)).all()
-    for bucket in ("active", "reading", "idle", "glance", "overlap"):
-        of_pages = added_up(PageSum, bucket, "day", "asset_id", "audience")
-        of_assets = added_up(AssetSum, bucket, "day", "asset_id", "audience")
-        assert of_pages == of_assets == added_up(PairSum, bucket, "day", "asset_id", "audience")
-        of_partners = added_up(PartnerSum, bucket, "day", "partner_id", "audience")
-        everyone = {key: n for key, n in of_partners.items() if key[1] == EVERYONE}
-        single = {key: n for key, n in of_partners.items() if key[1] != EVERYONE}
-        assert single == added_up(PairSum, bucket, "day", "partner_id", "audience")
-        assert sum(everyone.values()) == sum(single.values()) == sum(of_assets.values())
-    counted = sum(a.active + a.reading + a.idle + a.glance for a in pairs)
-    assert counted <= wall
-
-
-def added_up(model: Any, bucket: str, *keys: str) -> dict[tuple[object, ...], int]:
-    """The sums of one bucket by some keys, of days and without zeros."""
-    found: dict[tuple[object, ...], int] = defaultdict(int)
-    for kept in db.session.scalars(select(model)):
-        if getattr(kept, "grain", Grain.day) == Grain.day:
-            found[tuple(getattr(kept, key) for key in keys)] += getattr(kept, bucket)
-    return {key: n for key, n in found.items() if n}
