@@ -51,9 +51,14 @@ class Table:
         """How many rows there are, shown or not."""
         return len(self.rows) + self.left_out
 
+    def part(self, first: int, limit: int | None) -> Table:
+        """The rows from `first` up to `limit`, counted from 0."""
+        rows = self.rows[first:limit]
+        return replace(self, rows=rows, left_out=self.size - len(rows))
+
     def top(self, n: int) -> Table:
         """The first `n` rows."""
-        return replace(self, rows=self.rows[:n], left_out=max(0, self.size - n))
+        return self.part(0, n)
 
 
 def csv_response(table: Table) -> Response:

@@ -50,6 +50,7 @@ def content_table(
     period: Period,
     partner_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Content by what partners and their customers did with it; most viewed first."""
     scope = scope_of(period, partner_id)
@@ -59,7 +60,7 @@ def content_table(
         found.keys() & titles.keys(),
         key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key], key)),
     )
-    shown = ranked[:limit]
+    shown = ranked[first:limit]
     partners = metrics.partners_of_assets(session, scope, shown)
     medians = metrics.median_dwell(session, scope, shown) if partner_id is None else {}
     rows: list[dict[str, Any]] = [
@@ -92,6 +93,7 @@ def partner_table(
     period: Period,
     asset_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
     scope, nothing = scope_of(period, asset_id=asset_id), metrics.NOTHING
@@ -99,13 +101,13 @@ def partner_table(
     # There may be thousands: they are ranked by one figure, and rows are made of those shown.
     if asset_id is None:
         activities = metrics.activities_by_partner(session, scope)
-        shown = _most_active(partners, activities, limit)
+        shown = _most_active(partners, activities, limit)[first:]
         found = metrics.by_partner(session, scope, None if limit is None else [p.id for p in shown])
     else:
         found = metrics.by_partner(session, scope)
         partners = [partner for partner in partners if found.get(partner.id)]
         activities = {key: of.activities for key, of in found.items()}
-        shown = _most_active(partners, activities, limit)
+        shown = _most_active(partners, activities, limit)[first:]
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,

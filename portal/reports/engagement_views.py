@@ -19,7 +19,7 @@ from portal.content.models import Asset
 from portal.db import db
 from portal.errors import NotFound
 from portal.formatting import sort_by_name
-from portal.reports import charts, content, engagement
+from portal.reports import charts, content, engagement, searches
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.reports.views import bp, period_asked, table_page
@@ -29,7 +29,7 @@ from tracking import events, metrics
 TOP, SHOWN = 20, 8
 
 
-@bp.get("/reports/content")
+@bp.get("/reports/make-fix-retire")
 @vendor_only
 def content_report() -> str:
     """What to make, fix and retire."""
@@ -40,9 +40,9 @@ def content_report() -> str:
         period=period,
         as_of=metrics.as_of(session),
         content=engagement.content_table(session, period, limit=SHOWN),
-        searches=content.search_table(session, period),
+        searches=searches.search_table(session, period, limit=SHOWN),
         stale=content.stale_table(session, today),
-        market=content.market_table(session, period, SHOWN),
+        market=content.market_table(session, period, limit=SHOWN),
         top=SHOWN,
     )
 

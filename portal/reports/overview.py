@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.deals import metrics as deals
+from portal.deals.pipeline import Status
 from portal.deals.wording import STATUS_NAMES
 from portal.formatting import duration, money, number
 from portal.reports.periods import Period
@@ -44,6 +45,7 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
     content = url_for("reports.table", name="content") + f"?{period.query}"
     partners = url_for("reports.table", name="partners") + f"?{period.query}"
     registered = url_for("reports.table", name="deals") + f"?{period.query}"
+    won = url_for("reports.table", name="won") + f"?{period.query}"
     return [
         _card(_("Views"), number(now.views), _("by partners"), number(then.views), content),
         _card(_("Dwell time"), duration(now.dwell), _("reading"), duration(then.dwell), content),
@@ -54,7 +56,7 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
         _card(
             _("Registrations"), number(deals_now[0]), _("deals"), number(deals_then[0]), registered
         ),
-        _card(_("Revenue"), deals_now[1], _("confirmed"), deals_then[1], registered),
+        _card(_("Revenue"), deals_now[1], _("confirmed"), deals_then[1], won),
     ]
 
 
@@ -105,8 +107,28 @@ def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     )
 
 
+def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
+    """Orders that the vendor has confirmed, by month and currency, the latest month first."""
+    since, until = edges(period, zone)
+    rows = [
+        {
+            "month": f"{date.fromisoformat(row.month + '-01'):%b %Y}",
+            "n": row.n,
+            "revenue": money(row.amount_minor, row.currency),
+            "href": url_for("deals.index", status=Status.closed),
+        }
+        for row in reversed(deals.won_by_month(session, since, until, zone))
+    ]
+    columns = [
+        Column("month", _("Month")),
+        Column("n", _("Deals won"), "number"),
+        Column("revenue", _("Revenue"), "figure"),
+    ]
+    return Table("won", _("Revenue by month"), columns, rows, _("No order was confirmed."))
+
+
 def wave_table(session: Session) -> Table:
-    """The last survey waves, latest first."""
+    """Every survey wave, latest first."""
     rows = [
         {
             "wave": f"{wave.opened_at:%b %Y}",
@@ -116,7 +138,7 @@ def wave_table(session: Session) -> Table:
             "people": (wave.people_answered, wave.people_invited),
             "href": url_for("surveys.results", wave_id=wave.wave_id),
         }
-        for wave in reversed(surveys.last_waves(session))
+        for wave in reversed(surveys.last_waves(session, None))
     ]
     columns = [
         Column("wave", _("Wave")),

@@ -17,10 +17,10 @@ from portal import clock
 from portal.accounts.models import Installation, PrivacyMode, User
 from portal.content import html, library
 from portal.content.models import Asset
-from portal.db import db, new_id, write
-from portal.reports.content import spread, state_of
+from portal.db import db, write
+from portal.reports.content import Spread, spreads, state_of
 from tests.conftest import Browse
-from tests.factories import make_asset, make_partner, version_of
+from tests.factories import make_asset, make_partner, make_user, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
 from tests.reports.test_reports import reading_yesterday, rows
@@ -90,10 +90,10 @@ def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse:
             post(area_token("atex certificate"), row(slot_now(), active=900), activated=now)
         post(area_token("flyer", 1), row(slot_now(), active=900), activated=now)
     rebuild()
-    page = text_of(browse(anna()).get("/reports/content?period=30d"))
+    page = text_of(browse(anna()).get("/reports/make-fix-retire?period=30d"))
     assert "“atex certificate” was looked for 3 times without result." in page
     assert "1 piece was not viewed in 90 days." in page
-    assert "see where readers of “Read yesterday” stop." in page
+    assert "Read yesterday" in page
     found = rows(browse(anna()).get("/reports/stale.csv"))
     assert [(line["Content"], line["Days without a view"]) for line in found] == [
         ("Old flyer", "200")
@@ -126,15 +126,26 @@ def test_only_partners_pages_carry_a_token_and_none_with_privacy_control(browse:
 # --- time to market -------------------------------------------------------------------------------
 
 
-def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it() -> None:
-    partners = [new_id() for _n in range(5)]
-    day = date(2026, 3, 1)
-    first = {partners[n]: day + timedelta(days=after) for n, after in enumerate((9, 2, 30))}
-    found = spread(day, set(partners), first)
-    assert (found.addressed, found.opened, found.days) == (5, 3, 30)
-    assert spread(day, set(partners[:4]), first).days == 9
-    assert spread(day, set(partners), {}).days is None
-    assert spread(day, set(), first).days is None
+def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it(app: Flask) -> None:
+    published = datetime(2026, 3, 20, 23, 30, tzinfo=UTC)
+    with clock.at(published):
+        gold = make_asset("For gold", audience=(("tier", "Gold"),))
+        silver, nobody = make_asset("For silver", audience=(("tier", "Silver"),)), make_asset("New")
+    sellers = [make_user(partner=make_partner(tier="Gold")) for _n in range(5)]
+    outsider = make_user(partner=make_partner(tier="Silver"))
+    for seller, after in ((outsider, 0), (sellers[0], 9), (sellers[1], 2), (sellers[2], 30)):
+        with clock.at(published + timedelta(days=after, hours=2)):
+            read(seller, gold, 3)
+    rebuild()
+    found = spreads(db.session(), [gold, silver, nobody])
+    # Published after midnight in Berlin: on the 21st.
+    assert found[gold.id] == Spread(addressed=5, opened=3, days=30)
+    assert found[silver.id] == Spread(addressed=1, opened=0, days=None)
+    assert found[nobody.id] == Spread(addressed=6, opened=0, days=None)
+    with clock.at(published + timedelta(days=31)):
+        read(sellers[3], gold, 3)
+    rebuild()
+    assert spreads(db.session(), [gold])[gold.id] == Spread(addressed=5, opened=4, days=30)
 
 
 def test_those_who_are_not_addressed_do_not_hasten_it(app: Flask) -> None:
