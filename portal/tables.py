@@ -18,12 +18,19 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @dataclass(frozen=True)
 class Column:
     """One column: `kind` says how a value is written (text, number, duration, money, figure, mean,
-    day, of); numbers are aligned right. `wide` columns are left out on a phone."""
+    day, of); numbers are aligned right. `wide` columns are left out on a phone. `about` names what
+    defines the number, where that is not the key."""
 
     key: str
     label: str
     kind: str = "text"
     wide: bool = False
+    about: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Where the number is defined on the page of definitions; nothing for what is no number."""
+        return (self.about or self.key) if self.is_number else ""
 
     @property
     def is_number(self) -> bool:

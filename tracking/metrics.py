@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
@@ -22,6 +22,7 @@ from tracking.models import Audience, Folded, Load, Reader, Slot, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
+    DayState,
     Grain,
     PageSum,
     PairSum,
@@ -319,6 +320,33 @@ def pages(
     ]
 
 
+def most_read(session: Session, scope: Scope, limit: int) -> list[uuid.UUID]:
+    """The assets with the most views, by partners and customers together."""
+    query = (
+        select(AssetSum.asset_id)
+        .where(scope.within(AssetSum), AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+        .order_by(func.sum(AssetSum.views).desc(), AssetSum.asset_id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def readers_by_page(
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """How many views read each page of these assets, by version and audience."""
+    query = (
+        select(PageSum.version_id, PageSum.audience, PageSum.page, func.sum(PageSum.readers))
+        .where(scope.within(PageSum), PageSum.asset_id.in_(list(asset_ids)))
+        .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
+    )
+    found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
+    for version_id, audience, page, readers in session.execute(query):
+        found[version_id, audience][page] = int(readers)
+    return found
+
+
 @dataclass(frozen=True)
 class Reach:
     """How many of some partners have viewed an asset, and on which day half of them had; `half`
@@ -495,26 +523,32 @@ def times_in_vain(session: Session, scope: Scope) -> int:
 
 @dataclass(frozen=True)
 class Recording:
-    """How a recording was seen: `loads` that played it, the mean share of its seconds that they
-    saw, how many saw nine tenths or more, and the time it ran in milliseconds."""
+    """How a recording was seen: `loads` that played it, how many different seconds of it they saw
+    on average, and which share of all, how many saw nine tenths or more, and the time it ran."""
 
     loads: int
+    seconds: float
     completion: float
     completed: int
     played_ms: int
 
 
-def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recording | None:
-    """How a recording was seen since a moment, by partners and customers; None when by nobody.
+def recording(
+    session: Session, asset_id: uuid.UUID, since: datetime, until: datetime
+) -> Recording | None:
+    """How the recordings of an asset were seen in `[since, until)`, in every language and version,
+    by partners and customers; None when by nobody.
 
-    From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
+    From base rows: a recording has few loads, and a set of seconds cannot be added up by day. They
+    go with the raw details (`raw_since`).
     """
     query = (
         select(Watched.seconds, Watched.played_ms, Watched.length)
         .join(Load, Load.id == Watched.load_id)
         .where(
-            Load.version_id == version_id,
+            Load.asset_id == asset_id,
             Load.issued_at >= clock.to_ms(since),
+            Load.issued_at < clock.to_ms(until),
             Load.machine == 0,
             Load.audience.in_((PARTNER, CUSTOMER)),
             Watched.length > 0,
@@ -525,10 +559,17 @@ def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recor
         return None
     return Recording(
         len(played),
+        sum(playing.unique_seconds for playing in played) / len(played),
         sum(playing.completion for playing in played) / len(played),
         sum(playing.completion >= 0.9 for playing in played),
         sum(playing.played_ms for playing in played),
     )
+
+
+def raw_since(session: Session) -> date | None:
+    """The first day of which raw details are still kept; None while they are of every day."""
+    sealed = session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
+    return None if sealed is None else sealed + timedelta(days=1)
 
 
 def people_of(

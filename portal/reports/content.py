@@ -11,12 +11,12 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from portal import clock
+from portal import clock, formatting
 from portal.accounts import service as accounts
 from portal.accounts.service import zone
 from portal.content import library
 from portal.content.models import Asset, AssetVersion
-from portal.formatting import sort_key
+from portal.formatting import duration, sort_key
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.tables import Column, Table
@@ -25,6 +25,9 @@ from tracking.dwell import SLOT_MS
 from tracking.metrics import Engagement, PageAttention, Recording
 
 STALE, UNSEEN = timedelta(days=90), timedelta(days=14)
+# Where readers leave is looked for in so many of the most read, on pages with so many readers and
+# more, when such a share and more of them do not go on.
+MOST_READ, MANY_READERS, MANY_LOST = 8, 10, 0.25
 AREA_NAMES = ("home", "library", "deals", "surveys")
 
 
@@ -118,7 +121,7 @@ def market_table(
     published = [
         asset
         for asset in library.live(session)
-        if (day := published_on(asset)) and period.since <= day < period.until
+        if (since := published_on(asset)) and period.since <= since < period.until
     ]
     published.sort(key=lambda asset: (asset.published_at, asset.id), reverse=True)
     assets = published[first:limit]
@@ -168,13 +171,62 @@ def area_table(session: Session, period: Period, partner_id: uuid.UUID | None = 
         _("Time in the portal"),
         [
             Column("area", _("Area")),
-            Column("views", _("Page views"), "number"),
-            Column("time", _("Time"), "duration"),
+            Column("views", _("Page views"), "number", about="area_views"),
+            Column("time", _("Time"), "duration", about="area_time"),
         ],
         rows,
         _("No time in the portal in this period."),
         _("Effort, not engagement: less is often better. Kept per organisation only."),
     )
+
+
+# --- where readers leave --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """The page on which readers of an asset leave: of `readers` views that read it, the next page
+    has `stayed`."""
+
+    title: str
+    by_customers: bool
+    page: int
+    readers: int
+    stayed: int
+    href: str
+
+    @property
+    def lost(self) -> float:
+        """The share that did not go on."""
+        return 1 - self.stayed / self.readers
+
+
+def leaving(session: Session, period: Period) -> Leaving | None:
+    """The steepest drop from one page to the next, in what is read most; None where no page that
+    is read often loses many."""
+    scope = scope_of(period)
+    most_read = metrics.most_read(session, scope, MOST_READ)
+    readers = metrics.readers_by_page(session, scope, most_read)
+    titles = library.titles(session, most_read)
+    drops = []
+    for version in library.current_versions(session, most_read):
+        href = url_for("reports.asset", asset_id=version.asset_id)
+        for audience in (metrics.CUSTOMER, metrics.PARTNER):
+            of_pages = readers.get((version.id, audience), {})
+            drops += [
+                Leaving(
+                    title=titles[version.asset_id],
+                    by_customers=audience == metrics.CUSTOMER,
+                    page=page,
+                    readers=of_pages[page],
+                    stayed=of_pages.get(page + 1, 0),
+                    href=f"{href}?{period.query}&language={version.language}",
+                )
+                for page in range(1, version.page_count)
+                if of_pages.get(page, 0) >= MANY_READERS
+            ]
+    steepest = max(drops, key=lambda drop: (drop.lost, drop.readers), default=None)
+    return steepest if steepest and steepest.lost >= MANY_LOST else None
 
 
 # --- one asset ------------------------------------------------------------------------------------
@@ -221,7 +273,8 @@ class AssetFacts:
     spread: Spread | None
     # Pages with 2 s of dwell and more, per view.
     pages_read: float | None
-    recording: Recording | None
+    # How its recordings were played, in a sentence.
+    played: str
 
     @property
     def unknown_ends(self) -> int:
@@ -250,9 +303,6 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
     if shown is not None and total.views + total.opens and shown.version.page_count > 1:
         readers = sum(page.readers for page in metrics.pages(session, scope))
         through = readers / (total.views + total.opens)
-    seen = None
-    if shown is not None and shown.version.media_type.startswith(("video/", "audio/")):
-        seen = metrics.recording(session, shown.version.id, clock.day_start(period.since, zone()))
     return AssetFacts(
         total=total,
         people=metrics.people(session, scope),
@@ -260,7 +310,34 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
         median=medians.get(asset.id),
         spread=spreads(session, [asset]).get(asset.id),
         pages_read=through,
-        recording=seen,
+        played=_played(session, period, asset),
+    )
+
+
+def _played(session: Session, period: Period, asset: Asset) -> str:
+    """How the recordings of an asset were played; nothing where there are none, or nobody did."""
+    if not any(version.media_type.startswith(("video/", "audio/")) for version in asset.versions):
+        return ""
+    since, until = clock.day_start(period.since, zone()), clock.day_start(period.until, zone())
+    seen = metrics.recording(session, asset.id, since, until)
+    sentences = [] if seen is None else [_played_sentence(seen)]
+    raw = metrics.raw_since(session)
+    if raw is not None and raw > period.since:
+        sentences.append(
+            _("How recordings were played is known since %(day)s.", day=formatting.day(raw))
+        )
+    return " ".join(sentences)
+
+
+def _played_sentence(seen: Recording) -> str:
+    return _(
+        "Played in %(n)s loads, %(done)s of them nearly to the end: on average %(time)s of it "
+        "(%(share)s %%) was seen, and it ran for %(played)s in all.",
+        n=formatting.number(seen.loads),
+        done=formatting.number(seen.completed),
+        time=duration(round(seen.seconds * 1000)),
+        share=round(seen.completion * 100),
+        played=duration(seen.played_ms),
     )
 
 

@@ -16,6 +16,7 @@ from portal.accounts import service as accounts
 from portal.accounts.service import PartnerFacts
 from portal.content import library
 from portal.formatting import sort_by_name, sort_key
+from portal.reports.definitions import by_usual_rule
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
@@ -76,7 +77,10 @@ def content_table(
     columns = [Column("content", _("Content")), *_columns()]
     if partner_id is None:
         columns.insert(1, Column("partners", _("Partners"), "number"))
-        columns.insert(4, Column("median", _("Median dwell"), "duration", wide=True))
+        columns.insert(
+            4,
+            Column("median", by_usual_rule(_("Median dwell"), period.rule), "duration", wide=True),
+        )
     return Table(
         "content",
         _("Content"),
@@ -123,7 +127,7 @@ def partner_table(
         Column("partner", _("Partner")),
         Column("tier", _("Tier"), wide=True),
         Column("region", _("Region"), wide=True),
-        Column("activities", _("Activities"), "number"),
+        Column("activities", by_usual_rule(_("Activities"), period.rule), "number"),
         *_columns(),
     ]
     return Table(

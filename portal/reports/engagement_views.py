@@ -42,6 +42,7 @@ def content_report() -> str:
         content=engagement.content_table(session, period, limit=SHOWN),
         searches=searches.search_table(session, period, limit=SHOWN),
         stale=content.stale_table(session, today),
+        leaving=content.leaving(session, period),
         market=content.market_table(session, period, limit=SHOWN),
         top=SHOWN,
     )

@@ -28,7 +28,16 @@ from portal.content import library, sharing
 from portal.db import db
 from portal.deals import metrics as deals
 from portal.errors import NotFound
-from portal.reports import charts, content, engagement, needs, overview, periods, searches
+from portal.reports import (
+    charts,
+    content,
+    definitions,
+    engagement,
+    needs,
+    overview,
+    periods,
+    searches,
+)
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
@@ -95,6 +104,13 @@ def _overview(user: User) -> str:
     )
 
 
+@bp.get("/reports/definitions")
+@vendor_only
+def definition_page() -> str:
+    """What every number means."""
+    return render_template("reports/definitions.html", groups=definitions.GROUPS, zone=zone().key)
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 
@@ -135,7 +151,7 @@ def table(name: str) -> str:
     """One report in full, a page at a time."""
     period, number = period_asked(), paging.asked(request.args)
     shown = _table(name, period, (number - 1) * paging.SIZE, number * paging.SIZE)
-    page = paging.Page(shown.rows, number, paging.pages_of(shown.size), shown.size)
+    page = paging.Page(shown.rows, number, paging.pages_of(shown.size, paging.SIZE), shown.size)
     if number > page.pages:
         raise NotFound(_("This report has fewer pages."))
     csv_of = partial(url_for, "reports.table_csv")

@@ -225,9 +225,13 @@ def test_seconds_of_a_recording_are_united_and_a_seek_adds_nothing(app: Flask) -
     row_ = db.session.scalars(select(Watched)).one()
     playing = Playing(int.from_bytes(row_.seconds, "little"), row_.played_ms, row_.length)
     assert (playing.unique_seconds, playing.played_ms, playing.completion) == (5, 5000, 0.5)
-    found = metrics.recording(db.session(), version_of(asset).id, NOON)
+    later = NOON + timedelta(days=1)
+    found = metrics.recording(db.session(), asset.id, NOON, later)
     assert found is not None
-    assert (found.loads, found.completion, found.completed) == (1, 0.5, 0)
+    assert (found.loads, found.seconds, found.completion) == (1, 5, 0.5)
+    assert (found.completed, found.played_ms) == (0, 5000)
+    assert metrics.recording(db.session(), asset.id, later, later + timedelta(days=9)) is None
+    assert metrics.recording(db.session(), new_id(), NOON, later) is None
 
 
 @pytest.mark.parametrize(
