@@ -99,6 +99,7 @@ def build(
                 _week(world, record, partner, person, subject, week)
     _lenas_week(world, record, cast, library)
     _portal_pages(world, record, cast)
+    _deck_for_many(world, record, cast, library)
     return record
 
 
@@ -448,6 +449,14 @@ def _lenas_week(world: _World, record: Record, cast: Cast, library: Library) -> 
         at = world.now - timedelta(hours=hours)
         opens = 0 if customer.startswith("Brauerei") else 1
         share(world, record, partner, lena, library.piece(title), at, customer, opens)
+
+
+def _deck_for_many(world: _World, record: Record, cast: Cast, library: Library) -> None:
+    """Many partners sent the deck that customers leave on its fourth page: enough to see it."""
+    rng, deck = world.rng, library.piece("Deck: energy savings")
+    for partner in cast.partners[::2]:
+        at = _at_work(world, world.now - timedelta(days=rng.randrange(10, 80)))
+        share(world, record, partner, partner.people[0], deck, at, rng.choice(CUSTOMERS), 1)
 
 
 def save(session: Session, record: Record) -> None:

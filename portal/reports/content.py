@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,12 +23,12 @@ from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
 from tracking.dwell import SLOT_MS
-from tracking.metrics import Engagement, PageAttention, Recording
+from tracking.metrics import Engagement, PageAttention, Recording, Scope
 
 STALE, UNSEEN = timedelta(days=90), timedelta(days=14)
 # Where readers leave is looked for in so many of the most read, on pages with so many readers and
 # more, when such a share and more of them do not go on.
-MOST_READ, MANY_READERS, MANY_LOST = 8, 10, 0.25
+MOST_READ, MANY_READERS, MANY_LOST = 20, 10, 0.25
 AREA_NAMES = ("home", "library", "deals", "surveys")
 
 
@@ -203,30 +204,40 @@ class Leaving:
 
 def leaving(session: Session, period: Period) -> Leaving | None:
     """The steepest drop from one page to the next, in what is read most; None where no page that
-    is read often loses many."""
+    is read often loses many. To miss only the last page is not to leave: it is often an imprint."""
     scope = scope_of(period)
     most_read = metrics.most_read(session, scope, MOST_READ)
-    readers = metrics.readers_by_page(session, scope, most_read)
+    readers = _readers(session, scope, most_read)
     titles = library.titles(session, most_read)
-    drops = []
-    for version in library.current_versions(session, most_read):
-        href = url_for("reports.asset", asset_id=version.asset_id)
-        for audience in (metrics.CUSTOMER, metrics.PARTNER):
-            of_pages = readers.get((version.id, audience), {})
-            drops += [
-                Leaving(
-                    title=titles[version.asset_id],
-                    by_customers=audience == metrics.CUSTOMER,
-                    page=page,
-                    readers=of_pages[page],
-                    stayed=of_pages.get(page + 1, 0),
-                    href=f"{href}?{period.query}&language={version.language}",
-                )
-                for page in range(1, version.page_count)
-                if of_pages.get(page, 0) >= MANY_READERS
-            ]
+    drops = [
+        Leaving(
+            title=titles[asset_id],
+            by_customers=audience == metrics.CUSTOMER,
+            page=page,
+            readers=n,
+            stayed=of_pages[page + 1],
+            href=url_for("reports.asset", asset_id=asset_id) + f"?{period.query}",
+        )
+        for (asset_id, audience), of_pages in readers.items()
+        for page, n in of_pages.items()
+        if n >= MANY_READERS and page < max(of_pages) - 1
+    ]
     steepest = max(drops, key=lambda drop: (drop.lost, drop.readers), default=None)
     return steepest if steepest and steepest.lost >= MANY_LOST else None
+
+
+def _readers(
+    session: Session, scope: Scope, asset_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """Readers of every page of what is in the library now, by asset and audience, all languages."""
+    found = metrics.readers_by_page(session, scope, asset_ids)
+    total: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for version in library.current_versions(session, asset_ids):
+        for audience in (metrics.CUSTOMER, metrics.PARTNER):
+            of_pages = found.get((version.id, audience), {})
+            for page in range(1, version.page_count + 1):
+                total[version.asset_id, audience][page] += of_pages.get(page, 0)
+    return total
 
 
 # --- one asset ------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Definition:
     version: int = 1
 
 
-COUNT, TIME, SHARE = N_("a number"), N_("hours, minutes and seconds"), N_("a part of a whole")
+COUNT, TIME, SHARE = N_("a count"), N_("hours, minutes and seconds"), N_("so many of so many")
 
 READING = (
     Definition(
@@ -90,7 +90,8 @@ READING = (
         N_(
             "Views in which the page was read for at least 2 seconds, by the usual rule. Readers "
             "leave on a page when many of them do not read the next one: looked for are pages with "
-            "at least 10 readers that a quarter of them and more do not go on from."
+            "at least 10 readers, of whom a quarter and more do not go on, among the 20 pieces "
+            "that are read most. Missing only the last page does not count as leaving."
         ),
         COUNT,
     ),
@@ -343,6 +344,6 @@ def by_usual_rule(label: str, rule: IdleRule) -> str:
 
 RULES = {
     IdleRule.active: N_("in use only"),
-    IdleRule.reading: N_("in use and reading"),
+    IdleRule.reading: N_("reading"),
     IdleRule.idle: N_("also idle"),
 }

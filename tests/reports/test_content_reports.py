@@ -137,7 +137,10 @@ def test_the_page_on_which_readers_leave_is_named(app: Flask, browse: Browse) ->
     rebuild()
     manager = browse(anna())
     shown = manager.get("/reports/make-fix-retire?period=30d")
-    assert "partners leave “Deck” on page 3 : 11 views read it, 3 the next page." in text_of(shown)
+    assert (
+        "partners leave “Deck” on page 3 : 11 views read it, 3 read the page after it."
+        in text_of(shown)
+    )
     link = re.search(r'href="([^"]+)">\s*partners leave', shown.text)
     assert link
     assert "Where they look" in text_of(manager.get(link[1].replace("&amp;", "&")))

@@ -178,7 +178,7 @@ def test_each_figure_follows_the_chosen_rule_or_says_that_it_does_not(
     rebuild()
     manager, query = browse(anna()), f"period=30d&dwell={rule}"
     said = {"active": "8 s", "reading": "10 s", "idle": "28 s"}[rule]
-    words = {"active": "in use only", "reading": "in use and reading", "idle": "also idle"}[rule]
+    words = {"active": "in use only", "reading": "reading", "idle": "also idle"}[rule]
     overview = text_of(manager.get(f"/?{query}"))
     assert f"Dwell time {said} {words}" in overview
     tail = "" if rule == "reading" else ", by the usual rule"
