@@ -282,7 +282,7 @@ def _opened(
     if at >= world.now - timedelta(minutes=20) or version is None:
         return
     # The one deck that customers leave on its fourth page.
-    last = 4 if piece.title.startswith("Deck: energy") and rng.random() < 0.8 else piece.pages
+    last = 4 if piece.title.startswith("Deck: energy") and rng.random() < 0.9 else piece.pages
     seconds = min(rng.lognormvariate(3.6, 0.8), 700)
     _load(
         world, record, at, version, seconds, min(last, piece.pages), link_id, partner.id,
@@ -454,7 +454,7 @@ def _lenas_week(world: _World, record: Record, cast: Cast, library: Library) -> 
 def _deck_for_many(world: _World, record: Record, cast: Cast, library: Library) -> None:
     """Many partners sent the deck that customers leave on its fourth page: enough to see it."""
     rng, deck = world.rng, library.piece("Deck: energy savings")
-    for partner in cast.partners[::2]:
+    for partner in cast.partners:
         at = _at_work(world, world.now - timedelta(days=rng.randrange(10, 80)))
         share(world, record, partner, partner.people[0], deck, at, rng.choice(CUSTOMERS), 1)
 
