@@ -119,7 +119,7 @@ class Facts:
 
     `loads` are those that touch the day and everything chained to them. `here` is what counts on
     the day itself; `elsewhere` what counts on other days for the loads of views that cross them.
-    `numbers` are those of the readers.
+    `numbers` are those of the readers and of the partners.
     """
 
     loads: Sequence[LoadFacts]
@@ -144,7 +144,7 @@ class Rows:
     across: str = ""
     # The other days that views of this one touch.
     touched: set[date] = field(default_factory=set)
-    # Readers that have no number yet.
+    # Readers and partners that have no number yet.
     unnumbered: set[uuid.UUID] = field(default_factory=set)
 
 
@@ -260,6 +260,7 @@ class _Building:
         self.pages: dict[Key, list[int]] = {}
         self.partner_people: dict[Key, set[int]] = defaultdict(set)
         self.asset_people: dict[Key, set[int]] = defaultdict(set)
+        self.asset_partners: dict[Key, set[int]] = defaultdict(set)
         self.dwells: dict[Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.unnumbered: set[uuid.UUID] = set()
         self._numbers = numbers
@@ -304,6 +305,7 @@ class _Building:
         Returns what it adds to views, engaged views and ended views.
         """
         total = sum(dwell.values())
+        self._count_partner(first)
         self._count_reader(first)
         counts = (1, int(total >= ENGAGED_MS), int(ended))
         self.dwells[first.asset_id, first.audience][total // 1000] += 1
@@ -312,12 +314,20 @@ class _Building:
                 self.page(first, page)[5] += 1
         return counts
 
-    def _count_reader(self, first: LoadFacts) -> None:
-        if not first.lasting:
-            return
-        number = self._numbers.get(first.subject)
+    def _number(self, key: uuid.UUID) -> int | None:
+        number = self._numbers.get(key)
         if number is None:
-            self.unnumbered.add(first.subject)
+            self.unnumbered.add(key)
+        return number
+
+    def _count_partner(self, first: LoadFacts) -> None:
+        number = self._number(first.partner_id)
+        if number is not None:
+            self.asset_partners[first.asset_id, first.audience].add(number)
+
+    def _count_reader(self, first: LoadFacts) -> None:
+        number = self._number(first.subject) if first.lasting else None
+        if number is None:
             return
         self.partner_people[first.partner_id, first.audience].add(number)
         self.partner_people[EVERYONE, first.audience].add(number)
@@ -333,6 +343,7 @@ class _Building:
             rows.assets[key] = {
                 **dict(zip(FIGURES, sums, strict=True)),
                 "people": packed(self.asset_people.get(key, ())),
+                "partners": packed(self.asset_partners.get(key, ())),
                 "dwells": packed_histogram(self.dwells.get(key, {})),
             }
         rows.pairs = {k: dict(zip(FIGURES, sums, strict=True)) for k, sums in self.pairs.items()}
@@ -416,6 +427,7 @@ def merged(rows: Sequence[Mapping[str, object]]) -> Values:
     """The sum of the rows of several days for one key: what a month's row holds."""
     values: Values = {name: sum(row[name] for row in rows) for name in FIGURES}  # type: ignore[misc]
     values["people"] = packed(united(row["people"] for row in rows))  # type: ignore[misc]
-    if "dwells" in rows[0]:
+    if "partners" in rows[0]:
+        values["partners"] = packed(united(row["partners"] for row in rows))  # type: ignore[misc]
         values["dwells"] = packed_histogram(histogram(row["dwells"] for row in rows))  # type: ignore[misc]
     return values

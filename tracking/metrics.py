@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -30,10 +30,11 @@ from tracking.days import (
 )
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
 from tracking.events import TOKEN_LIFE_MS
-from tracking.models import Audience, Folded, Load, ShareEvent, Slot, Tombstone, Watched
+from tracking.models import Audience, Folded, Load, Reader, ShareEvent, Slot, Tombstone, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
+    DayState,
     Grain,
     PageSum,
     PairSum,
@@ -269,17 +270,16 @@ def partners_of_assets(
     session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, int]:
     """How many partners viewed each of these assets."""
-    query = (
-        select(PairSum.asset_id, func.count(PairSum.partner_id.distinct()))
-        .where(
-            scope.within(PairSum),
-            PairSum.asset_id.in_(list(asset_ids)),
-            PairSum.audience == PARTNER,
-            PairSum.views > 0,
-        )
-        .group_by(PairSum.asset_id)
+    query = select(AssetSum.asset_id, AssetSum.partners).where(
+        scope.within(AssetSum), AssetSum.asset_id.in_(list(asset_ids)), *_VIEWED
     )
-    return {row[0]: row[1] for row in session.execute(query)}
+    sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, partners in session.execute(query):
+        sets[asset_id].append(partners)
+    return {key: len(united(some)) for key, some in sets.items()}
+
+
+_VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
 
 
 def median_dwell(
@@ -353,35 +353,118 @@ def pages(
     ]
 
 
-def first_views(
-    session: Session, asset_ids: Iterable[uuid.UUID]
-) -> dict[uuid.UUID, dict[uuid.UUID, date]]:
-    """The day on which each partner first viewed each of these assets."""
+def most_read(session: Session, scope: Scope, limit: int) -> list[uuid.UUID]:
+    """The assets with the most views, by partners and customers together."""
     query = (
-        select(PairSum.asset_id, PairSum.partner_id, func.min(PairSum.day))
-        .where(
-            PairSum.asset_id.in_(list(asset_ids)), PairSum.audience == PARTNER, PairSum.views > 0
-        )
-        .group_by(PairSum.asset_id, PairSum.partner_id)
+        select(AssetSum.asset_id)
+        .where(scope.within(AssetSum), AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+        .order_by(func.sum(AssetSum.views).desc(), AssetSum.asset_id)
+        .limit(limit)
     )
-    found: dict[uuid.UUID, dict[uuid.UUID, date]] = defaultdict(dict)
-    for asset_id, partner_id, day in session.execute(query):
-        found[asset_id][partner_id] = day
+    return list(session.scalars(query))
+
+
+def readers_by_page(
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """How many views read each page of these assets, by version and audience."""
+    query = (
+        select(PageSum.version_id, PageSum.audience, PageSum.page, func.sum(PageSum.readers))
+        .where(scope.within(PageSum), PageSum.asset_id.in_(list(asset_ids)))
+        .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
+    )
+    found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
+    for version_id, audience, page, readers in session.execute(query):
+        found[version_id, audience][page] = int(readers)
+    return found
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many of some partners have viewed an asset, and on which day half of them had; `half`
+    is None while they have not."""
+
+    opened: int
+    half: date | None
+
+
+def reach(
+    session: Session, addressed: Mapping[uuid.UUID, frozenset[uuid.UUID]]
+) -> dict[uuid.UUID, Reach]:
+    """How far each of these assets has come among the partners it is for.
+
+    Month by month; only the month in which half is reached is read day by day.
+    """
+    # Many assets are for the same partners.
+    audiences = set(addressed.values())
+    numbers = _partner_numbers(session, frozenset().union(*audiences))
+    numbered = {keys: {numbers[key] for key in keys if key in numbers} for keys in audiences}
+    wanted = {asset_id: numbered[keys] for asset_id, keys in addressed.items()}
+    seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
+    # The month in which half was reached, and who had viewed it before that.
+    turned: dict[uuid.UUID, date] = {}
+    before: dict[uuid.UUID, set[int]] = {}
+    months = (AssetSum.grain == Grain.month, AssetSum.asset_id.in_(list(addressed)))
+    for asset_id, month, partners in _partner_sets(session, *months):
+        known = seen[asset_id]
+        seen[asset_id] = known | (wanted[asset_id] & united([partners]))
+        if asset_id not in turned and _is_half(seen[asset_id], addressed[asset_id]):
+            turned[asset_id], before[asset_id] = month, set(known)
+    halves: dict[uuid.UUID, date] = {}
+    for month, some in _by_value(turned).items():
+        days = (_days_of(month), AssetSum.asset_id.in_(some))
+        for asset_id, day, partners in _partner_sets(session, *days):
+            before[asset_id] |= wanted[asset_id] & united([partners])
+            if _is_half(before[asset_id], addressed[asset_id]):
+                halves.setdefault(asset_id, day)
+    return {key: Reach(len(seen[key]), halves.get(key)) for key in addressed}
+
+
+def _is_half(some: Collection[Any], of: Collection[Any]) -> bool:
+    return len(some) * 2 >= len(of) > 0
+
+
+def _partner_sets(session: Session, *conditions: ColumnElement[bool]) -> Iterable[Any]:
+    """Rows `(asset, day or month, set of partners)` in the order of days."""
+    query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
+    return session.execute(query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
+
+
+def _partner_numbers(session: Session, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    found: dict[uuid.UUID, int] = {}
+    for some in in_parts(sorted(keys)):
+        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
+        found.update((row[0], row[1]) for row in session.execute(query))
     return found
 
 
 def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, date]:
     """The last day with a view, by a partner or a customer, of those assets that ever had one."""
-    query = (
-        select(AssetSum.asset_id, func.max(AssetSum.day))
-        .where(
-            AssetSum.asset_id.in_(list(asset_ids)),
-            AssetSum.grain == Grain.day,
-            AssetSum.views > 0,
-        )
-        .group_by(AssetSum.asset_id)
+    viewed = (AssetSum.asset_id.in_(list(asset_ids)), AssetSum.views > 0)
+    query = select(AssetSum.asset_id, func.max(AssetSum.day)).group_by(AssetSum.asset_id)
+    months = query.where(AssetSum.grain == Grain.month, *viewed)
+    found: dict[uuid.UUID, date] = {}
+    for month, some in _by_value({row[0]: row[1] for row in session.execute(months)}).items():
+        of_month = and_(AssetSum.asset_id.in_(some), AssetSum.views > 0, _days_of(month))
+        found.update((row[0], row[1]) for row in session.execute(query.where(of_month)))
+    return found
+
+
+def _by_value(some: Mapping[uuid.UUID, date]) -> dict[date, list[uuid.UUID]]:
+    found: dict[date, list[uuid.UUID]] = defaultdict(list)
+    for key, value in some.items():
+        found[value].append(key)
+    return found
+
+
+def _days_of(month: date) -> ColumnElement[bool]:
+    """The rows of an asset's days of a month."""
+    return and_(
+        AssetSum.grain == Grain.day,
+        AssetSum.day >= month,
+        AssetSum.day < clock.add_months(month, 1),
     )
-    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
@@ -416,70 +499,98 @@ def areas(session: Session, scope: Scope) -> dict[str, AreaTime]:
 
 @dataclass(frozen=True)
 class Searched:
-    """What was looked for in the library: how often, how often in vain, by how many partners."""
+    """What was looked for in the library without result: how often, by how many partners."""
 
     words: str
-    searches: int
-    in_vain: int
+    times: int
     partners: int
     last: date
 
 
-def searches(session: Session, scope: Scope, *, in_vain_only: bool = True) -> list[Searched]:
-    """Searches of partners, those in vain first."""
+class Searches(NamedTuple):
+    """Some of the words that were looked for in vain; how many words there are, and how often all
+    of them were looked for."""
+
+    rows: list[Searched]
+    total: int
+    times: int
+
+
+_times = func.sum(SearchSum.searches)
+_searchers = func.count(SearchSum.partner_id.distinct())
+
+
+def searches_in_vain(
+    session: Session,
+    scope: Scope,
+    *,
+    often: tuple[int, int] = (1, 1),
+    first: int = 0,
+    limit: int | None = None,
+) -> Searches:
+    """Searches of partners without result, the most wanted first, from `first` up to `limit`.
+    `often` leaves out the words that fewer partners sought fewer times."""
+    partners, times = often
     query = (
-        select(
-            SearchSum.words,
-            SearchSum.found,
-            SearchSum.partner_id,
-            SearchSum.searches,
-            SearchSum.day,
-        )
-        .where(scope.within(SearchSum))
-        .order_by(SearchSum.day)
+        select(SearchSum.words, _times, _searchers, func.max(SearchSum.day))
+        .add_columns(func.count().over(), func.sum(_times).over())
+        .where(scope.within(SearchSum), SearchSum.found.is_(False))
+        .group_by(SearchSum.words)
+        .having(or_(_searchers >= partners, _times >= times))
+        .order_by(_times.desc(), _searchers.desc(), SearchSum.words)
+        .offset(first)
+        .limit(None if limit is None else limit - first)
     )
-    if scope.partner_id is not None:
-        query = query.where(SearchSum.partner_id == scope.partner_id)
-    rows: dict[str, list[Any]] = defaultdict(list)
-    for row in session.execute(query):
-        rows[row.words].append(row)
-    found = [
-        Searched(
-            words,
-            sum(row.searches for row in some),
-            sum(row.searches for row in some if not row.found),
-            len({row.partner_id for row in some}),
-            some[-1].day,
-        )
-        for words, some in rows.items()
-    ]
-    wanted = [row for row in found if row.in_vain or not in_vain_only]
-    return sorted(wanted, key=lambda row: (-row.in_vain, -row.searches, row.words))
+    rows = session.execute(query).all()
+    found = [Searched(row[0], int(row[1]), row[2], row[3]) for row in rows]
+    return Searches(found, rows[0][4], int(rows[0][5])) if rows else Searches([], 0, 0)
+
+
+def searches_of(
+    session: Session, scope: Scope, words: Collection[str]
+) -> list[tuple[uuid.UUID, str, int]]:
+    """Which partners looked for these words without result, and how often."""
+    query = (
+        select(SearchSum.partner_id, SearchSum.words, _times)
+        .where(scope.within(SearchSum), SearchSum.found.is_(False))
+        .where(SearchSum.words.in_(list(words)))
+        .group_by(SearchSum.partner_id, SearchSum.words)
+    )
+    return [(row[0], row[1], int(row[2])) for row in session.execute(query)]
+
+
+def times_in_vain(session: Session, scope: Scope) -> int:
+    """How many searches found nothing, whatever was looked for."""
+    query = select(_times).where(scope.within(SearchSum), SearchSum.found.is_(False))
+    return int(session.scalar(query) or 0)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """How a recording was seen: `loads` that played it, the mean share of its seconds that they
-    saw, how many saw nine tenths or more, and the time it ran in milliseconds."""
+    """How a recording was seen: `loads` that played it, how many different seconds of it they saw
+    on average, and which share of all, how many saw nine tenths or more, and the time it ran."""
 
     loads: int
+    seconds: float
     completion: float
     completed: int
     played_ms: int
 
 
 def recording(
-    session: Session, version_id: uuid.UUID, since: datetime, until: datetime
+    session: Session, asset_id: uuid.UUID, since: datetime, until: datetime
 ) -> Recording | None:
-    """How a recording was seen between two moments, by partners and customers; None when by nobody.
+    """How the recordings of an asset were seen in `[since, until)`, in every language and version,
+    by partners and customers; None when by nobody.
 
-    From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
+    From base rows: a recording has few loads, and a set of seconds cannot be added up by day. They
+    go with the raw details (`raw_since`).
     """
     query = (
         select(Watched.seconds, Watched.played_ms, Watched.length)
         .join(Load, Load.id == Watched.load_id)
         .where(
-            Load.version_id == version_id,
+            Load.asset_id == asset_id,
             Load.issued_at >= clock.to_ms(since),
             Load.issued_at < clock.to_ms(until),
             Load.machine == 0,
@@ -492,10 +603,17 @@ def recording(
         return None
     return Recording(
         len(played),
+        sum(playing.unique_seconds for playing in played) / len(played),
         sum(playing.completion for playing in played) / len(played),
         sum(playing.completion >= 0.9 for playing in played),
         sum(playing.played_ms for playing in played),
     )
+
+
+def raw_since(session: Session) -> date | None:
+    """The first day of which raw details are still kept; None while they are of every day."""
+    sealed = session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
+    return None if sealed is None else sealed + timedelta(days=1)
 
 
 def people_of(

@@ -241,7 +241,8 @@ class ShareEvent(Base):
 
 
 class Reader(Base):
-    """The number under which a person is counted; erasure changes the subject, never the number."""
+    """The number under which a person or a partner is counted in packed sets; `subject` is the
+    person's subject or the partner's id. Erasure changes the subject, never the number."""
 
     __tablename__ = "reader"
 

@@ -309,9 +309,9 @@ def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
 
 
 def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UUID, int]:
-    subjects = sorted({load.subject for load in loads if load.lasting})
+    subjects = {load.subject for load in loads if load.lasting}
     found: dict[uuid.UUID, int] = {}
-    for some in in_parts(subjects):
+    for some in in_parts(sorted(subjects | {load.partner_id for load in loads})):
         query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
         found.update((row[0], row[1]) for row in connection.execute(query))
     return found

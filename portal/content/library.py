@@ -164,6 +164,13 @@ def titles(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, 
     return {row.id: row.title for row in session.execute(query)}
 
 
+def current_versions(session: Session, asset_ids: Iterable[uuid.UUID]) -> list[AssetVersion]:
+    """What of some assets is in the library now, in every language."""
+    wanted = AssetVersion.asset_id.in_(list(asset_ids))
+    query = select(AssetVersion).join(Asset).where(wanted, AssetVersion.current, _LIVE)
+    return list(session.scalars(query))
+
+
 def known(session: Session, asset_id: uuid.UUID) -> Asset:
     """The asset, retired or not, for reports. Raises NotFound."""
     found = session.get(Asset, asset_id)

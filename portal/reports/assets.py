@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from portal import clock
+from portal import clock, formatting
 from portal.accounts.service import zone
 from portal.content.models import Asset, AssetVersion
+from portal.formatting import duration
 from portal.reports.content import Spread, spreads
 from portal.reports.engagement import scope_of, splits
 from portal.reports.periods import Period
@@ -123,7 +124,8 @@ class AssetFacts:
     # Pages with 2 s of dwell and more, per view; and how many the versions have, least and most.
     pages_read: float | None
     page_counts: tuple[int, int]
-    recording: Recording | None
+    # How its recordings were played, in a sentence.
+    played: str
 
     @property
     def unknown_ends(self) -> int:
@@ -143,7 +145,7 @@ class AssetFacts:
         return self.total.downloads - self.total.downloads_started
 
 
-def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | None) -> AssetFacts:
+def asset_facts(session: Session, period: Period, asset: Asset) -> AssetFacts:
     """The numbers of one asset in a period."""
     scope = scope_of(period, asset_id=asset.id)
     total = metrics.total(session, scope)
@@ -155,10 +157,6 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
     if total.views + total.opens and max(counts) > 1:
         readers = sum(page.readers for page in metrics.pages(session, scope))
         through = readers / (total.views + total.opens)
-    seen = None
-    if shown is not None and shown.version.media_type.startswith(("video/", "audio/")):
-        start, end = clock.day_start(period.since, zone()), clock.day_start(period.until, zone())
-        seen = metrics.recording(session, shown.version.id, start, end)
     return AssetFacts(
         reading=splits(session, period, asset_id=asset.id),
         total=total,
@@ -169,5 +167,32 @@ def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | N
         spread=spreads(session, [asset]).get(asset.id),
         pages_read=through,
         page_counts=(min(counts), max(counts)),
-        recording=seen,
+        played=_played(session, period, asset),
+    )
+
+
+def _played(session: Session, period: Period, asset: Asset) -> str:
+    """How the recordings of an asset were played; nothing where there are none, or nobody did."""
+    if not any(version.media_type.startswith(("video/", "audio/")) for version in asset.versions):
+        return ""
+    since, until = clock.day_start(period.since, zone()), clock.day_start(period.until, zone())
+    seen = metrics.recording(session, asset.id, since, until)
+    sentences = [] if seen is None else [_played_sentence(seen)]
+    raw = metrics.raw_since(session)
+    if raw is not None and raw > period.since:
+        sentences.append(
+            _("How recordings were played is known since %(day)s.", day=formatting.day(raw))
+        )
+    return " ".join(sentences)
+
+
+def _played_sentence(seen: Recording) -> str:
+    return _(
+        "Played in %(n)s loads, %(done)s of them nearly to the end: on average %(time)s of it "
+        "(%(share)s %%) was seen, and it ran for %(played)s in all.",
+        n=formatting.number(seen.loads),
+        done=formatting.number(seen.completed),
+        time=duration(round(seen.seconds * 1000)),
+        share=round(seen.completion * 100),
+        played=duration(seen.played_ms),
     )

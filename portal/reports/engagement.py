@@ -17,6 +17,7 @@ from portal.accounts.service import PartnerFacts
 from portal.content import library
 from portal.formatting import sort_by_name, sort_key
 from portal.reports import disclosure
+from portal.reports.definitions import by_usual_rule
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
@@ -54,6 +55,7 @@ def content_table(
     period: Period,
     partner_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Content by what partners and their customers did with it; most viewed first."""
     scope = scope_of(period, partner_id)
@@ -73,7 +75,7 @@ def content_table(
         found.keys() & titles.keys(),
         key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key], key)),
     )
-    shown = ranked[:limit]
+    shown = ranked[first:limit]
     partners: dict[uuid.UUID, int] = {}
     medians: dict[uuid.UUID, int] = {}
     if partner_id is None:
@@ -96,7 +98,10 @@ def content_table(
         if hidden:
             note += " " + _("–: for partners with few people.")
         columns.insert(1, Column("partners", _("Partners"), "number"))
-        columns.insert(4, Column("median", _("Median dwell"), "duration", wide=True))
+        columns.insert(
+            4,
+            Column("median", by_usual_rule(_("Median dwell"), period.rule), "duration", wide=True),
+        )
     return Table(
         "content",
         _("Content"),
@@ -115,6 +120,7 @@ def partner_table(
     period: Period,
     asset_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
     scope, nothing = scope_of(period, asset_id=asset_id), metrics.NOTHING
@@ -124,7 +130,7 @@ def partner_table(
         withheld = disclosure.hidden(session, period)
         counted = metrics.activities_by_partner(session, scope)
         activities = {key: n - read if key in withheld else n for key, (n, read) in counted.items()}
-        shown = _most_active(partners, activities, limit)
+        shown = _most_active(partners, activities, limit)[first:]
         found = metrics.by_partner(session, scope, None if limit is None else [p.id for p in shown])
     else:
         withheld = disclosure.unsplit(session, period)
@@ -134,7 +140,7 @@ def partner_table(
         activities = {
             key: of.on_purpose if key in withheld else of.activities for key, of in found.items()
         }
-        shown = _most_active(partners, activities, limit)
+        shown = _most_active(partners, activities, limit)[first:]
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
@@ -150,7 +156,7 @@ def partner_table(
         Column("partner", _("Partner")),
         Column("tier", _("Tier"), wide=True),
         Column("region", _("Region"), wide=True),
-        Column("activities", _("Activities"), "number"),
+        Column("activities", by_usual_rule(_("Activities"), period.rule), "number"),
         *_columns(),
     ]
     return Table(

@@ -17,7 +17,7 @@ from portal.content.attention import privacy_mode
 from portal.content.models import Asset
 from portal.db import db
 from portal.errors import NotFound
-from portal.reports import assets, charts, content, disclosure, engagement, partners
+from portal.reports import assets, charts, content, disclosure, engagement, partners, searches
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.reports.views import bp, period_asked, table_page
@@ -27,7 +27,7 @@ from tracking import metrics
 TOP, SHOWN = 20, 8
 
 
-@bp.get("/reports/content")
+@bp.get("/reports/make-fix-retire")
 @vendor_only
 def content_report() -> str:
     """What to make, fix and retire."""
@@ -38,9 +38,10 @@ def content_report() -> str:
         period=period,
         as_of=metrics.as_of(session),
         content=engagement.content_table(session, period, limit=SHOWN),
-        searches=content.search_table(session, period),
+        searches=searches.search_table(session, period, limit=SHOWN),
         stale=content.stale_table(session, today),
-        market=content.market_table(session, period, SHOWN),
+        leaving=content.leaving(session, period),
+        market=content.market_table(session, period, limit=SHOWN),
         top=SHOWN,
     )
 
@@ -78,7 +79,7 @@ def asset(asset_id: uuid.UUID) -> str:
         strip=strip,
         name_of=assets.name_of,
         why_not=disclosure.why_not_asset(),
-        facts=assets.asset_facts(session, period, shown, strip),
+        facts=assets.asset_facts(session, period, shown),
         partners=_asset_table(shown, period, "partners", TOP),
         csv_of=partial(url_for, "reports.asset_csv", asset_id=asset_id),
         all_of=partial(url_for, "reports.asset_table", asset_id=asset_id),

@@ -13,23 +13,26 @@ import pytest
 from flask import Flask, current_app
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from portal import clock
+from portal import clock, formatting
 from portal.accounts.models import Installation, PrivacyMode, User
 from portal.content import html, library
 from portal.content.models import Asset
 from portal.db import db, new_id, write
-from portal.reports.content import spread, state_of
+from portal.reports.content import Spread, spreads, state_of
 from tests.conftest import Browse
-from tests.factories import make_asset, make_colleagues, make_partner, version_of
+from tests.deals.test_deals import register
+from tests.factories import make_asset, make_colleagues, make_partner, make_user, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
 from tests.reports.test_reports import reading_yesterday, rows
-from tests.tracking.reports import post, post_body, row, slot_now
-from tests.tracking.test_hardening import area_token
+from tests.tracking.reports import post, post_body, row, slot_now, token_for
+from tests.tracking.test_hardening import area_token, bits
 from tests.tracking.test_rollups import read, rebuild
 from tracking import events, retention
 from tracking.models import Download
+from tracking.sums import DayState
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -92,16 +95,104 @@ def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse:
             post(area_token("atex certificate"), row(slot_now(), active=900), activated=now)
         post(area_token("flyer", 1), row(slot_now(), active=900), activated=now)
     rebuild()
-    page = text_of(browse(anna()).get("/reports/content?period=30d"))
+    page = text_of(browse(anna()).get("/reports/make-fix-retire?period=30d"))
     assert "“atex certificate” was looked for 3 times without result." in page
     assert "1 piece was not viewed in 90 days." in page
-    assert "see where readers of “Read yesterday” stop." in page
+    assert "Read yesterday" in page
     found = rows(browse(anna()).get("/reports/stale.csv"))
     assert [(line["Content"], line["Days without a view"]) for line in found] == [
         ("Old flyer", "200")
     ]
     searched = rows(browse(anna()).get("/reports/searches.csv?period=30d"))
     assert [line["Looked for"] for line in searched] == ["atex certificate"]
+
+
+def test_what_nobody_viewed_is_listed_after_two_weeks_and_the_rest_after_ninety_days(
+    app: Flask, browse: Browse
+) -> None:
+    for title, age in (("Fresh", 13), ("Unseen", 14), ("Read long ago", 300), ("Read lately", 300)):
+        with clock.at(clock.now() - timedelta(days=age)):
+            make_asset(title)
+    named = {asset.title: asset for asset in db.session.scalars(select(Asset))}
+    for title, ago in (("Read long ago", 90), ("Read lately", 89)):
+        with clock.at(clock.now() - timedelta(days=ago)):
+            read(lena(), named[title], 3)
+    rebuild()
+    found = rows(browse(anna()).get("/reports/stale.csv"))
+    assert [(line["Content"], line["Last viewed"] == "") for line in found] == [
+        ("Unseen", True),
+        ("Read long ago", False),
+    ]
+    page = text_of(browse(anna()).get("/reports/make-fix-retire"))
+    assert "1 piece was not viewed in 90 days. 1 piece was never viewed." in page
+
+
+def test_the_page_on_which_readers_leave_is_named(app: Flask, browse: Browse) -> None:
+    deck, long = make_asset("Deck", pages=5), make_asset("Long read", pages=5)
+    with clock.at(clock.now() - timedelta(days=1)):
+        for asset, stays in ((deck, {1: 12, 2: 11, 3: 11, 4: 3}), (long, {1: 14, 2: 12, 3: 9})):
+            for view in range(14):
+                token = token_for(lena(), asset, subject=new_id())
+                seen = [row(slot_now(), n, active=2_000) for n, v in stays.items() if view < v]
+                assert post(token, *seen, activated=clock.now_ms()).status_code == 200
+    rebuild()
+    manager = browse(anna())
+    shown = manager.get("/reports/make-fix-retire?period=30d")
+    assert (
+        "partners leave “Deck” on page 3 : 11 views read it, 3 read the page after it."
+        in text_of(shown)
+    )
+    link = re.search(r'href="([^"]+)">\s*partners leave', shown.text)
+    assert link
+    assert "Where they look" in text_of(manager.get(link[1].replace("&amp;", "&")))
+    with write() as session:
+        session.get_one(Asset, deck.id).retired_at = clock.now()
+    shown = manager.get("/reports/make-fix-retire?period=30d")
+    assert "partners leave “Long read” on page 2 : 12 views read it, 9" in text_of(shown)
+
+
+def test_a_search_for_a_customer_of_the_partner_is_counted_and_not_shown(
+    app: Flask, browse: Browse
+) -> None:
+    shared_by_lena(browse, make_asset())
+    register(browse, lena(), customer_name="Brandt & Söhne GmbH")
+    sought = {
+        "stadtwerke": 9, "stadtwerke datasheet": 4, "preise brandt soehne": 5, "rare": 2,
+        "ATEX certificate": 14, "gmbh": 3,
+    }  # fmt: skip
+    with clock.at(clock.now() - timedelta(days=1)):
+        for words, times in sought.items():
+            for _time in range(times):
+                token = area_token(words)
+                post(token, row(slot_now(), active=900), activated=clock.now_ms())
+        # For Mia it is no customer, but one search may be for one.
+        post(search_of(mia(), "stadtwerke"), row(slot_now(), active=900), activated=clock.now_ms())
+    rebuild()
+    manager = browse(anna())
+    found = rows(manager.get("/reports/searches.csv?period=30d"))
+    assert [(line["Looked for"], line["Without result"]) for line in found] == [
+        ("atex certificate", "14"),
+        ("gmbh", "3"),
+        ("Other searches", "21"),
+    ]
+    for path in ("/reports/make-fix-retire", "/reports/searches"):
+        page = text_of(manager.get(f"{path}?period=30d"))
+        assert "atex certificate" in page
+        assert not re.search("stadtwerke|brandt", page, re.IGNORECASE)
+    with clock.at(clock.now() - timedelta(days=1)):
+        for _time in range(2):
+            token = search_of(mia(), "stadtwerke")
+            post(token, row(slot_now(), active=900), activated=clock.now_ms())
+    rebuild()
+    found = rows(manager.get("/reports/searches.csv?period=30d"))
+    assert ("stadtwerke", "3", "1") in [tuple(line.values())[:3] for line in found]
+
+
+def search_of(person: User, words: str) -> str:
+    """A page of results of this person, without any."""
+    keys = current_app.extensions["portal_keys"]
+    viewer = events.area_viewer(keys, person, clock.local_day(clock.now(), BERLIN))
+    return events.issue_area_token(keys, viewer, "library", words=words, results=0)
 
 
 def test_time_in_the_portal_is_shown_by_area_of_all_and_of_one_partner(
@@ -129,15 +220,26 @@ def test_only_partners_pages_carry_a_token_and_none_with_privacy_control(browse:
 # --- time to market -------------------------------------------------------------------------------
 
 
-def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it() -> None:
-    partners = [new_id() for _n in range(5)]
-    day = date(2026, 3, 1)
-    first = {partners[n]: day + timedelta(days=after) for n, after in enumerate((9, 2, 30))}
-    found = spread(day, set(partners), first)
-    assert (found.addressed, found.opened, found.days) == (5, 3, 30)
-    assert spread(day, set(partners[:4]), first).days == 9
-    assert spread(day, set(partners), {}).days is None
-    assert spread(day, set(), first).days is None
+def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it(app: Flask) -> None:
+    published = datetime(2026, 3, 20, 23, 30, tzinfo=UTC)
+    with clock.at(published):
+        gold = make_asset("For gold", audience=(("tier", "Gold"),))
+        silver, nobody = make_asset("For silver", audience=(("tier", "Silver"),)), make_asset("New")
+    sellers = [make_user(partner=make_partner(tier="Gold")) for _n in range(5)]
+    outsider = make_user(partner=make_partner(tier="Silver"))
+    for seller, after in ((outsider, 0), (sellers[0], 9), (sellers[1], 2), (sellers[2], 30)):
+        with clock.at(published + timedelta(days=after, hours=2)):
+            read(seller, gold, 3)
+    rebuild()
+    found = spreads(db.session(), [gold, silver, nobody])
+    # Published after midnight in Berlin: on the 21st.
+    assert found[gold.id] == Spread(addressed=5, opened=3, days=30)
+    assert found[silver.id] == Spread(addressed=1, opened=0, days=None)
+    assert found[nobody.id] == Spread(addressed=6, opened=0, days=None)
+    with clock.at(published + timedelta(days=31)):
+        read(sellers[3], gold, 3)
+    rebuild()
+    assert spreads(db.session(), [gold])[gold.id] == Spread(addressed=5, opened=4, days=30)
 
 
 def test_those_who_are_not_addressed_do_not_hasten_it(app: Flask) -> None:
@@ -425,6 +527,44 @@ def test_a_recording_is_played_in_parts_and_is_no_download(app: Flask, browse: B
     assert (part.status_code, part.data) == (206, b"%PDF")
     assert "attachment" not in part.headers.get("Content-Disposition", "")
     assert rows(browse(anna()).get("/reports/content.csv?period=30d")) == []
+
+
+def test_the_page_of_a_recording_says_how_it_was_played_and_since_when_that_is_known(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset("Training", content_type="video", languages=("en", "de"))
+    with write() as session:
+        for language in ("en", "de"):
+            session.merge(version_of(asset, language)).media_type = "video/mp4"
+    at = clock.now().replace(hour=11) - timedelta(days=2)
+    for language, seconds, days in (("en", 10, 0), ("de", 5, 0), ("en", 10, -40)):
+        with clock.at(at + timedelta(days=days)) as forward:
+            token = play_of(lena(), asset, language)
+            forward(timedelta(seconds=40))
+            played = bits(*range(seconds))
+            body = {"t": token, "s": [], "v": {"b": played, "p": 12_000, "d": 10}}
+            assert post_body(msgspec.json.encode(body)).status_code == 200
+    path = f"/reports/content/{asset.id}?period=30d"
+    page = text_of(browse(anna()).get(path))
+    assert "Played in 2 loads, 1 of them nearly to the end: on average 8 s of it (75 %)" in page
+    assert "it ran for 24 s in all." in page
+    assert "known since" not in page
+    sealed = clock.local_day(clock.now(), BERLIN) - timedelta(days=20)
+    with write() as session:
+        state = {"generation": 1, "took_ms": 1, "across": "", "sealed_at": clock.now()}
+        session.add(DayState(day=sealed, **state))
+    since = formatting.day(sealed + timedelta(days=1))
+    assert f"How recordings were played is known since {since}." in text_of(
+        browse(anna()).get(path)
+    )
+
+
+def play_of(person: User, asset: Asset, language: str) -> str:
+    """A page load of a recording in one language."""
+    version = version_of(asset, language)
+    viewer = events.Viewer(person.id, person.partner_id, "partner")
+    keys = current_app.extensions["portal_keys"]
+    return events.issue_token(keys, viewer, asset_id=asset.id, version_id=version.id, page_count=1)
 
 
 def test_opens_of_days_long_past_are_still_there_when_folded(app: Flask, browse: Browse) -> None:

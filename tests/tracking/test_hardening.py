@@ -40,6 +40,7 @@ from tracking import erasure, events, metrics, ranges
 from tracking.intake import BURST, is_program
 from tracking.metrics import Scope
 from tracking.models import Download, Load, Refusals, Search, Watched
+from tracking.sums import SearchSum
 from tracking.watching import Playing, is_possible
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -379,9 +380,13 @@ def test_seconds_of_a_recording_are_united_and_a_seek_adds_nothing(app: Flask) -
     row_ = db.session.scalars(select(Watched)).one()
     playing = Playing(int.from_bytes(row_.seconds, "little"), row_.played_ms, row_.length)
     assert (playing.unique_seconds, playing.played_ms, playing.completion) == (5, 5000, 0.5)
-    found = metrics.recording(db.session(), version_of(asset).id, NOON, NOON + timedelta(days=1))
+    later = NOON + timedelta(days=1)
+    found = metrics.recording(db.session(), asset.id, NOON, later)
     assert found is not None
-    assert (found.loads, found.completion, found.completed) == (1, 0.5, 0)
+    assert (found.loads, found.seconds, found.completion) == (1, 5, 0.5)
+    assert (found.completed, found.played_ms) == (0, 5000)
+    assert metrics.recording(db.session(), asset.id, later, later + timedelta(days=9)) is None
+    assert metrics.recording(db.session(), new_id(), NOON, later) is None
 
 
 @pytest.mark.parametrize(
@@ -463,12 +468,12 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
             post(seen, row(slot_now(), active=1_000), activated=now)
         rebuild()
     assert db.session.query(Search).count() == 2
-    found = metrics.searches(db.session(), THAT_DAY, in_vain_only=False)
-    assert [(row.words, row.searches, row.in_vain) for row in found] == [
-        ("atex certificate", 1, 1),
-        ("wartung", 1, 0),
+    kept = {(row.words, row.found, row.searches) for row in db.session.scalars(select(SearchSum))}
+    assert kept == {("atex certificate", False, 1), ("wartung", True, 1)}
+    found = metrics.searches_in_vain(db.session(), THAT_DAY)
+    assert [(row.words, row.times, row.partners) for row in found.rows] == [
+        ("atex certificate", 1, 1)
     ]
-    assert [row.words for row in metrics.searches(db.session(), THAT_DAY)] == ["atex certificate"]
     assert differences() == []
 
 
@@ -478,9 +483,8 @@ def test_a_search_is_counted_on_the_day_its_results_were_looked_at(app: Flask) -
         forward(timedelta(seconds=20))
         post(token, row(slot_now(), active=1_000), activated=clock.now_ms())
         rebuild()
-    assert metrics.searches(db.session(), THAT_DAY, in_vain_only=False) == []
-    next_day = Scope(date(2026, 3, 11), date(2026, 3, 12))
-    assert len(metrics.searches(db.session(), next_day, in_vain_only=False)) == 1
+    kept = db.session.scalars(select(SearchSum)).one()
+    assert (kept.day, kept.searches) == (date(2026, 3, 11), 1)
     assert differences() == []
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import uuid
+from collections import defaultdict
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,14 +18,14 @@ from click.testing import CliRunner
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import cli, clock
 from portal.accounts.models import User
 from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
-from tests.factories import make_asset, version_of
+from tests.factories import make_asset, make_partner, make_user, version_of
 from tests.people import anna, jonas, lena, mia
 from tests.tracking.numbers import check_sums, check_wall_time
 from tests.tracking.reports import post, post_body, row, slot_now, token_for
@@ -446,3 +448,30 @@ def add_load(
         if rows:
             connection.execute(insert(Slot), rows)
     rollups.mark(db.engine, days)
+
+
+def test_sets_of_partners_say_the_same_as_the_rows_of_each_partner(app: Flask) -> None:
+    rng, assets = random.Random(3), [make_asset("One"), make_asset("Other")]
+    sellers = [make_user(partner=make_partner()) for _n in range(5)]
+    for _view in range(25):
+        day = NOON + timedelta(days=rng.randrange(50), minutes=rng.randrange(300))
+        with clock.at(day):
+            read(rng.choice(sellers), rng.choice(assets), 2)
+    rebuild()
+    session, addressed = db.session(), frozenset(x.partner_id for x in sellers if x.partner_id)
+    for length in (5, 40, 80):
+        scope = Scope(date(2026, 3, 12), date(2026, 3, 12) + timedelta(days=length))
+        counted: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+        for pair in session.scalars(select(PairSum).where(scope.within(PairSum))):
+            counted[pair.asset_id].add(pair.partner_id)
+        found = metrics.partners_of_assets(session, scope, [asset.id for asset in assets])
+        assert found == {key: len(partners) for key, partners in counted.items()}
+    for asset in assets:
+        rows = select(PairSum.partner_id, func.min(PairSum.day)).group_by(PairSum.partner_id)
+        first = session.execute(rows.where(PairSum.asset_id == asset.id)).all()
+        days = sorted(day for _partner, day in first)
+        reached = metrics.reach(session, {asset.id: addressed})[asset.id]
+        assert (reached.opened, reached.half) == (len(days), days[2] if len(days) > 2 else None)
+        last = select(func.max(PairSum.day)).where(PairSum.asset_id == asset.id)
+        assert metrics.last_views(session, [asset.id]) == {asset.id: session.scalar(last)}
+    assert differences() == []
