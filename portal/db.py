@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Uuid, event
+from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Uuid, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import OperationalError
@@ -171,6 +171,18 @@ def upsert_adding(connection: Connection, model: type[Base], column: str) -> Any
         index_elements=[key.name for key in table.primary_key],
         set_={column: table.c[column] + statement.excluded[column]},
     )
+
+
+def hold(session: Session | Connection, key: uuid.UUID) -> None:
+    """Until this transaction ends nobody else holds `key`, which need not be that of a row.
+
+    For what must not be done twice at once while there is no row to lock yet. On SQLite whoever
+    is inside the door is alone anyway.
+    """
+    engine = session.get_bind() if isinstance(session, Session) else session.engine
+    if engine.dialect.name == "postgresql":
+        number = int.from_bytes(key.bytes[8:], signed=True)
+        session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 class _FileLock:

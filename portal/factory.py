@@ -95,6 +95,9 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
             "image/svg+xml",
         ],
         COMPRESS_ALGORITHM=["br", "gzip"],
+        # Files are streams: there zstd makes more bytes of a script, and gzip is not to be had.
+        COMPRESS_ALGORITHM_STREAMING=["br", "deflate"],
+        COMPRESS_BR_LEVEL=5,
         BABEL_TRANSLATION_DIRECTORIES=str(PACKAGE / "translations"),
     )
     app.extensions["portal_keys"] = keys
@@ -106,7 +109,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
-    app.jinja_env.filters["clock_time"] = lambda value: f"{value.astimezone(zone()):%H:%M}"
+    app.jinja_env.filters["clock_time"] = lambda value: formatting.clock_time(value, now(), zone())
     app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
     app.jinja_env.globals["count"] = formatting.count
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -81,6 +81,13 @@ def ago(value: datetime | None, now: datetime, zone: ZoneInfo) -> str:
     return day(local.date())
 
 
+def clock_time(value: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """A time of today, `10:42`; of another day with it, `5 Nov 2026, 10:42`."""
+    local = value.astimezone(zone)
+    same_day = local.date() == now.astimezone(zone).date()
+    return f"{local:%H:%M}" if same_day else f"{day(local.date())}, {local:%H:%M}"
+
+
 def of(part: int, whole: int) -> str:
     """A share as counts: `31 of 48`."""
     return _("%(part)s of %(whole)s", part=number(part), whole=number(whole))

@@ -18,12 +18,19 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @dataclass(frozen=True)
 class Column:
     """One column: `kind` says how a value is written (text, number, duration, money, figure, mean,
-    day, of); numbers are aligned right. `wide` columns are left out on a phone."""
+    day, of); numbers are aligned right. `wide` columns are left out on a phone. `about` names what
+    defines the number, where that is not the key."""
 
     key: str
     label: str
     kind: str = "text"
     wide: bool = False
+    about: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Where the number is defined on the page of definitions; nothing for what is no number."""
+        return (self.about or self.key) if self.is_number else ""
 
     @property
     def is_number(self) -> bool:
@@ -51,9 +58,14 @@ class Table:
         """How many rows there are, shown or not."""
         return len(self.rows) + self.left_out
 
+    def part(self, first: int, limit: int | None) -> Table:
+        """The rows from `first` up to `limit`, counted from 0."""
+        rows = self.rows[first:limit]
+        return replace(self, rows=rows, left_out=self.size - len(rows))
+
     def top(self, n: int) -> Table:
         """The first `n` rows."""
-        return replace(self, rows=self.rows[:n], left_out=max(0, self.size - n))
+        return self.part(0, n)
 
 
 def csv_response(table: Table) -> Response:

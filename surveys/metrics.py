@@ -43,7 +43,7 @@ def mean_of_partner_means(scores: Iterable[tuple[uuid.UUID, int]]) -> float | No
     return fmean(map(fmean, by_partner.values())) if by_partner else None
 
 
-def last_waves(session: Session, limit: int = 8) -> list[WaveSummary]:
+def last_waves(session: Session, limit: int | None = 8) -> list[WaveSummary]:
     """The latest waves that were opened, oldest first."""
     newest = (
         select(Wave, Survey.name)

@@ -182,7 +182,7 @@ def _partner_table(wave_id: uuid.UUID) -> Table:
         Column("partner", _("Partner")),
         Column("tier", _("Tier"), wide=True),
         Column("region", _("Region"), wide=True),
-        Column("people", _("People"), "of"),
+        Column("people", _("People"), "of", about="answered_people"),
         Column("company", _("The company"), "mean"),
         Column("experience", _("The partner experience"), "mean"),
     ]

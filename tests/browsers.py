@@ -60,9 +60,14 @@ def screen() -> Iterator[str]:
 
 @contextmanager
 def chrome(
-    display: str, *, width: int = 1366, height: int = 850, like_a_person: bool = True
+    display: str,
+    *,
+    width: int = 1366,
+    height: int = 850,
+    like_a_person: bool = True,
+    proxy: str = "",
 ) -> Iterator[Chrome]:
-    """A browser with a fresh profile on `display`."""
+    """A browser with a fresh profile on `display`, if so wished behind a proxy."""
     profile = tempfile.mkdtemp(prefix="portal-chrome-")
     options = ChromeOptions()
     options.binary_location = executable()
@@ -70,6 +75,9 @@ def chrome(
     options.add_experimental_option("prefs", {"download.default_directory": downloads})
     for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
         options.add_argument(flag)
+    if proxy:
+        options.add_argument(f"--proxy-server=http://{proxy}")
+        options.add_argument("--proxy-bypass-list=<-loopback>")
     if like_a_person:
         options.add_argument(LIKE_A_PERSON)
     service = Service(shutil.which("chromedriver"), env={**os.environ, "DISPLAY": display})

@@ -59,6 +59,12 @@ def make_user(
     return row
 
 
+def make_colleagues(partner: Partner, n: int = 3) -> None:
+    """More people of a partner, so that what it reads is not any one person's."""
+    for _n in range(n):
+        make_user(partner=partner)
+
+
 def make_family(name: str = "Pumps") -> ProductFamily:
     """A product family."""
     with write() as session:
@@ -113,6 +119,17 @@ def make_asset(
         if published:
             service.publish(session, asset, now())
     return db.session.get_one(Asset, key)
+
+
+def replace_file(asset: Asset, *, pages: int, language: str = "en") -> AssetVersion:
+    """Another file of an asset instead of the one in this language, its page images there."""
+    stored = storage().save(io.BytesIO(b"%PDF-1.7 again"), ".pdf")
+    for page in range(1, pages + 1):
+        storage().save_bytes(preview_key(stored[0], page), b"RIFF....WEBP")
+    with write() as session:
+        version = _version(session, session.get_one(Asset, asset.id), language, stored)
+        version.page_count, version.preview_state = pages, PreviewState.ready
+    return version
 
 
 def _version(

@@ -111,7 +111,8 @@ PUBLIC = {
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
     "content.recipient_recording", "surveys.answer",
-    "reports.link_recorded", "reports.erase_link", "pages.healthz", "pages.readyz",
+    "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
+    "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip
 
 

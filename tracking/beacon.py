@@ -210,17 +210,25 @@ def accept(token: Token, report: Report, now_ms: int) -> tuple[Entry, int]:
             raise BadReport("A slot has 15 seconds.")
         if any(buckets):
             slots[slot, page] = (buckets[0], buckets[1], buckets[2], buckets[3])
-    activated, earliest = report.a, now_ms - MAX_AGE_MS
-    if activated is not None and activated < earliest and slots:
-        # Activated too long ago and read since: a view, from the first moment that is taken.
-        activated = min(earliest, token.expires_at)
-    entry = Entry(token, _moment(token, activated, now_ms), slots)
+    entry = Entry(token, _activation(token, report.a, bool(slots), now_ms), slots)
     # A tab that is closed after the life of its token has been left at its end.
     left = None if report.left is None else min(report.left, token.expires_at - 1)
     entry.left_at = _moment(token, left, now_ms)
     entry.machine = report.m
     entry.watched = _playing(token, report.v, now_ms)
     return entry, skipped
+
+
+def _activation(token: Token, at: int | None, is_read: bool, now_ms: int) -> int | None:
+    """When the page was first looked at; `is_read`: the report has attention that counts."""
+    earliest = now_ms - MAX_AGE_MS
+    if at is not None and at < earliest and is_read:
+        # Activated too long ago and read since: a view, from the first moment that is taken.
+        at = min(earliest, token.expires_at)
+    if at is not None and token.expires_at < at <= now_ms + SLOTS_AHEAD * SLOT_MS:
+        # A tab that is touched only after the life of its token has not been looked at.
+        return None
+    return _moment(token, at, now_ms)
 
 
 def _playing(token: Token, played: Played | None, now_ms: int) -> Playing | None:

@@ -50,10 +50,10 @@ class Unacceptable(PortalError):
 
 
 class _Erased(Exception):
-    """Some subjects of a batch were erased: what is reported under them is dropped."""
+    """Some subjects or links of a batch were erased: what is reported under them is dropped."""
 
-    def __init__(self, subjects: set[uuid.UUID]) -> None:
-        self.subjects = subjects
+    def __init__(self, keys: set[uuid.UUID]) -> None:
+        self.keys = keys
 
 
 class _Closed(Exception):
@@ -168,7 +168,7 @@ class Committer:
         except Busy:
             self._give_up(batch)
         except _Erased as found:
-            late = [entry for entry in batch if entry.token.subject in found.subjects]
+            late = [entry for entry in batch if found.keys & {*entry.token.erased_by}]
             _settle(late, "refused")
             rest = [entry for entry in batch if entry.outcome is None]
             if rest:
@@ -249,7 +249,7 @@ class Rows(NamedTuple):
     loads: list[Any]
     slots: list[Any]
     marks: list[Any]
-    subjects: dict[Any, uuid.UUID]
+    erased_by: dict[Any, uuid.UUID]
     searches: list[Any]
     watched: dict[uuid.UUID, Playing]
     slot_days: dict[Any, date]
@@ -315,7 +315,7 @@ class Merge:
             _ordered([loads[key] for key in sorted(loads)], self._load_order),
             _ordered(rows, self._slot_order),
             _ordered([self._mark_row(day) for day in days], self._mark_order),
-            {self._key(entry.token.subject): entry.token.subject for entry in batch},
+            {self._key(key): key for entry in batch for key in entry.token.erased_by},
             _ordered([searches[key] for key in sorted(searches)], self._search_order),
             watched,
             {day if self._native_keys else day.isoformat(): day for day in slot_days},
@@ -330,14 +330,14 @@ class Merge:
         with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
             cursor.executemany(self._load, rows.loads)
             # After the loads: an erasure that runs meanwhile waits for them, or they for it.
-            self._ask(stones, _TOMBSTONES, list(rows.subjects))
+            self._ask(stones, _TOMBSTONES, list(rows.erased_by))
             self._ask(folds, _CLOSED_DAYS, list(rows.slot_days))
             if rows.slots:
                 cursor.executemany(self._slot, rows.slots)
             cursor.executemany(self._mark, rows.marks)
             if rows.searches:
                 cursor.executemany(self._search, rows.searches)
-        erased = {rows.subjects[row[0]] for row in stones.fetchall()}
+        erased = {rows.erased_by[row[0]] for row in stones.fetchall()}
         closed = {rows.slot_days[row[0]] for row in folds.fetchall()}
         for used in (cursor, stones, folds):
             used.close()

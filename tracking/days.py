@@ -47,11 +47,15 @@ SlotRow = tuple[int, int, int, int, int, int, int]
 
 
 class Act(NamedTuple):
-    """`n` deliberate acts of one kind on one asset; `kind` is one of ACTS."""
+    """`n` deliberate acts of one kind on one asset; `kind` is one of ACTS.
+
+    Without an asset they are a partner's, whatever they are about: one link with three documents
+    is one share of the partner, and one of each document.
+    """
 
     kind: str
     partner_id: uuid.UUID
-    asset_id: uuid.UUID
+    asset_id: uuid.UUID | None
     audience: str
     n: int
 
@@ -115,7 +119,7 @@ class Facts:
 
     `loads` are those that touch the day and everything chained to them. `here` is what counts on
     the day itself; `elsewhere` what counts on other days for the loads of views that cross them.
-    `numbers` are those of the readers.
+    `numbers` are those of the readers and of the partners.
     """
 
     loads: Sequence[LoadFacts]
@@ -140,7 +144,7 @@ class Rows:
     across: str = ""
     # The other days that views of this one touch.
     touched: set[date] = field(default_factory=set)
-    # Readers that have no number yet.
+    # Readers and partners that have no number yet.
     unnumbered: set[uuid.UUID] = field(default_factory=set)
 
 
@@ -256,23 +260,38 @@ class _Building:
         self.pages: dict[Key, list[int]] = {}
         self.partner_people: dict[Key, set[int]] = defaultdict(set)
         self.asset_people: dict[Key, set[int]] = defaultdict(set)
+        self.asset_partners: dict[Key, set[int]] = defaultdict(set)
         self.dwells: dict[Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.unnumbered: set[uuid.UUID] = set()
         self._numbers = numbers
 
     def add(
-        self, partner_id: object, asset_id: object, audience: str, start: int, counts: Sequence[int]
+        self, partner_id: object, asset_id: object, audience: str, counts: Sequence[int]
     ) -> None:
-        """Add `counts`, figures from place `start` on, to every sum they belong to."""
-        some = [(place, n) for place, n in enumerate(counts, start) if n]
-        for sums in (
-            self.partners.of((partner_id, audience)),
-            self.partners.of((EVERYONE, audience)),
-            self.assets.of((asset_id, audience)),
-            self.pairs.of((asset_id, partner_id, audience)),
-        ):
+        """Add `counts`, the first of the figures, to every sum they belong to."""
+        some = [(place, n) for place, n in enumerate(counts) if n]
+        partner = self._of_partner(partner_id, audience)
+        for sums in partner + self._of_asset(asset_id, partner_id, audience):
             for place, n in some:
                 sums[place] += n
+
+    def act(self, act: Act) -> None:
+        """Add deliberate acts to the sums they belong to."""
+        found: list[list[int]] = []
+        if act.asset_id is not None:
+            found += self._of_asset(act.asset_id, act.partner_id, act.audience)
+        if act.asset_id is None or act.kind != "shares":
+            found += self._of_partner(act.partner_id, act.audience)
+        for sums in found:
+            sums[_AT[act.kind]] += act.n
+
+    def _of_partner(self, partner_id: object, audience: str) -> list[list[int]]:
+        partners = self.partners
+        return [partners.of((partner_id, audience)), partners.of((EVERYONE, audience))]
+
+    def _of_asset(self, asset_id: object, partner_id: object, audience: str) -> list[list[int]]:
+        pair = (asset_id, partner_id, audience)
+        return [self.assets.of((asset_id, audience)), self.pairs.of(pair)]
 
     def page(self, first: LoadFacts, page: int) -> list[int]:
         """The sums of a page: attention and readers."""
@@ -286,6 +305,7 @@ class _Building:
         Returns what it adds to views, engaged views and ended views.
         """
         total = sum(dwell.values())
+        self._count_partner(first)
         self._count_reader(first)
         counts = (1, int(total >= ENGAGED_MS), int(ended))
         self.dwells[first.asset_id, first.audience][total // 1000] += 1
@@ -294,12 +314,20 @@ class _Building:
                 self.page(first, page)[5] += 1
         return counts
 
-    def _count_reader(self, first: LoadFacts) -> None:
-        if not first.lasting:
-            return
-        number = self._numbers.get(first.subject)
+    def _number(self, key: uuid.UUID) -> int | None:
+        number = self._numbers.get(key)
         if number is None:
-            self.unnumbered.add(first.subject)
+            self.unnumbered.add(key)
+        return number
+
+    def _count_partner(self, first: LoadFacts) -> None:
+        number = self._number(first.partner_id)
+        if number is not None:
+            self.asset_partners[first.asset_id, first.audience].add(number)
+
+    def _count_reader(self, first: LoadFacts) -> None:
+        number = self._number(first.subject) if first.lasting else None
+        if number is None:
             return
         self.partner_people[first.partner_id, first.audience].add(number)
         self.partner_people[EVERYONE, first.audience].add(number)
@@ -315,6 +343,7 @@ class _Building:
             rows.assets[key] = {
                 **dict(zip(FIGURES, sums, strict=True)),
                 "people": packed(self.asset_people.get(key, ())),
+                "partners": packed(self.asset_partners.get(key, ())),
                 "dwells": packed_histogram(self.dwells.get(key, {})),
             }
         rows.pairs = {k: dict(zip(FIGURES, sums, strict=True)) for k, sums in self.pairs.items()}
@@ -335,14 +364,14 @@ def rows_of(day: Day, facts: Facts) -> Rows:
             ended = max(chain, key=lambda load: load.last_slot).is_ended
             figures[:3] = building.view(first, ended, _dwell(chain, facts))
         if any(figures):
-            building.add(first.partner_id, first.asset_id, first.audience, 0, figures)
+            building.add(first.partner_id, first.asset_id, first.audience, figures)
         if not all(map(day.holds_all_of, chain)):
             here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
             across.append(
                 ([(str(x.id), x.activated_at, x.last_slot, x.left_at) for x in chain], here)
             )
     for act in facts.acts:
-        building.add(act.partner_id, act.asset_id, act.audience, _AT[act.kind], (act.n,))
+        building.act(act)
     rows = building.rows()
     rows.across = hashlib.sha256(repr(across).encode()).hexdigest() if across else ""
     rows.areas = _areas(day, facts)
@@ -398,6 +427,7 @@ def merged(rows: Sequence[Mapping[str, object]]) -> Values:
     """The sum of the rows of several days for one key: what a month's row holds."""
     values: Values = {name: sum(row[name] for row in rows) for name in FIGURES}  # type: ignore[misc]
     values["people"] = packed(united(row["people"] for row in rows))  # type: ignore[misc]
-    if "dwells" in rows[0]:
+    if "partners" in rows[0]:
+        values["partners"] = packed(united(row["partners"] for row in rows))  # type: ignore[misc]
         values["dwells"] = packed_histogram(histogram(row["dwells"] for row in rows))  # type: ignore[misc]
     return values

@@ -10,20 +10,19 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 
-from sqlalchemy import text, update
+from sqlalchemy import select, text, union, update
 from sqlalchemy.engine import Connection
 
 from portal import clock
-from portal.db import insert_once
+from portal.db import hold, insert_once
 from tracking.models import Download, Load, Reader, Tombstone
 from tracking.retention import note_removal
 
 
 def erase(connection: Connection, subjects: Iterable[uuid.UUID]) -> Counter[str]:
     """Cut the tie between what was read and who read it; says how many rows of which table."""
-    if connection.dialect.name == "postgresql":
-        # Reports that are being written come before this or see the tombstone.
-        connection.execute(text("LOCK TABLE load IN SHARE ROW EXCLUSIVE MODE"))
+    subjects = sorted(subjects)
+    _come_between(connection, subjects)
     cut: Counter[str] = Counter()
     for subject in subjects:
         fresh = uuid.uuid4()
@@ -40,3 +39,22 @@ def erase(connection: Connection, subjects: Iterable[uuid.UUID]) -> Counter[str]
         connection.execute(insert_once(connection, Tombstone), [stone])
     note_removal(connection, "erasure", cut)
     return cut
+
+
+def erase_link(connection: Connection, share_id: uuid.UUID) -> Counter[str]:
+    """The same for everyone who opened a link, on whichever device, and for the link itself:
+    nothing is taken under it any more."""
+    _come_between(connection, [share_id])
+    readers = union(
+        select(Load.subject).where(Load.share_id == share_id),
+        select(Download.subject).where(Download.share_id == share_id),
+    )
+    return erase(connection, {share_id, *connection.scalars(readers)})
+
+
+def _come_between(connection: Connection, keys: Iterable[uuid.UUID]) -> None:
+    """Whatever is being written about `keys` comes before this, or sees the tombstone."""
+    for key in keys:
+        hold(connection, key)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE load IN SHARE ROW EXCLUSIVE MODE"))

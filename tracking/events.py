@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.models import PrivacyMode, User
-from portal.db import new_id
+from portal.db import hold, new_id
 from portal.security import Keys
 from tracking import ranges
 from tracking.models import (
@@ -27,6 +28,7 @@ from tracking.models import (
     Mark,
     ShareEvent,
     SubjectKind,
+    Tombstone,
 )
 
 TOKEN_LIFE_MS = 24 * 3600 * 1000
@@ -63,6 +65,11 @@ class Token(NamedTuple):
     def expires_at(self) -> int:
         """From this moment on, attention is not accepted any more."""
         return self.issued_at + TOKEN_LIFE_MS
+
+    @property
+    def erased_by(self) -> tuple[uuid.UUID, ...]:
+        """The keys whose erasure drops what this page load reports: its reader's, its link's."""
+        return (self.subject,) if self.share_id is None else (self.subject, self.share_id)
 
 
 @dataclass(frozen=True)
@@ -215,6 +222,25 @@ def device_of(keys: Keys, share_id: uuid.UUID, description: str) -> int:
     return keys.pseudonym("device", share_id, description).int % 2**31
 
 
+def customer(
+    keys: Keys, share_id: uuid.UUID, partner_id: uuid.UUID | None, description: str
+) -> Viewer:
+    """Whoever opened a link of a partner, on one device, which `description` tells from others.
+
+    A device of a link is a person: its views, its 15 s in a slot and its reports are its own, as
+    many as read behind one link. Two devices of one make and language cannot be told apart. What
+    is recorded is shown and erased by the link, never by this subject.
+    """
+    device = device_of(keys, share_id, description)
+    return Viewer(
+        subject=keys.pseudonym("customer", share_id, device),
+        partner_id=partner_id,
+        audience=Audience.customer.value,
+        share_id=share_id,
+        device=device,
+    )
+
+
 def audience_of(user: User) -> str:
     """Vendor people's acts are kept apart, so that they never count as a partner's."""
     return (Audience.vendor if user.is_vendor else Audience.partner).value
@@ -223,6 +249,12 @@ def audience_of(user: User) -> str:
 def mark_day(session: Session, moment: datetime, zone: ZoneInfo) -> None:
     """Say that base rows of the local day of `moment` changed."""
     session.add(Mark(id=new_id(), day=clock.local_day(moment, zone), at=clock.now()))
+
+
+def is_erased(session: Session, *keys: uuid.UUID | None) -> bool:
+    """Whether nothing is taken any more under one of these subjects or links."""
+    found = select(Tombstone.subject).where(Tombstone.subject.in_([key for key in keys if key]))
+    return session.scalar(found.limit(1)) is not None
 
 
 def grant_download(
@@ -234,12 +266,17 @@ def grant_download(
     zone: ZoneInfo,
     *,
     part: bool = False,
-) -> Download:
-    """The grant under which `viewer` fetches a file of `size` bytes.
+) -> Download | None:
+    """The grant under which `viewer` fetches a file of `size` bytes; None when they were erased.
 
     However it is fetched, it is one download: a request for a `part` belongs to the last grant,
     and so does another try while that is incomplete.
     """
+    # Parts are asked for side by side: all but the first must find its grant. An erasure waits
+    # for this, or is seen.
+    hold(session, viewer.share_id or viewer.subject)
+    if is_erased(session, viewer.share_id, viewer.subject):
+        return None
     now = clock.now()
     query = select(Download).where(
         Download.subject == viewer.subject,
@@ -270,7 +307,7 @@ def grant_download(
 def record_sent(
     session: Session, download_id: uuid.UUID, start: int, stop: int, zone: ZoneInfo
 ) -> None:
-    """The bytes `[start, stop)` of a granted file were sent."""
+    """The bytes `[start, stop)` of a granted file were sent. Lock the grant before."""
     download = session.get(Download, download_id)
     if download is None or stop <= start:
         return
@@ -329,7 +366,8 @@ def like(session: Session, user: User, asset_id: uuid.UUID, zone: ZoneInfo) -> b
 
 
 def unlike(session: Session, user: User, asset_id: uuid.UUID, zone: ZoneInfo) -> bool:
-    """`user` takes a like back; that it was given stays true. False when there was none."""
+    """`user` takes a like back. That it was given stays true, unless it was on the same day. False
+    when there was none."""
     current = _current_like(session, user, asset_id)
     if current is None:
         return False
@@ -347,6 +385,21 @@ def _current_like(session: Session, user: User, asset_id: uuid.UUID) -> LikeInte
             LikeInterval.unliked_at.is_(None),
         )
     ).one_or_none()
+
+
+def current_likes(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How many people of partners like each of these assets now; without those nobody likes."""
+    query = (
+        select(LikeInterval.asset_id, func.count())
+        .where(
+            LikeInterval.asset_id.in_(list(asset_ids)),
+            LikeInterval.unliked_at.is_(None),
+            LikeInterval.partner_id.is_not(None),
+            LikeInterval.audience != Audience.vendor.value,
+        )
+        .group_by(LikeInterval.asset_id)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def likes(session: Session, user_id: uuid.UUID, asset_id: uuid.UUID) -> bool:

@@ -1,4 +1,5 @@
-"""Who may report how often, what a program looks like, and how much was refused."""
+"""Who may report how often, what a program or a browser that fetches ahead looks like, and how much
+was refused."""
 
 from __future__ import annotations
 
@@ -8,12 +9,16 @@ import time
 import uuid
 from collections import Counter, OrderedDict
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Engine
 
 from portal import clock
 from portal.db import upsert_adding, write_connection
 from tracking.models import Refusals
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # A person with many tabs needs a few requests at once and far less than one a second after that.
 BURST, PER_SECOND = 40.0, 4.0
@@ -47,6 +52,16 @@ _PROGRAM = re.compile(
     r"|okhttp|axios|node-fetch|libwww|httpclient|lighthouse|monitor",
     re.IGNORECASE,
 )
+
+
+# What a browser says when it fetches something that nobody asked for yet.
+_AHEAD = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+
+
+def is_ahead(environ: WSGIEnvironment) -> bool:
+    """Whether a browser fetches ahead: it prefetches or prerenders, and perhaps nobody looks."""
+    said = " ".join(environ.get(name, "").lower() for name in _AHEAD)
+    return any(word in said for word in ("prefetch", "prerender", "preview"))
 
 
 @lru_cache(maxsize=1024)

@@ -7,10 +7,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -28,10 +29,12 @@ from tracking.days import (
     unpack_pages,
 )
 from tracking.dwell import DWELL_BUCKETS, IdleRule, LoadFacts, chains, first_activated
-from tracking.models import Audience, Folded, Load, Slot, Watched
+from tracking.events import TOKEN_LIFE_MS
+from tracking.models import Audience, Folded, Load, Reader, ShareEvent, Slot, Tombstone, Watched
 from tracking.sums import (
     AreaSum,
     AssetSum,
+    DayState,
     Grain,
     PageSum,
     PairSum,
@@ -84,9 +87,14 @@ class Engagement(NamedTuple):
         return self.active + self.reading + self.idle
 
     @property
+    def on_purpose(self) -> int:
+        """Content activities that are no reading: downloads, shares, opens of own shares."""
+        return self.downloads + self.shares + self.opens
+
+    @property
     def activities(self) -> int:
         """Content activities: downloads, shares, opens of own shares, views of 10 s and more."""
-        return self.downloads + self.shares + self.opens + self.engaged_views
+        return self.on_purpose + self.engaged_views
 
     def __bool__(self) -> bool:
         """Whether anything happened at all."""
@@ -219,14 +227,30 @@ def by_partner(
     return _grouped(session, scope, "partner_id", only)
 
 
-def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
-    """`Engagement.activities` of every partner that did something, at a third of the cost of all
-    its figures: what a ranking of thousands needs."""
+def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tuple[int, int]]:
+    """`Engagement.activities` of every partner that did something, and how many of them are
+    reading; at a third of the cost of all its figures: what a ranking of thousands needs."""
     model, where = _source(scope, "partner_id")
     own = model.downloads + model.shares + model.engaged_views
-    counted = func.sum(case((model.audience == CUSTOMER, model.views), else_=own))
-    query = select(model.partner_id, counted).where(*where).group_by(model.partner_id)
-    return {key: int(n) for key, n in session.execute(query)}
+    is_customer = model.audience == CUSTOMER
+    counted = func.sum(case((is_customer, model.views), else_=own))
+    read = func.sum(case((is_customer, 0), else_=model.engaged_views))
+    query = select(model.partner_id, counted, read).where(*where).group_by(model.partner_id)
+    return {key: (int(n), int(of_them)) for key, n, of_them in session.execute(query)}
+
+
+def readers_in_month(
+    session: Session, month: date, partner_ids: Collection[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of some partners whose people read anything in a month, given by its first day."""
+    query = select(PartnerSum.partner_id).where(
+        PartnerSum.grain == Grain.month,
+        PartnerSum.day == month,
+        PartnerSum.partner_id.in_(list(partner_ids)),
+        PartnerSum.audience == PARTNER,
+        or_(PartnerSum.views > 0, PartnerSum.active + PartnerSum.reading + PartnerSum.idle > 0),
+    )
+    return set(session.scalars(query))
 
 
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
@@ -246,17 +270,16 @@ def partners_of_assets(
     session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, int]:
     """How many partners viewed each of these assets."""
-    query = (
-        select(PairSum.asset_id, func.count(PairSum.partner_id.distinct()))
-        .where(
-            scope.within(PairSum),
-            PairSum.asset_id.in_(list(asset_ids)),
-            PairSum.audience == PARTNER,
-            PairSum.views > 0,
-        )
-        .group_by(PairSum.asset_id)
+    query = select(AssetSum.asset_id, AssetSum.partners).where(
+        scope.within(AssetSum), AssetSum.asset_id.in_(list(asset_ids)), *_VIEWED
     )
-    return {row[0]: row[1] for row in session.execute(query)}
+    sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, partners in session.execute(query):
+        sets[asset_id].append(partners)
+    return {key: len(united(some)) for key, some in sets.items()}
+
+
+_VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
 
 
 def median_dwell(
@@ -330,35 +353,129 @@ def pages(
     ]
 
 
-def first_views(
-    session: Session, asset_ids: Iterable[uuid.UUID]
-) -> dict[uuid.UUID, dict[uuid.UUID, date]]:
-    """The day on which each partner first viewed each of these assets."""
+def most_read(session: Session, scope: Scope, limit: int) -> list[uuid.UUID]:
+    """The assets with the most views, by partners and customers together."""
     query = (
-        select(PairSum.asset_id, PairSum.partner_id, func.min(PairSum.day))
-        .where(
-            PairSum.asset_id.in_(list(asset_ids)), PairSum.audience == PARTNER, PairSum.views > 0
-        )
-        .group_by(PairSum.asset_id, PairSum.partner_id)
+        select(AssetSum.asset_id)
+        .where(scope.within(AssetSum), AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+        .order_by(func.sum(AssetSum.views).desc(), AssetSum.asset_id)
+        .limit(limit)
     )
-    found: dict[uuid.UUID, dict[uuid.UUID, date]] = defaultdict(dict)
-    for asset_id, partner_id, day in session.execute(query):
-        found[asset_id][partner_id] = day
+    return list(session.scalars(query))
+
+
+def readers_by_page(
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """How many views read each page of these assets, by version and audience."""
+    query = (
+        select(PageSum.version_id, PageSum.audience, PageSum.page, func.sum(PageSum.readers))
+        .where(scope.within(PageSum), PageSum.asset_id.in_(list(asset_ids)))
+        .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
+    )
+    found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
+    for version_id, audience, page, readers in session.execute(query):
+        found[version_id, audience][page] = int(readers)
+    return found
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many of some partners have viewed an asset, and on which day half of them had; `half`
+    is None while they have not."""
+
+    opened: int
+    half: date | None
+
+
+def reach(
+    session: Session, addressed: Mapping[uuid.UUID, frozenset[uuid.UUID]]
+) -> dict[uuid.UUID, Reach]:
+    """How far each of these assets has come among the partners it is for.
+
+    Month by month; only the month in which half is reached is read day by day.
+    """
+    # Many assets are for the same partners.
+    audiences = set(addressed.values())
+    numbers = _partner_numbers(session, frozenset().union(*audiences))
+    numbered = {keys: {numbers[key] for key in keys if key in numbers} for keys in audiences}
+    wanted = {asset_id: numbered[keys] for asset_id, keys in addressed.items()}
+    seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
+    # The month in which half was reached, and who had viewed it before that.
+    turned: dict[uuid.UUID, date] = {}
+    before: dict[uuid.UUID, set[int]] = {}
+    months = (AssetSum.grain == Grain.month, AssetSum.asset_id.in_(list(addressed)))
+    for asset_id, month, partners in _partner_sets(session, *months):
+        known = seen[asset_id]
+        seen[asset_id] = known | (wanted[asset_id] & united([partners]))
+        if asset_id not in turned and _is_half(seen[asset_id], addressed[asset_id]):
+            turned[asset_id], before[asset_id] = month, set(known)
+    halves: dict[uuid.UUID, date] = {}
+    for month, some in _by_value(turned).items():
+        days = (_days_of(month), AssetSum.asset_id.in_(some))
+        for asset_id, day, partners in _partner_sets(session, *days):
+            before[asset_id] |= wanted[asset_id] & united([partners])
+            if _is_half(before[asset_id], addressed[asset_id]):
+                halves.setdefault(asset_id, day)
+    return {key: Reach(len(seen[key]), halves.get(key)) for key in addressed}
+
+
+def _is_half(some: Collection[Any], of: Collection[Any]) -> bool:
+    return len(some) * 2 >= len(of) > 0
+
+
+def _partner_sets(session: Session, *conditions: ColumnElement[bool]) -> Iterable[Any]:
+    """Rows `(asset, day or month, set of partners)` in the order of days."""
+    query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
+    return session.execute(query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
+
+
+def _partner_numbers(session: Session, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    found: dict[uuid.UUID, int] = {}
+    for some in in_parts(sorted(keys)):
+        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
+        found.update((row[0], row[1]) for row in session.execute(query))
     return found
 
 
 def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, date]:
     """The last day with a view, by a partner or a customer, of those assets that ever had one."""
-    query = (
-        select(AssetSum.asset_id, func.max(AssetSum.day))
-        .where(
-            AssetSum.asset_id.in_(list(asset_ids)),
-            AssetSum.grain == Grain.day,
-            AssetSum.views > 0,
-        )
-        .group_by(AssetSum.asset_id)
+    viewed = (AssetSum.asset_id.in_(list(asset_ids)), AssetSum.views > 0)
+    query = select(AssetSum.asset_id, func.max(AssetSum.day)).group_by(AssetSum.asset_id)
+    months = query.where(AssetSum.grain == Grain.month, *viewed)
+    found: dict[uuid.UUID, date] = {}
+    for month, some in _by_value({row[0]: row[1] for row in session.execute(months)}).items():
+        of_month = and_(AssetSum.asset_id.in_(some), AssetSum.views > 0, _days_of(month))
+        found.update((row[0], row[1]) for row in session.execute(query.where(of_month)))
+    return found
+
+
+def _by_value(some: Mapping[uuid.UUID, date]) -> dict[date, list[uuid.UUID]]:
+    found: dict[date, list[uuid.UUID]] = defaultdict(list)
+    for key, value in some.items():
+        found[value].append(key)
+    return found
+
+
+def _days_of(month: date) -> ColumnElement[bool]:
+    """The rows of an asset's days of a month."""
+    return and_(
+        AssetSum.grain == Grain.day,
+        AssetSum.day >= month,
+        AssetSum.day < clock.add_months(month, 1),
     )
-    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
+    """The dwell of every version that was read at all, by partners and customers together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.version_id, *dwell)
+        .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
+        .group_by(PageSum.version_id)
+    )
+    return {row[0]: sum(map(int, row[1:])) for row in session.execute(query)}
 
 
 @dataclass(frozen=True)
@@ -382,69 +499,100 @@ def areas(session: Session, scope: Scope) -> dict[str, AreaTime]:
 
 @dataclass(frozen=True)
 class Searched:
-    """What was looked for in the library: how often, how often in vain, by how many partners."""
+    """What was looked for in the library without result: how often, by how many partners."""
 
     words: str
-    searches: int
-    in_vain: int
+    times: int
     partners: int
     last: date
 
 
-def searches(session: Session, scope: Scope, *, in_vain_only: bool = True) -> list[Searched]:
-    """Searches of partners, those in vain first."""
+class Searches(NamedTuple):
+    """Some of the words that were looked for in vain; how many words there are, and how often all
+    of them were looked for."""
+
+    rows: list[Searched]
+    total: int
+    times: int
+
+
+_times = func.sum(SearchSum.searches)
+_searchers = func.count(SearchSum.partner_id.distinct())
+
+
+def searches_in_vain(
+    session: Session,
+    scope: Scope,
+    *,
+    often: tuple[int, int] = (1, 1),
+    first: int = 0,
+    limit: int | None = None,
+) -> Searches:
+    """Searches of partners without result, the most wanted first, from `first` up to `limit`.
+    `often` leaves out the words that fewer partners sought fewer times."""
+    partners, times = often
     query = (
-        select(
-            SearchSum.words,
-            SearchSum.found,
-            SearchSum.partner_id,
-            SearchSum.searches,
-            SearchSum.day,
-        )
-        .where(scope.within(SearchSum))
-        .order_by(SearchSum.day)
+        select(SearchSum.words, _times, _searchers, func.max(SearchSum.day))
+        .add_columns(func.count().over(), func.sum(_times).over())
+        .where(scope.within(SearchSum), SearchSum.found.is_(False))
+        .group_by(SearchSum.words)
+        .having(or_(_searchers >= partners, _times >= times))
+        .order_by(_times.desc(), _searchers.desc(), SearchSum.words)
+        .offset(first)
+        .limit(None if limit is None else limit - first)
     )
-    if scope.partner_id is not None:
-        query = query.where(SearchSum.partner_id == scope.partner_id)
-    rows: dict[str, list[Any]] = defaultdict(list)
-    for row in session.execute(query):
-        rows[row.words].append(row)
-    found = [
-        Searched(
-            words,
-            sum(row.searches for row in some),
-            sum(row.searches for row in some if not row.found),
-            len({row.partner_id for row in some}),
-            some[-1].day,
-        )
-        for words, some in rows.items()
-    ]
-    wanted = [row for row in found if row.in_vain or not in_vain_only]
-    return sorted(wanted, key=lambda row: (-row.in_vain, -row.searches, row.words))
+    rows = session.execute(query).all()
+    found = [Searched(row[0], int(row[1]), row[2], row[3]) for row in rows]
+    return Searches(found, rows[0][4], int(rows[0][5])) if rows else Searches([], 0, 0)
+
+
+def searches_of(
+    session: Session, scope: Scope, words: Collection[str]
+) -> list[tuple[uuid.UUID, str, int]]:
+    """Which partners looked for these words without result, and how often."""
+    query = (
+        select(SearchSum.partner_id, SearchSum.words, _times)
+        .where(scope.within(SearchSum), SearchSum.found.is_(False))
+        .where(SearchSum.words.in_(list(words)))
+        .group_by(SearchSum.partner_id, SearchSum.words)
+    )
+    return [(row[0], row[1], int(row[2])) for row in session.execute(query)]
+
+
+def times_in_vain(session: Session, scope: Scope) -> int:
+    """How many searches found nothing, whatever was looked for."""
+    query = select(_times).where(scope.within(SearchSum), SearchSum.found.is_(False))
+    return int(session.scalar(query) or 0)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """How a recording was seen: `loads` that played it, the mean share of its seconds that they
-    saw, how many saw nine tenths or more, and the time it ran in milliseconds."""
+    """How a recording was seen: `loads` that played it, how many different seconds of it they saw
+    on average, and which share of all, how many saw nine tenths or more, and the time it ran."""
 
     loads: int
+    seconds: float
     completion: float
     completed: int
     played_ms: int
 
 
-def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recording | None:
-    """How a recording was seen since a moment, by partners and customers; None when by nobody.
+def recording(
+    session: Session, asset_id: uuid.UUID, since: datetime, until: datetime
+) -> Recording | None:
+    """How the recordings of an asset were seen in `[since, until)`, in every language and version,
+    by partners and customers; None when by nobody.
 
-    From base rows: a recording has few loads, and a set of seconds cannot be added up by day.
+    From base rows: a recording has few loads, and a set of seconds cannot be added up by day. They
+    go with the raw details (`raw_since`).
     """
     query = (
         select(Watched.seconds, Watched.played_ms, Watched.length)
         .join(Load, Load.id == Watched.load_id)
         .where(
-            Load.version_id == version_id,
+            Load.asset_id == asset_id,
             Load.issued_at >= clock.to_ms(since),
+            Load.issued_at < clock.to_ms(until),
             Load.machine == 0,
             Load.audience.in_((PARTNER, CUSTOMER)),
             Watched.length > 0,
@@ -455,10 +603,17 @@ def recording(session: Session, version_id: uuid.UUID, since: datetime) -> Recor
         return None
     return Recording(
         len(played),
+        sum(playing.unique_seconds for playing in played) / len(played),
         sum(playing.completion for playing in played) / len(played),
         sum(playing.completion >= 0.9 for playing in played),
         sum(playing.played_ms for playing in played),
     )
+
+
+def raw_since(session: Session) -> date | None:
+    """The first day of which raw details are still kept; None while they are of every day."""
+    sealed = session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
+    return None if sealed is None else sealed + timedelta(days=1)
 
 
 def people_of(
@@ -466,22 +621,37 @@ def people_of(
 ) -> dict[uuid.UUID, int]:
     """Views by person of one partner, where the privacy mode names them: subject to user id.
 
-    From base rows, for at most the days that are not sealed.
+    Counted on the day of activation, like all views. From base rows, for at most the days that are
+    not sealed.
     """
-    start, end = clock.day_start(scope.since, zone), clock.day_start(scope.until, zone)
+    start = clock.to_ms(clock.day_start(scope.since, zone))
+    end = clock.to_ms(clock.day_start(scope.until, zone))
     query = select(Load).where(
         Load.partner_id == scope.partner_id,
+        Load.audience == PARTNER,
         Load.subject.in_(list(subjects)),
         Load.asset_id.is_not(None),
         Load.machine == 0,
-        Load.issued_at >= clock.to_ms(start),
-        Load.issued_at < clock.to_ms(end),
+        # A view may have begun, or been opened without being looked at, on the day before.
+        Load.issued_at >= start - 2 * TOKEN_LIFE_MS,
+        Load.issued_at < end,
     )
     found: dict[uuid.UUID, int] = defaultdict(int)
     for chain in chains(_facts(load) for load in session.scalars(query)):
-        if first_activated(chain) is not None:
+        first = first_activated(chain)
+        if first is not None and start <= (first.activated_at or 0) < end:
             found[subjects[chain[0].subject]] += 1
     return found
+
+
+def erased_since(
+    session: Session, subjects: Iterable[uuid.UUID], moment: datetime
+) -> set[uuid.UUID]:
+    """Those of some subjects that were erased at a moment or later."""
+    query = select(Tombstone.subject).where(
+        Tombstone.subject.in_(list(subjects)), Tombstone.at >= moment
+    )
+    return set(session.scalars(query))
 
 
 def as_of(session: Session) -> datetime | None:
@@ -531,7 +701,7 @@ def recent_opens(
     )
     rows = {load.id: load for load in session.scalars(query)}
     seen = attention_of_loads(session, rows)
-    devices = _devices(session, {load.share_id for load in rows.values() if load.share_id})
+    devices = devices_of_links(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
     for chain in chains(_facts(load) for load in rows.values()):
         first = first_activated(chain)
@@ -554,7 +724,7 @@ def recent_opens(
     return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
 
 
-def _devices(
+def devices_of_links(
     session: Session, share_ids: Iterable[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, int | None], int]:
     """Which device of its link each is: 1 for the first that opened it."""
@@ -642,6 +812,39 @@ def _granted_of(session: Session, load_ids: Sequence[uuid.UUID]) -> Attention:
         for key, pages in granted(rows[machine], list(mine.values())).items()
     }
     return {key: both[key] for key in both.keys() & set(load_ids)}
+
+
+def links_opened(session: Session, scope: Scope, zone: ZoneInfo) -> tuple[int, int]:
+    """Of the links that partners made in the period, how many a person has opened since, and how
+    many there are: "opened by 3 of 5".
+
+    Of one asset, those with it, opened when that document was. A link made on the last day may yet
+    be opened, so the share of young links grows. From base rows: when those of an open are removed
+    by retention or its reader has erased them, its link is one that nobody is known to have opened.
+    Every link is looked at: cheap for an asset or a partner, and for all of them over some weeks.
+    """
+    start, end = clock.day_start(scope.since, zone), clock.day_start(scope.until, zone)
+    made = (
+        select(ShareEvent.share_id)
+        .distinct()
+        .where(
+            ShareEvent.at >= start,
+            ShareEvent.at < end,
+            ShareEvent.audience == PARTNER,
+            true() if scope.asset_id is None else ShareEvent.asset_id == scope.asset_id,
+            true() if scope.partner_id is None else ShareEvent.partner_id == scope.partner_id,
+        )
+        .subquery()
+    )
+    opened = exists().where(
+        Load.share_id == made.c.share_id,
+        Load.activated_at.is_not(None),
+        Load.machine == 0,
+        true() if scope.asset_id is None else Load.asset_id == scope.asset_id,
+    )
+    found = session.execute(select(func.count(case((opened, 1))), func.count()).select_from(made))
+    n_opened, n_made = found.one()
+    return n_opened, n_made
 
 
 def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:

@@ -226,6 +226,11 @@ class ShareEvent(Base):
     """A share link was made for an asset."""
 
     __tablename__ = "share_event"
+    # Of one asset or one partner, the links of a period.
+    __table_args__ = (
+        Index("ix_share_event_asset_at", "asset_id", "at"),
+        Index("ix_share_event_partner_at", "partner_id", "at"),
+    )
 
     share_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("share_link.id"), primary_key=True)
     asset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("asset.id"), primary_key=True)
@@ -236,7 +241,8 @@ class ShareEvent(Base):
 
 
 class Reader(Base):
-    """The number under which a person is counted; erasure changes the subject, never the number."""
+    """The number under which a person or a partner is counted in packed sets; `subject` is the
+    person's subject or the partner's id. Erasure changes the subject, never the number."""
 
     __tablename__ = "reader"
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    null,
     or_,
     select,
     text,
@@ -308,9 +309,9 @@ def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
 
 
 def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UUID, int]:
-    subjects = sorted({load.subject for load in loads if load.lasting})
+    subjects = {load.subject for load in loads if load.lasting}
     found: dict[uuid.UUID, int] = {}
-    for some in in_parts(subjects):
+    for some in in_parts(sorted(subjects | {load.partner_id for load in loads})):
         query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
         found.update((row[0], row[1]) for row in connection.execute(query))
     return found
@@ -318,28 +319,34 @@ def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UU
 
 def _acts(connection: Connection, day: Day) -> list[Act]:
     start, end = clock.from_ms(day.start), clock.from_ms(day.end)
+    # A like that still stood at the end of its day: one at most of a person for an asset, however
+    # often it was given and taken back.
+    stood = or_(LikeInterval.unliked_at.is_(None), LikeInterval.unliked_at >= end)
     kinds: tuple[tuple[str, Any, Any, Any], ...] = (
         ("downloads", Download, Download.granted_at, true()),
         ("downloads_started", Download, Download.granted_at, Download.started_at.is_not(None)),
         ("downloads_completed", Download, Download.granted_at, Download.completed_at.is_not(None)),
         ("shares", ShareEvent, ShareEvent.at, true()),
-        ("likes", LikeInterval, LikeInterval.liked_at, true()),
+        ("likes", LikeInterval, LikeInterval.liked_at, stood),
     )
     found: list[Act] = []
     for kind, model, at, condition in kinds:
-        keys = (model.partner_id, model.asset_id, model.audience)
-        query = (
-            select(*keys, func.count())
-            .group_by(*keys)
-            .where(
-                at >= start,
-                at < end,
-                model.partner_id.is_not(None),
-                model.audience != Audience.vendor.value,
-                condition,
-            )
+        counted = (
+            at >= start,
+            at < end,
+            model.partner_id.is_not(None),
+            model.audience != Audience.vendor.value,
+            condition,
         )
+        keys = (model.partner_id, model.asset_id, model.audience)
+        query = select(*keys, func.count()).group_by(*keys).where(*counted)
         found += [Act(kind, *row) for row in connection.execute(query)]
+        if model is ShareEvent:
+            # Of the partner, a link is one share, however many assets it has.
+            keys = (model.partner_id, null(), model.audience)
+            links = func.count(ShareEvent.share_id.distinct())
+            query = select(*keys, links).group_by(model.partner_id, model.audience).where(*counted)
+            found += [Act._make((kind, *row)) for row in connection.execute(query)]
     return found
 
 

@@ -42,7 +42,9 @@ class _Attention:
 
 class _Figures(_Attention):
     """What was done: views (`engaged`: 10 s of dwell and more; `ended`: measured to the end),
-    downloads (`started`: the first byte was sent; `completed`: all were), shares, likes."""
+    downloads (`started`: the first byte was sent; `completed`: all were), shares (links made: of an
+    asset those with it, so that a partner's are fewer than its assets' together), likes (given, and
+    not taken back before the day was over)."""
 
     views: Mapped[int] = mapped_column(Integer)
     engaged_views: Mapped[int] = mapped_column(Integer)
@@ -76,7 +78,8 @@ class PartnerSum(_Figures, Base):
 class AssetSum(_Figures, Base):
     """What all partners (or all customers) did with an asset.
 
-    `dwells` is the histogram of its views: pairs of whole seconds and how many views.
+    `partners` is the set of partners with a view, `dwells` the histogram of its views: pairs of
+    whole seconds and how many views.
     """
 
     __tablename__ = "sum_asset"
@@ -90,6 +93,7 @@ class AssetSum(_Figures, Base):
     asset_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
     audience: Mapped[str] = mapped_column(String(10), primary_key=True)
     people: Mapped[bytes] = mapped_column(LargeBinary)
+    partners: Mapped[bytes] = mapped_column(LargeBinary)
     dwells: Mapped[bytes] = mapped_column(LargeBinary)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from flask import g, has_app_context
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from portal import mail
@@ -330,12 +331,49 @@ class PartnerFacts(NamedTuple):
     name: str
     tier: str
     region: str
+    country: str
 
 
 def partner_facts(session: Session) -> list[PartnerFacts]:
     """Every partner organisation, in few words."""
-    query = select(Partner.id, Partner.name, Partner.tier, Partner.region)
+    query = select(Partner.id, Partner.name, Partner.tier, Partner.region, Partner.country)
     return [PartnerFacts._make(row) for row in session.execute(query)]
+
+
+class Access(NamedTuple):
+    """How long one person of a partner could read: from the first sign-in, until access ended."""
+
+    since: datetime
+    until: datetime | None
+
+
+def accesses(
+    session: Session, since: datetime, until: datetime, fewer_than: int | None = None
+) -> dict[uuid.UUID, list[Access]]:
+    """Everyone who had access between two moments, by partner. `fewer_than` leaves out the
+    partners of which that many or more had it all the time."""
+    query = select(User.partner_id, User.joined_at, User.deactivated_at).where(
+        User.partner_id.is_not(None),
+        User.joined_at < until,
+        or_(User.deactivated_at.is_(None), User.deactivated_at >= since),
+    )
+    if fewer_than is not None:
+        many = (
+            select(User.partner_id)
+            .where(
+                User.partner_id.is_not(None),
+                User.joined_at < since,
+                or_(User.deactivated_at.is_(None), User.deactivated_at >= until),
+            )
+            .group_by(User.partner_id)
+            .having(func.count() >= fewer_than)
+        )
+        query = query.where(User.partner_id.not_in(many))
+    found: dict[uuid.UUID, list[Access]] = defaultdict(list)
+    for partner_id, joined, left in session.execute(query):
+        if partner_id is not None and joined is not None:
+            found[partner_id].append(Access(joined, left))
+    return found
 
 
 def partners(session: Session) -> list[Partner]:

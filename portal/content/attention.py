@@ -13,7 +13,7 @@ from flask import current_app, g, request
 
 from portal.accounts.access import signed_in_user
 from portal.accounts.models import Partner, PrivacyMode, User
-from portal.accounts.service import installation, zone
+from portal.accounts.service import PartnerFacts, installation, zone
 from portal.clock import local_day, now, now_ms
 from portal.content.models import AssetVersion, ShareLink
 from portal.security import Keys
@@ -34,7 +34,7 @@ def keys() -> Keys:
     return found
 
 
-def privacy_mode(partner: Partner | None) -> str:
+def privacy_mode(partner: Partner | PartnerFacts | None) -> str:
     """How far reading is tied to people of this partner."""
     row = installation()
     assert row is not None
@@ -48,16 +48,10 @@ def viewer(user: User) -> Viewer:
 
 
 def customer(link: ShareLink) -> Viewer:
-    """Whoever opened a link. The link stands for the person it was made for: no cookie is set for
-    customers. Their browser's name and language only tell the devices of one link apart."""
+    """Whoever opened a link. No cookie is set for customers: their browser's name and language
+    tell the devices of one link apart, and nothing else."""
     description = f"{request.user_agent.string} {request.headers.get('Accept-Language', '')}"
-    return Viewer(
-        subject=link.id,
-        partner_id=link.partner_id,
-        audience="customer",
-        share_id=link.id,
-        device=events.device_of(keys(), link.id, description),
-    )
+    return events.customer(keys(), link.id, link.partner_id, description)
 
 
 def content_token(who: Viewer, version: AssetVersion) -> str:

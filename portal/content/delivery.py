@@ -1,7 +1,8 @@
 """Handing files out: conditional and range requests, and what of a granted file was really sent.
 
 A grant is one download. The bytes that left the server are added to it when a response ends, so
-that a download is known to have started, and to be complete when they are the whole file.
+that a download is known to have started, and to be complete when they are the whole file. What
+the server asked to send next has left it; what it never came to ask after has not.
 """
 
 from __future__ import annotations
@@ -23,42 +24,50 @@ from portal.db import db, write
 from portal.logs import log
 from tracking import events
 from tracking.events import Viewer
+from tracking.intake import is_ahead, is_program
 from tracking.models import Download
 
 CHUNK = 256 * 1024
 
 
-def grant(who: Viewer, version: AssetVersion) -> uuid.UUID:
-    """The download under which `who` fetches this file: a new one, or the one it goes on with."""
+def grant(who: Viewer, version: AssetVersion, *, part: bool = False) -> uuid.UUID | None:
+    """The download under which `who` fetches this file, or a part of it: a new one, or the one it
+    goes on with. None when nothing is recorded of them any more."""
     asset_id, version_id, size = version.asset_id, version.id, version.size
-    part = request.range is not None
     with write() as session:
-        return events.grant_download(session, who, asset_id, version_id, size, zone(), part=part).id
+        found = events.grant_download(session, who, asset_id, version_id, size, zone(), part=part)
+        return None if found is None else found.id
 
 
-def is_granted(grant_id: uuid.UUID, subject: uuid.UUID, version_id: uuid.UUID) -> bool:
-    """Whether this is a grant of that file to that customer."""
+def is_by_person() -> bool:
+    """Whether this request is a person's: no program's, and none of a browser that fetches ahead.
+    Others get the file, too, and are not counted."""
+    return not (is_ahead(request.environ) or is_program(request.user_agent.string))
+
+
+def is_granted(grant_id: uuid.UUID, share_id: uuid.UUID, version_id: uuid.UUID) -> bool:
+    """Whether this is a grant of that file to whoever has that link."""
     query = select(Download.id).where(
-        Download.id == grant_id, Download.subject == subject, Download.version_id == version_id
+        Download.id == grant_id, Download.share_id == share_id, Download.version_id == version_id
     )
     return db.session.scalar(query) is not None
 
 
-def download(version: AssetVersion, granted: Callable[[], uuid.UUID] | None) -> Response:
+def download(version: AssetVersion, granted: Callable[[bool], uuid.UUID | None] | None) -> Response:
     """The file, to be saved and never shown inside the portal's own origin.
 
-    `granted` is asked only when bytes are really to be sent: not for the head of the file, not by
-    a browser that fetches ahead, and not for a file that has not changed. None: whoever
+    `granted` is asked, and told whether it is for a part, only when bytes are really to be sent to
+    a person: not for the head of the file, and not for a file that has not changed. None: whoever
     fetches it is not measured.
     """
     response = _file(version)
     name = secure_filename(version.filename) or "file"
     response.headers.set("Content-Disposition", "attachment", filename=name)
-    ahead = request.headers.get("Sec-Purpose", "").startswith("prefetch")
-    if granted is None:
-        return response
-    if request.method != "HEAD" and not ahead and response.status_code in (200, 206):
-        _count(response, version.size, granted())
+    is_sent = request.method != "HEAD" and response.status_code in (200, 206)
+    if granted is not None and is_sent and is_by_person():
+        download_id = granted(response.status_code == 206)
+        if download_id is not None:
+            _count(response, version.size, download_id)
     return response
 
 
@@ -69,20 +78,30 @@ def play(version: AssetVersion) -> Response:
 
 def _file(version: AssetVersion) -> Response:
     stream = storage().open(version.file_key)
+    environ = dict(request.environ)
+    if not _is_one_part(version.size):
+        environ.pop("HTTP_RANGE", None)
     response = Response(
-        wrap_file(request.environ, stream, CHUNK),
+        wrap_file(environ, stream, CHUNK),
         mimetype=version.media_type,
         direct_passthrough=True,
     )
     response.set_etag(version.sha256)
     response.content_length = version.size
     try:
-        return response.make_conditional(
-            request.environ, accept_ranges=True, complete_length=version.size
-        )
+        return response.make_conditional(environ, accept_ranges=True, complete_length=version.size)
     except RequestedRangeNotSatisfiable:
         stream.close()
         raise
+
+
+def _is_one_part(size: int) -> bool:
+    """Whether one part of the file is asked for. What is no range, several, or more than all from
+    the end gets the whole file, as RFC 9110 allows or wants."""
+    asked = request.range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return False
+    return asked.ranges[0][0] >= -size
 
 
 def _count(response: Response, size: int, download_id: uuid.UUID) -> None:
@@ -95,8 +114,9 @@ def _count(response: Response, size: int, download_id: uuid.UUID) -> None:
 
     def counted() -> Iterator[bytes]:
         for part in parts:
-            sent[0] += len(part)
             yield part
+            # Only now: whoever went away meanwhile never asks for the next one.
+            sent[0] += len(part)
 
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
@@ -108,7 +128,7 @@ def _count(response: Response, size: int, download_id: uuid.UUID) -> None:
             return
         with app.app_context():
             try:
-                with write() as session:
+                with write((Download, download_id)) as session:
                     stop = start + max(sent[0], 0 if size else 1)
                     events.record_sent(session, download_id, start, stop, zone())
             except Exception:

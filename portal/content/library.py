@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -61,6 +62,19 @@ def is_addressed(rules: Collection[tuple[str, str]], partner: Partner | PartnerF
 def audience_of(asset: Asset) -> frozenset[tuple[str, str]]:
     """The rules of an asset's audience as (kind, value); many assets have the same."""
     return frozenset((rule.kind, rule.value) for rule in asset.audience)
+
+
+def audiences(
+    session: Session, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, frozenset[tuple[str, str]]]:
+    """The same of those of some assets that are not for every partner."""
+    query = select(AudienceRule.asset_id, AudienceRule.kind, AudienceRule.value).where(
+        AudienceRule.asset_id.in_(list(asset_ids))
+    )
+    found: dict[uuid.UUID, set[tuple[str, str]]] = defaultdict(set)
+    for asset_id, kind, value in session.execute(query):
+        found[asset_id].add((kind, value))
+    return {key: frozenset(rules) for key, rules in found.items()}
 
 
 def live(session: Session) -> list[Asset]:
@@ -148,6 +162,13 @@ def titles(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, 
     """What the assets behind ids are called, for reports, retired ones included."""
     query = select(Asset.id, Asset.title).where(Asset.id.in_(list(asset_ids)))
     return {row.id: row.title for row in session.execute(query)}
+
+
+def current_versions(session: Session, asset_ids: Iterable[uuid.UUID]) -> list[AssetVersion]:
+    """What of some assets is in the library now, in every language."""
+    wanted = AssetVersion.asset_id.in_(list(asset_ids))
+    query = select(AssetVersion).join(Asset).where(wanted, AssetVersion.current, _LIVE)
+    return list(session.scalars(query))
 
 
 def known(session: Session, asset_id: uuid.UUID) -> Asset:

@@ -31,7 +31,7 @@ from portal.content.views import (
 )
 from portal.db import db, write
 from portal.errors import NotFound, Refused
-from tracking import metrics, records
+from tracking import events, metrics
 
 
 @bp.route("/library/<uuid:asset_id>/share", methods=["GET", "POST"])
@@ -127,7 +127,9 @@ def recipient(slug: str) -> str | BaseResponse:
     if len(link.items) == 1:
         return _recipient_page(link, link.items[0].asset_id)
     sender = db.session.get_one(User, link.user_id)
-    return render_template("content/recipient_list.html", link=link, sender=sender)
+    return render_template(
+        "content/recipient_list.html", link=link, sender=sender, unmeasured=_is_unmeasured(link)
+    )
 
 
 @bp.get("/s/<slug>/<uuid:asset_id>")
@@ -161,7 +163,7 @@ def _is_unmeasured(link: ShareLink) -> bool:
     return (
         request.args.get("measure") == "0"
         or request.headers.get("Sec-GPC") == "1"
-        or records.is_erased(db.session(), link.id)
+        or events.is_erased(db.session(), link.id)
     )
 
 
@@ -188,9 +190,10 @@ def recipient_download(slug: str, asset_id: uuid.UUID) -> BaseResponse:
     link, version = _shared_version(slug, asset_id)
     if not link.allow_download:
         raise Refused(_("Downloading is not allowed for this link. Ask whoever sent it."))
-    if _is_unmeasured(link):
+    is_counted = delivery.is_by_person() and not _is_unmeasured(link)
+    granted = delivery.grant(attention.customer(link), version) if is_counted else None
+    if granted is None:
         return delivery.download(version, None)
-    granted = delivery.grant(attention.customer(link), version)
     return redirect(
         url_for("content.recipient_file", slug=slug, asset_id=asset_id, grant_id=granted), code=303
     )
@@ -203,7 +206,7 @@ def recipient_file(slug: str, asset_id: uuid.UUID, grant_id: uuid.UUID) -> BaseR
     link, version = _shared_version(slug, asset_id)
     if not delivery.is_granted(grant_id, link.id, version.id):
         raise NotFound(_("This download has ended. Start it again from the document's page."))
-    return delivery.download(version, lambda: grant_id)
+    return delivery.download(version, lambda _part: grant_id)
 
 
 @bp.get("/s/<slug>/<uuid:asset_id>/recording")

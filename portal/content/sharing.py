@@ -70,6 +70,12 @@ def _recipient(
     return fresh.id
 
 
+def recipient_names(session: Session) -> list[tuple[uuid.UUID, str]]:
+    """Whom partners have written down as recipients: never to be shown to anybody else."""
+    query = select(Recipient.partner_id, Recipient.name)
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
 _WITH_ITEMS = (joinedload(ShareLink.recipient), selectinload(ShareLink.items))
 
 
@@ -99,12 +105,18 @@ def get_own(session: Session, partner_id: uuid.UUID, link_id: uuid.UUID) -> Shar
     return link
 
 
-def open_link(session: Session, slug: str, now: datetime) -> ShareLink:
-    """The link a customer followed. Raises NotFound, or Gone when it expired or was revoked."""
+def find_link(session: Session, slug: str) -> ShareLink:
+    """The link with this address, whether it still works or not. Raises NotFound."""
     query = select(ShareLink).where(ShareLink.slug == slug).options(*_WITH_ITEMS)
     link = session.scalars(query).one_or_none()
     if link is None:
         raise NotFound(_("This link does not exist. Please check it with whoever sent it."))
+    return link
+
+
+def open_link(session: Session, slug: str, now: datetime) -> ShareLink:
+    """The link a customer followed. Raises NotFound, or Gone when it expired or was revoked."""
+    link = find_link(session, slug)
     if link.revoked_at is not None or link.expires_at <= now:
         raise Gone(_("This link has ended. Please ask whoever sent it for a new one."))
     return link

@@ -220,3 +220,9 @@ def protection_of(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.
 def submitted_by(session: Session, user_id: uuid.UUID) -> list[Deal]:
     """What one person registered, drafts included."""
     return list(session.scalars(select(Deal).where(Deal.submitted_by_id == user_id)))
+
+
+def customer_names(session: Session) -> list[tuple[uuid.UUID, str]]:
+    """For whom partners have registrations, drafts included."""
+    query = select(Deal.partner_id, Deal.customer_name).distinct()
+    return [(row[0], row[1]) for row in session.execute(query)]

@@ -99,6 +99,7 @@ def build(
                 _week(world, record, partner, person, subject, week)
     _lenas_week(world, record, cast, library)
     _portal_pages(world, record, cast)
+    _deck_for_many(world, record, cast, library)
     return record
 
 
@@ -281,7 +282,7 @@ def _opened(
     if at >= world.now - timedelta(minutes=20) or version is None:
         return
     # The one deck that customers leave on its fourth page.
-    last = 4 if piece.title.startswith("Deck: energy") and rng.random() < 0.8 else piece.pages
+    last = 4 if piece.title.startswith("Deck: energy") and rng.random() < 0.9 else piece.pages
     seconds = min(rng.lognormvariate(3.6, 0.8), 700)
     _load(
         world, record, at, version, seconds, min(last, piece.pages), link_id, partner.id,
@@ -304,10 +305,13 @@ def _load(
     rng, issued = world.rng, clock.to_ms(at)
     load_id = key(rng, at)
     rows = list(_slots(rng, load_id, issued + 700, int(seconds * 1000), pages))
+    # One in twenty browsers is closed without a word.
+    left_at = None if rng.random() < 0.05 else issued + 700 + int(seconds * 1000)
+    device = None if share_id is None else rng.choice((1, 1, 1, 1, 2))
     record.loads.append(
         {
             "id": load_id,
-            "subject": subject,
+            "subject": subject if device is None else uuid.uuid5(subject, str(device)),
             "subject_kind": 0,
             "partner_id": partner_id,
             "audience": audience.value,
@@ -319,10 +323,9 @@ def _load(
             "issued_at": issued,
             "activated_at": issued + 2700,
             "last_slot": max((row["slot"] for row in rows), default=0),
-            # One in twenty browsers is closed without a word.
-            "left_at": None if rng.random() < 0.05 else issued + 700 + int(seconds * 1000),
+            "left_at": left_at,
             "machine": 0,
-            "device": None if share_id is None else rng.choice((1, 1, 1, 1, 2)),
+            "device": device,
         }
     )
     record.slots += rows
@@ -448,6 +451,14 @@ def _lenas_week(world: _World, record: Record, cast: Cast, library: Library) -> 
         at = world.now - timedelta(hours=hours)
         opens = 0 if customer.startswith("Brauerei") else 1
         share(world, record, partner, lena, library.piece(title), at, customer, opens)
+
+
+def _deck_for_many(world: _World, record: Record, cast: Cast, library: Library) -> None:
+    """Many partners sent the deck that customers leave on its fourth page: enough to see it."""
+    rng, deck = world.rng, library.piece("Deck: energy savings")
+    for partner in cast.partners:
+        at = _at_work(world, world.now - timedelta(days=rng.randrange(10, 80)))
+        share(world, record, partner, partner.people[0], deck, at, rng.choice(CUSTOMERS), 1)
 
 
 def save(session: Session, record: Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,16 +16,18 @@ from portal import clock
 from portal.accounts import service as accounts
 from portal.accounts.service import zone
 from portal.content import library
-from portal.content.models import Asset, AssetVersion
+from portal.content.models import Asset
 from portal.formatting import sort_key
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
-from tracking.dwell import SLOT_MS
-from tracking.metrics import Engagement, PageAttention, Recording, Scope
+from tracking.metrics import Scope
 
-STALE = timedelta(days=90)
+STALE, UNSEEN = timedelta(days=90), timedelta(days=14)
+# Where readers leave is looked for in so many of the most read, on pages with so many readers and
+# more, when such a share and more of them do not go on.
+MOST_READ, MANY_READERS, MANY_LOST = 20, 10, 0.25
 AREA_NAMES = ("home", "library", "deals", "surveys")
 
 
@@ -32,69 +35,40 @@ AREA_NAMES = ("home", "library", "deals", "surveys")
 
 
 def stale_table(session: Session, today: date) -> Table:
-    """What is in the library and was not viewed for 90 days, by partners or customers; the
-    longest first, what was never viewed before that."""
-    recent = Scope(today - STALE + timedelta(days=1), today + timedelta(days=1))
-    fresh = {key for key, of in metrics.by_asset(session, recent).items() if of.views or of.opens}
-    quiet = [asset for asset in library.live(session) if asset.id not in fresh]
-    last = metrics.last_views(session, [asset.id for asset in quiet])
+    """What is in the library and was not viewed for 90 days, by partners or customers, or never in
+    the 14 days and more since it was published; what was never viewed first, then the longest."""
+    assets = library.live(session)
+    last = metrics.last_views(session, [asset.id for asset in assets])
     rows = []
-    for asset in quiet:
-        published = asset.published_at.date() if asset.published_at else today
-        if published > today - STALE:
+    for asset in assets:
+        viewed, published = last.get(asset.id), published_on(asset) or today
+        days = (today - (viewed or published)).days
+        if days < (STALE if viewed else UNSEEN).days:
             continue
-        viewed = last.get(asset.id)
         rows.append(
             {
                 "content": asset.title,
                 "viewed": viewed,
                 "published": published,
-                "days": (today - (viewed or published)).days,
+                "stale_days": days,
                 "href": url_for("reports.asset", asset_id=asset.id),
             }
         )
-    rows.sort(key=lambda row: (row["viewed"] is not None, -row["days"], sort_key(row["content"])))  # type: ignore[operator, arg-type]
+    rows.sort(
+        key=lambda row: (row["viewed"] is not None, -row["stale_days"], sort_key(row["content"]))  # type: ignore[operator, arg-type]
+    )
     return Table(
         "stale",
-        _("Not viewed in 90 days"),
+        _("Not viewed"),
         [
             Column("content", _("Content")),
             Column("viewed", _("Last viewed"), "day"),
             Column("published", _("Published"), "day", wide=True),
-            Column("days", _("Days without a view"), "number"),
+            Column("stale_days", _("Days without a view"), "number"),
         ],
         rows,
         _("Everything in the library was viewed in the last 90 days."),
-        _("By partners and their customers. Retire it, or tell partners about it."),
-    )
-
-
-def search_table(session: Session, period: Period) -> Table:
-    """What partners looked for in the library and did not find."""
-    rows = [
-        {
-            "words": found.words,
-            "in_vain": found.in_vain,
-            "searches": found.searches,
-            "partners": found.partners,
-            "last": found.last,
-            "href": url_for("content.index", q=found.words),
-        }
-        for found in metrics.searches(session, scope_of(period))
-    ]
-    return Table(
-        "searches",
-        _("Searched without result"),
-        [
-            Column("words", _("Looked for")),
-            Column("in_vain", _("Without result"), "number"),
-            Column("searches", _("Searches"), "number", wide=True),
-            Column("partners", _("Partners"), "number"),
-            Column("last", _("Last"), "day"),
-        ],
-        rows,
-        _("Every search found something, or nobody searched."),
-        _("Searches of which a person saw the result page."),
+        _("For 90 days, or never in the 14 days and more since it was published."),
     )
 
 
@@ -108,51 +82,56 @@ class Spread:
     days: int | None
 
 
-def spread(published: date, addressed: set[uuid.UUID], first: dict[uuid.UUID, date]) -> Spread:
-    """Time to market: days from publishing until half of the addressed partners have opened it
-    (METRICS). Views before publishing do not count as earlier than it."""
-    days = sorted(max(0, (day - published).days) for key, day in first.items() if key in addressed)
-    half = -(-len(addressed) // 2)
-    reached = days[half - 1] if addressed and len(days) >= half else None
-    return Spread(len(addressed), len(days), reached)
-
-
 def spreads(session: Session, assets: Sequence[Asset]) -> dict[uuid.UUID, Spread]:
-    """How far each of these assets has come."""
+    """Time to market: how many of the addressed partners have opened each of these assets, and
+    after how many days half of them had (METRICS). Views before publishing count as on its day."""
     partners = accounts.partner_facts(session)
-    first = metrics.first_views(session, [asset.id for asset in assets])
     # Many assets are for the same partners: each audience is looked at once.
-    addressed = {
-        rules: {partner.id for partner in partners if library.is_addressed(rules, partner)}
+    audiences = {
+        rules: frozenset(p.id for p in partners if library.is_addressed(rules, p))
         for rules in {library.audience_of(asset) for asset in assets}
     }
+    addressed = {asset.id: audiences[library.audience_of(asset)] for asset in assets}
+    found = metrics.reach(session, addressed)
     return {
-        asset.id: spread(
-            asset.published_at.date(),
-            addressed[library.audience_of(asset)],
-            first.get(asset.id, {}),
+        asset.id: Spread(
+            len(addressed[asset.id]),
+            found[asset.id].opened,
+            _days_between(asset, found[asset.id].half),
         )
         for asset in assets
         if asset.published_at is not None
     }
 
 
-def market_table(session: Session, period: Period, limit: int | None = None) -> Table:
+def published_on(asset: Asset) -> date | None:
+    """The local day on which an asset came into the library."""
+    return clock.local_day(asset.published_at, zone()) if asset.published_at else None
+
+
+def _days_between(asset: Asset, half: date | None) -> int | None:
+    published = published_on(asset)
+    return max(0, (half - published).days) if half and published else None
+
+
+def market_table(
+    session: Session, period: Period, first: int = 0, limit: int | None = None
+) -> Table:
     """How long what was published in the period took to reach half of its partners."""
     published = [
         asset
         for asset in library.live(session)
-        if asset.published_at and period.since <= asset.published_at.date() < period.until
+        if (since := published_on(asset)) and period.since <= since < period.until
     ]
     published.sort(key=lambda asset: (asset.published_at, asset.id), reverse=True)
-    assets = published[:limit]
+    assets = published[first:limit]
     found = spreads(session, assets)
     rows = [
         {
             "content": asset.title,
-            "published": asset.published_at.date() if asset.published_at else None,
-            "opened": (found[asset.id].opened, found[asset.id].addressed),
-            "days": found[asset.id].days,
+            "published": published_on(asset),
+            "reached": (found[asset.id].opened, found[asset.id].addressed),
+            "market_days": found[asset.id].days,
             "href": url_for("reports.asset", asset_id=asset.id) + f"?{period.query}",
         }
         for asset in assets
@@ -163,8 +142,8 @@ def market_table(session: Session, period: Period, limit: int | None = None) -> 
         [
             Column("content", _("Content")),
             Column("published", _("Published"), "day"),
-            Column("opened", _("Partners that opened it"), "of"),
-            Column("days", _("Days until half had"), "number"),
+            Column("reached", _("Partners that opened it"), "of"),
+            Column("market_days", _("Days until half had"), "number"),
         ],
         rows,
         _("Nothing was published in this period."),
@@ -192,8 +171,8 @@ def area_table(session: Session, period: Period, partner_id: uuid.UUID | None = 
         _("Time in the portal"),
         [
             Column("area", _("Area")),
-            Column("views", _("Page views"), "number"),
-            Column("time", _("Time"), "duration"),
+            Column("views", _("Page views"), "number", about="area_views"),
+            Column("time", _("Time"), "duration", about="area_time"),
         ],
         rows,
         _("No time in the portal in this period."),
@@ -201,91 +180,63 @@ def area_table(session: Session, period: Period, partner_id: uuid.UUID | None = 
     )
 
 
-# --- one asset ------------------------------------------------------------------------------------
+# --- where readers leave --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Strip:
-    """How the pages of one version were read, by partners and by customers."""
+class Leaving:
+    """The page on which readers of an asset leave: of `readers` views that read it, the next page
+    has `stayed`."""
 
-    version: AssetVersion
-    pages: Sequence[tuple[int, PageAttention, PageAttention]]
-    most: int
-
-    @property
-    def total(self) -> int:
-        """The dwell of all pages."""
-        return sum(one.dwell + two.dwell for _number, one, two in self.pages)
-
-
-def strip(session: Session, period: Period, version: AssetVersion) -> Strip:
-    """The attention strip of a version: every page, read or not."""
-    scope = scope_of(period, asset_id=version.asset_id)
-    by_partners, by_customers = (
-        {page.page: page for page in metrics.pages(session, scope, version.id, audience)}
-        for audience in (metrics.PARTNER, metrics.CUSTOMER)
-    )
-    last = max(version.page_count, *by_partners, *by_customers, 1)
-    pages = []
-    for number in range(1, last + 1):
-        nothing = PageAttention(number, 0, 0)
-        pages.append((number, by_partners.get(number, nothing), by_customers.get(number, nothing)))
-    most = max((one.dwell + two.dwell for _number, one, two in pages), default=0)
-    return Strip(version, pages, most)
-
-
-@dataclass(frozen=True)
-class AssetFacts:
-    """What an asset's page says before its tables."""
-
-    total: Engagement
-    people: int
-    partners: int
-    median: int | None
-    spread: Spread | None
-    # Pages with 2 s of dwell and more, per view.
-    pages_read: float | None
-    recording: Recording | None
+    title: str
+    by_customers: bool
+    page: int
+    readers: int
+    stayed: int
+    href: str
 
     @property
-    def unknown_ends(self) -> int:
-        """Views and opens whose last report has not arrived."""
-        total = self.total
-        return total.views + total.opens - total.ended_views - total.opens_ended
-
-    @property
-    def longest_tail(self) -> int:
-        """What may be missing of each of them, in milliseconds: reports come every 15 seconds."""
-        return SLOT_MS
-
-    @property
-    def not_observed(self) -> int:
-        """Downloads of which the portal has not seen a byte leave."""
-        return self.total.downloads - self.total.downloads_started
+    def lost(self) -> float:
+        """The share that did not go on."""
+        return 1 - self.stayed / self.readers
 
 
-def asset_facts(session: Session, period: Period, asset: Asset, shown: Strip | None) -> AssetFacts:
-    """The numbers of one asset in a period."""
-    scope = scope_of(period, asset_id=asset.id)
-    total = metrics.total(session, scope)
-    partners = metrics.partners_of_assets(session, scope, [asset.id])
-    medians = metrics.median_dwell(session, scope, [asset.id])
-    through = None
-    if shown is not None and total.views + total.opens and shown.version.page_count > 1:
-        readers = sum(page.readers for page in metrics.pages(session, scope))
-        through = readers / (total.views + total.opens)
-    seen = None
-    if shown is not None and shown.version.media_type.startswith(("video/", "audio/")):
-        seen = metrics.recording(session, shown.version.id, clock.day_start(period.since, zone()))
-    return AssetFacts(
-        total=total,
-        people=metrics.people(session, scope),
-        partners=partners.get(asset.id, 0),
-        median=medians.get(asset.id),
-        spread=spreads(session, [asset]).get(asset.id),
-        pages_read=through,
-        recording=seen,
-    )
+def leaving(session: Session, period: Period) -> Leaving | None:
+    """The steepest drop from one page to the next, in what is read most; None where no page that
+    is read often loses many. To miss only the last page is not to leave: it is often an imprint."""
+    scope = scope_of(period)
+    most_read = metrics.most_read(session, scope, MOST_READ)
+    readers = _readers(session, scope, most_read)
+    titles = library.titles(session, most_read)
+    drops = [
+        Leaving(
+            title=titles[asset_id],
+            by_customers=audience == metrics.CUSTOMER,
+            page=page,
+            readers=n,
+            stayed=of_pages[page + 1],
+            href=url_for("reports.asset", asset_id=asset_id) + f"?{period.query}",
+        )
+        for (asset_id, audience), of_pages in readers.items()
+        for page, n in of_pages.items()
+        if n >= MANY_READERS and page < max(of_pages) - 1
+    ]
+    steepest = max(drops, key=lambda drop: (drop.lost, drop.readers), default=None)
+    return steepest if steepest and steepest.lost >= MANY_LOST else None
+
+
+def _readers(
+    session: Session, scope: Scope, asset_ids: Sequence[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """Readers of every page of what is in the library now, by asset and audience, all languages."""
+    found = metrics.readers_by_page(session, scope, asset_ids)
+    total: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for version in library.current_versions(session, asset_ids):
+        for audience in (metrics.CUSTOMER, metrics.PARTNER):
+            of_pages = found.get((version.id, audience), {})
+            for page in range(1, version.page_count + 1):
+                total[version.asset_id, audience][page] += of_pages.get(page, 0)
+    return total
 
 
 # --- one partner ----------------------------------------------------------------------------------

@@ -16,17 +16,19 @@ from portal.accounts import service as accounts
 from portal.accounts.service import PartnerFacts
 from portal.content import library
 from portal.formatting import sort_by_name, sort_key
+from portal.reports import disclosure
+from portal.reports.definitions import by_usual_rule
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from tracking import metrics
 from tracking.metrics import Engagement, Scope
 
 
-def figures(of: Engagement) -> dict[str, int]:
-    """The figures that every engagement table shows."""
+def figures(of: Engagement, reading: bool = True) -> dict[str, int | None]:
+    """The figures that every engagement table shows; without `reading` where that is withheld."""
     return {
-        "views": of.views,
-        "dwell": of.dwell,
+        "views": of.views if reading else None,
+        "dwell": of.dwell if reading else None,
         "downloads": of.downloads,
         "shares": of.shares,
         "opens": of.opens,
@@ -34,10 +36,13 @@ def figures(of: Engagement) -> dict[str, int]:
     }
 
 
-def _columns() -> list[Column]:
-    return [
+def _columns(reading: bool = True) -> list[Column]:
+    of_reading = [
         Column("views", _("Views"), "number"),
         Column("dwell", _("Dwell time"), "duration"),
+    ]
+    return [
+        *(of_reading if reading else []),
         Column("downloads", _("Downloads"), "number"),
         Column("shares", _("Shares"), "number", wide=True),
         Column("opens", _("Opens"), "number"),
@@ -50,39 +55,62 @@ def content_table(
     period: Period,
     partner_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Content by what partners and their customers did with it; most viewed first."""
     scope = scope_of(period, partner_id)
     found = metrics.by_asset(session, scope)
+    reading = splits(session, period, partner_id)
+    # Of what is hidden there is a row only when something was done beside reading.
+    hidden = set[uuid.UUID]() if reading else set(found)
+    if partner_id is None:
+        hidden = disclosure.unsplit_assets(session, period, found)
+    found = {
+        key: of._replace(views=0) if key in hidden else of
+        for key, of in found.items()
+        if key not in hidden or _shows(of)
+    }
     titles = library.titles(session, found)
     ranked = sorted(
         found.keys() & titles.keys(),
         key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key], key)),
     )
-    shown = ranked[:limit]
-    partners = metrics.partners_of_assets(session, scope, shown)
-    medians = metrics.median_dwell(session, scope, shown) if partner_id is None else {}
+    shown = ranked[first:limit]
+    partners: dict[uuid.UUID, int] = {}
+    medians: dict[uuid.UUID, int] = {}
+    if partner_id is None:
+        partners = metrics.partners_of_assets(session, scope, shown)
+        medians = metrics.median_dwell(session, scope, shown)
     rows: list[dict[str, Any]] = [
         {
             "content": titles[key],
-            **figures(found[key]),
-            "partners": partners.get(key, 0),
-            "median": medians[key] * 1000 if key in medians else None,
+            **figures(found[key], key not in hidden),
+            "partners": None if key in hidden else partners.get(key, 0),
+            "median": medians[key] * 1000 if key in medians.keys() - hidden else None,
             "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
         }
         for key in shown
     ]
-    columns = [Column("content", _("Content")), *_columns()]
+    columns = [Column("content", _("Content")), *_columns(reading)]
+    note = _("Views, dwell time and downloads by their people; opens by their customers.")
     if partner_id is None:
+        note = _("Views, dwell time and downloads by partners; opens by their customers.")
+        if hidden:
+            note += " " + _("–: for partners with few people.")
         columns.insert(1, Column("partners", _("Partners"), "number"))
-        columns.insert(4, Column("median", _("Median dwell"), "duration", wide=True))
+        columns.insert(
+            4,
+            Column("median", by_usual_rule(_("Median dwell"), period.rule), "duration", wide=True),
+        )
     return Table(
         "content",
         _("Content"),
         columns,
         rows,
-        _("Nothing was read or shared in this period."),
-        _("Views, dwell time and downloads by partners; opens by their customers."),
+        _("Nothing was read or shared in this period.")
+        if reading
+        else _("Nothing was shared, downloaded or opened in this period."),
+        note if reading else disclosure.without_reading(),
         left_out=len(ranked) - len(shown),
     )
 
@@ -92,27 +120,34 @@ def partner_table(
     period: Period,
     asset_id: uuid.UUID | None = None,
     limit: int | None = None,
+    first: int = 0,
 ) -> Table:
     """Partners by their engagement; the most active first, the silent ones included."""
     scope, nothing = scope_of(period, asset_id=asset_id), metrics.NOTHING
     partners = accounts.partner_facts(session)
     # There may be thousands: they are ranked by one figure, and rows are made of those shown.
     if asset_id is None:
-        activities = metrics.activities_by_partner(session, scope)
-        shown = _most_active(partners, activities, limit)
+        withheld = disclosure.hidden(session, period)
+        counted = metrics.activities_by_partner(session, scope)
+        activities = {key: n - read if key in withheld else n for key, (n, read) in counted.items()}
+        shown = _most_active(partners, activities, limit)[first:]
         found = metrics.by_partner(session, scope, None if limit is None else [p.id for p in shown])
     else:
+        withheld = disclosure.unsplit(session, period)
         found = metrics.by_partner(session, scope)
+        found = {key: of for key, of in found.items() if key not in withheld or _shows(of)}
         partners = [partner for partner in partners if found.get(partner.id)]
-        activities = {key: of.activities for key, of in found.items()}
-        shown = _most_active(partners, activities, limit)
+        activities = {
+            key: of.on_purpose if key in withheld else of.activities for key, of in found.items()
+        }
+        shown = _most_active(partners, activities, limit)[first:]
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
             "tier": partner.tier,
             "region": partner.region,
-            **figures(found.get(partner.id, nothing)),
-            "activities": found.get(partner.id, nothing).activities,
+            **figures(found.get(partner.id, nothing), partner.id not in withheld),
+            "activities": None if partner.id in withheld else activities.get(partner.id, 0),
             "href": url_for("reports.partner", partner_id=partner.id) + f"?{period.query}",
         }
         for partner in shown
@@ -121,7 +156,7 @@ def partner_table(
         Column("partner", _("Partner")),
         Column("tier", _("Tier"), wide=True),
         Column("region", _("Region"), wide=True),
-        Column("activities", _("Activities"), "number"),
+        Column("activities", by_usual_rule(_("Activities"), period.rule), "number"),
         *_columns(),
     ]
     return Table(
@@ -130,9 +165,30 @@ def partner_table(
         columns,
         rows,
         _("No partner did anything here in this period."),
-        _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+        disclosure.note(
+            sum(partner.id in withheld for partner in partners),
+            _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+            asset_id is not None,
+        ),
         left_out=len(partners) - len(rows),
     )
+
+
+def splits(
+    session: Session,
+    period: Period,
+    partner_id: uuid.UUID | None = None,
+    asset_id: uuid.UUID | None = None,
+) -> bool:
+    """Whether reading may be shown by content and day: of everyone, one partner, or one asset."""
+    if asset_id is not None:
+        return not disclosure.unsplit_assets(session, period, [asset_id])
+    return partner_id is None or partner_id not in disclosure.unsplit(session, period)
+
+
+def _shows(of: Engagement) -> bool:
+    """Whether there is anything beside reading."""
+    return any((of.downloads, of.shares, of.likes, of.opens))
 
 
 def _most_active(
@@ -158,14 +214,16 @@ def day_table(
 ) -> Table:
     """Every day of the period, the latest first; days without anything show zeros."""
     found = metrics.by_day(session, scope_of(period, partner_id, asset_id))
+    reading = splits(session, period, partner_id, asset_id)
     days = (period.last - timedelta(days=n) for n in range((period.until - period.since).days))
-    rows = [{"day": day, **figures(found.get(day, metrics.NOTHING))} for day in days]
+    rows = [{"day": day, **figures(found.get(day, metrics.NOTHING), reading)} for day in days]
     return Table(
         "days",
         _("Days"),
-        [Column("day", _("Day"), "day"), *_columns()],
+        [Column("day", _("Day"), "day"), *_columns(reading)],
         rows,
         _("This period has no days."),
+        "" if reading else disclosure.without_reading(),
     )
 
 
@@ -178,7 +236,12 @@ def scope_of(
 def weekly(
     session: Session, period: Period, asset_id: uuid.UUID | None = None
 ) -> list[dict[str, object]]:
-    """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out."""
+    """Views, opens and dwell by week (its Monday), for the chart; cut weeks are left out.
+
+    Nothing of an asset of which no reading is shown.
+    """
+    if not splits(session, period, asset_id=asset_id):
+        return []
     found = metrics.by_day(session, scope_of(period, asset_id=asset_id))
     first = period.since + timedelta(days=-period.since.weekday() % 7)
     weeks: list[dict[str, object]] = []

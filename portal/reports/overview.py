@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.deals import metrics as deals
+from portal.deals.pipeline import Status
 from portal.deals.wording import STATUS_NAMES
 from portal.formatting import duration, money, number
+from portal.reports.definitions import RULES
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 from surveys import metrics as surveys
@@ -23,8 +25,10 @@ from tracking.metrics import Scope
 
 @dataclass(frozen=True)
 class Card:
-    """One number with the same number of the period before. `href` leads to the rows behind."""
+    """One number with the same number of the period before. `about` names its definition, `href`
+    leads to the rows behind."""
 
+    about: str
     name: str
     value: str
     unit: str
@@ -44,22 +48,31 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
     content = url_for("reports.table", name="content") + f"?{period.query}"
     partners = url_for("reports.table", name="partners") + f"?{period.query}"
     registered = url_for("reports.table", name="deals") + f"?{period.query}"
+    won = url_for("reports.table", name="won") + f"?{period.query}"
+    figures = {key: (number(getattr(now, key)), number(getattr(then, key))) for key in _COUNTS}
+    figures["dwell"] = duration(now.dwell), duration(then.dwell)
+    figures["registrations"] = number(deals_now[0]), number(deals_then[0])
+    figures["revenue"] = deals_now[1], deals_then[1]
     return [
-        _card(_("Views"), number(now.views), _("by partners"), number(then.views), content),
-        _card(_("Dwell time"), duration(now.dwell), _("reading"), duration(then.dwell), content),
-        _card(_("Downloads"), number(now.downloads), "", number(then.downloads), content),
-        _card(_("Shares"), number(now.shares), _("to customers"), number(then.shares), partners),
-        _card(_("Opens"), number(now.opens), _("by customers"), number(then.opens), partners),
-        _card(_("Likes"), number(now.likes), _("given"), number(then.likes), content),
-        _card(
-            _("Registrations"), number(deals_now[0]), _("deals"), number(deals_then[0]), registered
-        ),
-        _card(_("Revenue"), deals_now[1], _("confirmed"), deals_then[1], registered),
+        Card(about, name, figures[about][0], unit, _before(figures[about][1]), href)
+        for about, name, unit, href in (
+            ("views", _("Views"), _("by partners"), content),
+            ("dwell", _("Dwell time"), _(RULES[period.rule]), content),
+            ("downloads", _("Downloads"), "", content),
+            ("shares", _("Shares"), _("to customers"), partners),
+            ("opens", _("Opens"), _("by customers"), partners),
+            ("likes", _("Likes"), _("given"), content),
+            ("registrations", _("Registrations"), _("deals"), registered),
+            ("revenue", _("Revenue"), _("confirmed"), won),
+        )
     ]
 
 
-def _card(name: str, value: str, unit: str, before: str, href: str) -> Card:
-    return Card(name, value, unit, _("%(value)s in the period before", value=before), href)
+_COUNTS = ("views", "downloads", "shares", "opens", "likes")
+
+
+def _before(value: str) -> str:
+    return _("%(value)s in the period before", value=value)
 
 
 def _engagement(session: Session, period: Period) -> tracking.Engagement:
@@ -97,16 +110,36 @@ def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     ]
     columns = [
         Column("status", _("Status")),
-        Column("n", _("Deals"), "number"),
-        Column("value", _("Expected value"), "figure"),
+        Column("n", _("Deals"), "number", about="registrations"),
+        Column("value", _("Expected value"), "figure", about="expected_value"),
     ]
     return Table(
         "deals", _("Deals by status"), columns, rows, _("No deal was registered in this period.")
     )
 
 
+def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
+    """Orders that the vendor has confirmed, by month and currency, the latest month first."""
+    since, until = edges(period, zone)
+    rows = [
+        {
+            "month": f"{date.fromisoformat(row.month + '-01'):%b %Y}",
+            "n": row.n,
+            "revenue": money(row.amount_minor, row.currency),
+            "href": url_for("deals.index", status=Status.closed),
+        }
+        for row in reversed(deals.won_by_month(session, since, until, zone))
+    ]
+    columns = [
+        Column("month", _("Month")),
+        Column("n", _("Deals won"), "number", about="won_deals"),
+        Column("revenue", _("Revenue"), "figure"),
+    ]
+    return Table("won", _("Revenue by month"), columns, rows, _("No order was confirmed."))
+
+
 def wave_table(session: Session) -> Table:
-    """The last survey waves, latest first."""
+    """Every survey wave, latest first."""
     rows = [
         {
             "wave": f"{wave.opened_at:%b %Y}",
@@ -116,14 +149,14 @@ def wave_table(session: Session) -> Table:
             "people": (wave.people_answered, wave.people_invited),
             "href": url_for("surveys.results", wave_id=wave.wave_id),
         }
-        for wave in reversed(surveys.last_waves(session))
+        for wave in reversed(surveys.last_waves(session, None))
     ]
     columns = [
         Column("wave", _("Wave")),
         Column("company", _("Company"), "mean"),
         Column("experience", _("Experience"), "mean"),
-        Column("partners", _("Partners"), "of"),
-        Column("people", _("People"), "of", wide=True),
+        Column("partners", _("Partners"), "of", about="answered_partners"),
+        Column("people", _("People"), "of", wide=True, about="answered_people"),
     ]
     return Table(
         "satisfaction",

@@ -56,9 +56,10 @@ def tables(session: Session, period: Period, zone: ZoneInfo) -> list[Table]:
 def _figures(found: Results) -> Table:
     cycles, lasted = len(found.cycle_days), len(found.durations)
     rows = [
-        _row(_("Won, confirmed by us"), number(len(found.won)), len(found.won)),
-        _row(_("Lost"), number(len(found.lost)), len(found.lost)),
+        _row("won_deals", _("Won, confirmed by us"), number(len(found.won)), len(found.won)),
+        _row("lost", _("Lost"), number(len(found.lost)), len(found.lost)),
         _row(
+            "open",
             _("Open at the end"),
             number(len(found.open)),
             len(found.open),
@@ -66,19 +67,27 @@ def _figures(found: Results) -> Table:
             if found.open_without_day
             else "",
         ),
-        _row(_("Revenue"), amounts(found.revenue), len(found.won)),
+        _row("revenue", _("Revenue"), amounts(found.revenue), len(found.won)),
         _share(
-            _("Close rate: won of won and lost, by the day of closing"), found.close_rate_closed
+            "close_rate_closed",
+            _("Close rate: won of won and lost, by the day of closing"),
+            found.close_rate_closed,
         ),
-        _share(_("Close rate: won within 180 days of becoming qualified"), found.close_rate_cohort),
+        _share(
+            "close_rate_cohort",
+            _("Close rate: won within 180 days of becoming qualified"),
+            found.close_rate_cohort,
+        ),
         _row(
+            "close_rate",
             _("Close rate: won in the period to qualified in it"),
             "–" if found.close_rate_headline is None else f"{found.close_rate_headline:.0%}",
             len(found.qualified),
             _("can exceed 100 % when older deals close"),
         ),
-        _row(_("Deal cycle, mean of the wins"), _days(found.cycle_mean), cycles),
+        _row("cycle_mean", _("Deal cycle, mean of the wins"), _days(found.cycle_mean), cycles),
         _row(
+            "cycle_median",
             _("Deal cycle, median, open ones counted"),
             _days(found.cycle_median),
             lasted,
@@ -86,6 +95,7 @@ def _figures(found: Results) -> Table:
         ),
         *(
             _row(
+                "won_by_day",
                 _("Won by day %(n)s of the deals begun", n=days),
                 "–" if (share := found.won_by(days)) is None else f"{share:.0%}",
                 lasted,
@@ -93,6 +103,7 @@ def _figures(found: Results) -> Table:
             for days in CYCLE_DAYS
         ),
         _row(
+            "registrations",
             _("Registrations"),
             number(len(found.registrations)),
             len(found.registrations),
@@ -101,9 +112,12 @@ def _figures(found: Results) -> Table:
                 n=number(len({deal.partner_id for deal in found.registrations})),
             ),
         ),
-        _share(_("Approval rate, by the day of the decision"), found.approval_rate),
-        _share(_("Decided in time"), found.decided_in_time),
+        _share(
+            "approval_rate", _("Approval rate, by the day of the decision"), found.approval_rate
+        ),
+        _share("decided_in_time", _("Decided in time"), found.decided_in_time),
         _row(
+            "decision_hours",
             _("Time to decide, median, waiting ones counted"),
             _hours(median(found.decision_hours)),
             len(found.decision_hours),
@@ -114,7 +128,7 @@ def _figures(found: Results) -> Table:
     ]
     columns = [
         Column("what", _("What")),
-        Column("value", _("Value"), "figure"),
+        Column("value", _("Value"), "figure", about="results"),
         Column("interval", _("95 % interval"), "figure"),
         Column("n", _("n"), "number"),
         Column("note", _("Note"), wide=True),
@@ -122,8 +136,17 @@ def _figures(found: Results) -> Table:
     return Table("results", _("What became of deals"), columns, rows, "")
 
 
-def _row(what: str, value: str, n: int, note: str = "", interval: str = "") -> dict[str, Any]:
-    return {"what": what, "value": value, "interval": interval, "n": n, "note": note}
+def _row(
+    anchor: str, what: str, value: str, n: int, note: str = "", interval: str = ""
+) -> dict[str, Any]:
+    return {
+        "what": what,
+        "value": value,
+        "interval": interval,
+        "n": n,
+        "note": note,
+        "href": url_for("reports.definition_page") + f"#{anchor}",
+    }
 
 
 def _days(days: float | None) -> str:
@@ -134,7 +157,7 @@ def _hours(hours: float | None) -> str:
     return "–" if hours is None else _("%(n)s h", n=f"{hours:.1f}")
 
 
-def _share(what: str, share: Share) -> dict[str, Any]:
+def _share(anchor: str, what: str, share: Share) -> dict[str, Any]:
     value = _("%(part)s of %(whole)s", part=number(share.part), whole=number(share.whole))
     if share.whole and share.value is not None:
         value = f"{share.value:.0%} · {value}"
@@ -144,7 +167,7 @@ def _share(what: str, share: Share) -> dict[str, Any]:
         interval = _("%(low)s to %(high)s", low=f"{low:.0%}", high=f"{high:.0%}")
     else:
         note = _("an interval needs %(n)s more deals", n=MIN_DEALS - share.whole)
-    return _row(what, value, share.whole, note, interval)
+    return _row(anchor, what, value, share.whole, note, interval)
 
 
 def _by(
@@ -179,7 +202,7 @@ def _by(
     columns = [
         Column("name", label),
         Column("registrations", _("Registrations"), "number"),
-        Column("won", _("Won of closed"), "of"),
+        Column("won", _("Won of closed"), "of", about="close_rate_closed"),
         Column("open", _("Open"), "number"),
         Column("revenue", _("Revenue"), "figure"),
     ]

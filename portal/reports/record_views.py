@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import Response, flash, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -13,13 +14,14 @@ from portal.accounts.access import admin_only, current_user, public, signed_in
 from portal.accounts.models import User
 from portal.accounts.service import company
 from portal.content import sharing
+from portal.content.models import ShareLink
 from portal.db import db, write
 from portal.errors import NotFound, Refused
 from portal.paging import page_of
 from portal.reports import records
 from portal.reports.views import bp
 from portal.tables import csv_response
-from tracking import erasure
+from tracking import erasure, events
 from tracking import records as tracking
 
 
@@ -42,7 +44,11 @@ def recorded() -> str:
 def recorded_json() -> Response:
     """The same, for a program."""
     user = current_user()
-    response = jsonify(records.as_json(user, records.of_user(db.session(), user)))
+    return _json_file(records.as_json(user, records.of_user(db.session(), user)))
+
+
+def _json_file(value: dict[str, Any]) -> Response:
+    response = jsonify(value)
     response.headers["Content-Disposition"] = "attachment; filename=recorded.json"
     return response
 
@@ -88,23 +94,44 @@ def erase_person(user_id: uuid.UUID) -> BaseResponse:
 @bp.get("/s/<slug>/recorded")
 @public
 def link_recorded(slug: str) -> str:
-    """What is recorded about those who opened a link, for them."""
-    link = sharing.open_link(db.session(), slug, clock.now())
+    """What is recorded about everyone who opened a link, for them: also when it has ended, for as
+    long as the rows are kept."""
+    link = sharing.find_link(db.session(), slug)
     return render_template(
         "reports/link_recorded.html",
         link=link,
-        lines=records.in_words(db.session(), tracking.of_link(db.session(), link.id)),
+        ended=link.revoked_at or link.expires_at <= clock.now(),
+        page=page_of(_of_link(link), request.args),
         kinds={kind: _(name) for kind, name in records.KINDS.items()},
-        erased=tracking.is_erased(db.session(), link.id),
+        erased=events.is_erased(db.session(), link.id),
     )
+
+
+def _of_link(link: ShareLink) -> list[records.Line]:
+    return records.in_words(db.session(), tracking.of_link(db.session(), link.id))
+
+
+@bp.get("/s/<slug>/recorded.json")
+@public
+def link_recorded_json(slug: str) -> Response:
+    """The same, for a program."""
+    link = sharing.find_link(db.session(), slug)
+    return _json_file({"records": records.figures(_of_link(link))})
+
+
+@bp.get("/s/<slug>/recorded.csv")
+@public
+def link_recorded_csv(slug: str) -> Response:
+    """The same, as a table."""
+    return csv_response(records.as_table(_of_link(sharing.find_link(db.session(), slug))))
 
 
 @bp.post("/s/<slug>/recorded/erase")
 @public
 def erase_link(slug: str) -> BaseResponse:
     """Erase it, and measure this link no more."""
-    link_id = sharing.open_link(db.session(), slug, clock.now()).id
+    link_id = sharing.find_link(db.session(), slug).id
     with write() as session:
-        erasure.erase(session.connection(), [link_id])
+        erasure.erase_link(session.connection(), link_id)
     flash(_("Erased. This link is not measured any more."))
     return redirect(url_for("reports.link_recorded", slug=slug))

@@ -18,6 +18,7 @@ from portal.content.attention import privacy_mode, subjects_of
 from portal.deals import metrics as deals
 from portal.errors import N_
 from portal.formatting import duration
+from portal.reports import disclosure
 from portal.tables import Column, Table
 from surveys import metrics as surveys
 from tracking import erasure, records
@@ -25,16 +26,18 @@ from tracking.records import Record
 
 MODES = {
     "organisation": N_(
-        "Your reading is kept under a name that changes every day and is dropped after three days. "
-        "%(company)s sees what your organisation read, never who."
+        "Your reading is kept under a name that changes every day and is dropped after at most "
+        "four days. %(company)s sees what your organisation read, never who; where fewer than "
+        "%(few)s people have access, only how much in a whole month."
     ),
     "pseudonymous": N_(
         "Your reading is kept under a pseudonym. %(company)s sees what your organisation read, "
-        "never who. You are named only for what you do on purpose: share, register, comment."
+        "never who; where fewer than %(few)s people have access, only how much in a whole month. "
+        "You are named only for what you do on purpose: share, register, comment."
     ),
     "person": N_(
-        "Your reading is kept under a pseudonym that leads back to you. %(company)s sees which "
-        "content you read, and how often."
+        "Your reading is kept under a pseudonym that leads back to you. %(company)s sees how much "
+        "you read, by your name, and what your organisation read."
     ),
 }
 KINDS = {
@@ -52,12 +55,13 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that is recorded, in words."""
+    """One thing that is recorded, in words; `record` has the figures of what was measured."""
 
     kind: str
     at: datetime
     what: str
     detail: str
+    record: Record | None = None
 
 
 def of_user(session: Session, user: User) -> list[Line]:
@@ -88,13 +92,14 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
         if record.pages:
             pages = ", ".join(map(str, record.pages))
             detail = _("%(time)s, pages %(pages)s", time=detail, pages=pages)
-        lines.append(Line(record.kind, record.at, title, detail))
+        lines.append(Line(record.kind, record.at, title, detail, record))
     return lines
 
 
 def promise(user: User, company: str) -> str:
     """What the privacy mode of this person's organisation means, in a sentence or two."""
-    return _(MODES[privacy_mode(user.partner)], company=company)
+    few = disclosure.MIN_PEOPLE
+    return _(MODES[privacy_mode(user.partner)], company=company, few=few)
 
 
 def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
@@ -110,23 +115,59 @@ def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
             "created_at": user.created_at.isoformat(),
         },
         "privacy_mode": privacy_mode(user.partner),
-        "records": [
-            {
-                "kind": line.kind,
-                "at": line.at.isoformat(),
-                "what": line.what,
-                "detail": line.detail,
-            }
-            for line in lines
-        ],
+        "records": figures(lines),
+    }
+
+
+def figures(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """All lines for a program to read: numbers, moments in UTC, and nothing that is not known."""
+    return [
+        {name: value for name, value in _row(line).items() if value not in (None, "", [])}
+        for line in lines
+    ]
+
+
+# What a program reads of a line, and how a table writes it.
+_KINDS = {
+    "kind": "text",
+    "at": "text",
+    "what": "text",
+    "detail": "text",
+    "dwell_ms": "number",
+    "idle_ms": "number",
+    "glance_ms": "number",
+    "pages": "text",
+    "seconds_seen": "number",
+    "device": "number",
+    "until": "text",
+}
+
+
+def _row(line: Line) -> dict[str, Any]:
+    plain = {"kind": line.kind, "at": line.at.isoformat(), "what": line.what}
+    record = line.record
+    if record is None:
+        return {**plain, "detail": line.detail}
+    return {
+        **plain,
+        "dwell_ms": record.dwell,
+        "idle_ms": record.idle,
+        "glance_ms": record.glance,
+        "pages": list(record.pages),
+        "seconds_seen": record.seconds,
+        "device": record.device,
+        "until": record.until and record.until.isoformat(),
     }
 
 
 def as_table(lines: Sequence[Line]) -> Table:
-    """The same as a table. Moments in UTC."""
-    names = ("kind", "at", "what", "detail")
-    rows = [{**vars(line), "at": line.at.isoformat()} for line in lines]
-    return Table("recorded", "", [Column(name, name) for name in names], rows, "")
+    """The same as a table."""
+    rows = [_row(line) for line in lines]
+    for row in rows:
+        row["pages"] = " ".join(map(str, row.get("pages", ())))
+    return Table(
+        "recorded", "", [Column(name, name, kind) for name, kind in _KINDS.items()], rows, ""
+    )
 
 
 def erase_reading(session: Session, user_id: uuid.UUID) -> int:

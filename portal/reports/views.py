@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext as _
+from sqlalchemy.orm import Session
 
-from portal import clock
+from portal import clock, paging
 from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.models import User
 from portal.accounts.service import zone
@@ -27,7 +28,16 @@ from portal.content import library, sharing
 from portal.db import db
 from portal.deals import metrics as deals
 from portal.errors import NotFound
-from portal.reports import charts, content, engagement, needs, overview, periods
+from portal.reports import (
+    charts,
+    content,
+    definitions,
+    engagement,
+    needs,
+    overview,
+    periods,
+    searches,
+)
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
@@ -94,45 +104,64 @@ def _overview(user: User) -> str:
     )
 
 
+@bp.get("/reports/definitions")
+@vendor_only
+def definition_page() -> str:
+    """What every number means."""
+    return render_template("reports/definitions.html", groups=definitions.GROUPS, zone=zone().key)
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 
-def _table(name: str, period: Period) -> Table:
-    session = db.session()
-    if name == "content":
-        return engagement.content_table(session, period)
-    if name == "partners":
-        return engagement.partner_table(session, period)
-    if name == "days":
-        return engagement.day_table(session, period)
-    if name == "stale":
-        return content.stale_table(session, clock.local_day(clock.now(), zone()))
-    if name == "searches":
-        return content.search_table(session, period)
-    if name == "market":
-        return content.market_table(session, period)
-    if name == "areas":
-        return content.area_table(session, period)
-    if name == "deals":
-        return overview.deal_table(session, period, zone())
-    if name == "satisfaction":
-        return overview.wave_table(session)
-    raise NotFound(_("There is no such report."))
+# What makes each report that has an address of its own; `first` and `limit` cut a part out of it.
+TABLES: dict[str, Callable[[Session, Period, int, int | None], Table]] = {
+    "content": lambda session, period, first, limit: engagement.content_table(
+        session, period, first=first, limit=limit
+    ),
+    "partners": lambda session, period, first, limit: engagement.partner_table(
+        session, period, first=first, limit=limit
+    ),
+    "searches": searches.search_table,
+    "market": content.market_table,
+    "days": lambda session, period, *part: engagement.day_table(session, period).part(*part),
+    "stale": lambda session, _period, *part: content.stale_table(session, _today()).part(*part),
+    "areas": lambda session, period, *part: content.area_table(session, period).part(*part),
+    "deals": lambda session, period, *part: overview.deal_table(session, period, zone()).part(
+        *part
+    ),
+    "won": lambda session, period, *part: overview.won_table(session, period, zone()).part(*part),
+    "satisfaction": lambda session, _period, *part: overview.wave_table(session).part(*part),
+}
+
+
+def _today() -> date:
+    return clock.local_day(clock.now(), zone())
+
+
+def _table(name: str, period: Period, first: int = 0, limit: int | None = None) -> Table:
+    if name not in TABLES:
+        raise NotFound(_("There is no such report."))
+    return TABLES[name](db.session(), period, first, limit)
 
 
 @bp.get("/reports/<name>")
 @vendor_only
 def table(name: str) -> str:
-    """One report in full."""
-    period = period_asked()
-    shown = _table(name, period)
-    return table_page([shown], period, shown.title, partial(url_for, "reports.table_csv"))
+    """One report in full, a page at a time."""
+    period, number = period_asked(), paging.asked(request.args)
+    shown = _table(name, period, (number - 1) * paging.SIZE, number * paging.SIZE)
+    page = paging.Page(shown.rows, number, paging.pages_of(shown.size, paging.SIZE), shown.size)
+    if number > page.pages:
+        raise NotFound(_("This report has fewer pages."))
+    csv_of = partial(url_for, "reports.table_csv")
+    return table_page([shown], period, shown.title, csv_of, page=page)
 
 
 @bp.get("/reports/<name>.csv")
 @vendor_only
 def table_csv(name: str) -> Response:
-    """The same report as a file."""
+    """The same report as a file, all of it."""
     return csv_response(_table(name, period_asked()))
 
 

@@ -1,193 +1,167 @@
-// A ledger of attention in 15-second slots: every second, and whenever something changes, the time
-// since goes to the page in view and one bucket: active, reading, idle or glance. Slots are reported
-// as totals until the server has them, so that a lost or doubled report changes nothing.
-const SLOT = 15000, ACTIVE = 5000, READING = 30000, GAP = 3000, LIFE = 86340000, ROWS = 1000;
-const BOX = "portal-attention";
+// Every second and at every change, the time since goes to a slot of server time, the page in view and
+// a bucket: active, reading, idle, glance. Slots are reported as totals until the server has them.
+const SLOT = 15000, ACTIVE = 5000, READING = 30000, GAP = 3000, LIFE = 86340000, ROWS = 1000, LONGEST = 21600;
+const BOX = "attention:";
 const where = document.querySelector("[data-attention]");
+const token = where?.dataset.attention;
 
-const box = () => { try { return JSON.parse(sessionStorage.getItem(BOX)) || {}; } catch { return {}; } };
-const keep = (token, report) => {
-  const all = box();
-  if (report) all[token] = report; else delete all[token];
-  try { sessionStorage.setItem(BOX, JSON.stringify(all)); } catch { /* full: live reports go on */ }
-};
-const post = async (body) => {
-  // Null when refused for good; throws when it may be tried again.
-  const answer = await fetch("/t", { method: "POST", body, keepalive: body.length < 60000 });
-  if (answer.ok) return answer.json();
+// False when refused; throws when to be tried again.
+const post = async (report) => {
+  const answer = await fetch("/t", { method: "POST", body: JSON.stringify(report), keepalive: true });
   if (answer.status === 429 || answer.status >= 500) throw answer;
-  return null;
+  return answer.ok && answer.json();
 };
+const pause = (tries) => Math.min(30000, 1000 * 2 ** tries) * (1 + Math.random());
 
-// What earlier pages could not deliver.
-const deliver = async () => {
-  for (const [token, report] of Object.entries(box())) {
-    if (where && token === where.dataset.attention) continue;
+// What earlier pages left.
+const deliver = async (tries) => {
+  for (const key of Object.keys(sessionStorage)) {
+    if (!key.startsWith(BOX) || key === BOX + token) continue;
+    const report = JSON.parse(sessionStorage[key]);
     try {
-      do await post(JSON.stringify({ ...report, t: token, s: report.s.splice(0, ROWS) }));
+      do await post({ ...report, s: report.s.splice(0, ROWS) });
       while (report.s.length);
-      keep(token);
-    } catch { return setTimeout(deliver, 20000 + Math.random() * 10000); }
+      delete sessionStorage[key];
+    } catch { return setTimeout(deliver, pause(tries), tries + 1); }
   }
 };
 
 const measure = () => {
-  const token = where.dataset.attention, ledger = new Map(), visible = new Set();
-  let server = +where.dataset.now, born = server, perf = performance.now(), wall = Date.now();
-  let input = perf, seen = 0, rest = 0, activated, page = 1, state, tries = 0, timer, busy = false;
-  // Said beside the slots: activation, leaving, a recording.
-  let said = 0, heard = 0, left, played = 0, playing;
-  const player = where.querySelector("video"), watched = new Set();
+  const pages = where.querySelectorAll("[data-page]"), player = where.querySelector("video");
+  const ledger = new Map(), watched = new Set();
+  let server = +where.dataset.now, perf = performance.now(), wall = Date.now(), input = perf;
+  let state = -1, page = 1, seen = 0, busy, unsure, tries = 0, timer;
+  // Beside the slots:
+  let said = 0, heard = 0, activated, left, played = 0, playing, length = 0;
 
-  const now = () => (document.hidden || document.prerendering ? -1 : document.hasFocus() ? 1 : 0);
-  const bucket = () => {
-    if (state < 1) return state < 0 ? -1 : 3;
-    const idle = perf - input;
-    return idle < ACTIVE ? 0 : idle < READING ? 1 : 2;
-  };
-  const inView = () => {
-    let best = 0;
-    for (const element of visible) {
-      const { top, bottom } = element.getBoundingClientRect();
+  const now = () => document.hidden || document.prerendering ? -1 : document.hasFocus() ? 0 : 3;
+  const look = () => {
+    let best = 0, n = page - 1;
+    while (n && pages[n].getBoundingClientRect().top > 0) n--;
+    for (; n < pages.length; n++) {
+      const { top, bottom } = pages[n].getBoundingClientRect();
       const share = Math.min(bottom, innerHeight) - Math.max(top, 0);
-      if (share > best) { best = share; page = +element.dataset.page; }
+      if (share > best) { best = share; page = n + 1; }
+      if (top > innerHeight) return;
     }
   };
-  const add = (which, milliseconds) => {
-    const number = Math.floor(server / SLOT);
+  const add = (number, bucket, credit) => {
     let slot = ledger.get(number);
-    if (!slot) ledger.set(number, slot = { pages: {}, sum: 0, at: 0, sent: 0 });
-    const part = Math.min(milliseconds, SLOT - slot.sum);
-    if (part <= 0) return;
-    (slot.pages[page] ||= [0, 0, 0, 0])[which] += part;
-    slot.sum += part;
-    slot.at++;
+    if (!slot) ledger.set(number, slot = { pages: {}, sum: 0, sent: 0 });
+    credit = Math.min(credit, SLOT - slot.sum);
+    (slot.pages[page] ||= [0, 0, 0, 0])[bucket] += credit;
+    slot.sum += credit;
   };
-  const activate = () => {
-    if (activated || state < 0) return;
-    activated = Math.round(server);
-    said++;
-    send();
-  };
-  // The interval that ends now counts by the state in which it began, as far as both clocks agree;
-  // a gap (sleep, a starved timer) for one second at most.
+  // An interval counts by the state in which it began, as far as both clocks agree; a gap (sleep, a
+  // starved timer) for a second at most. Slots follow the wall clock.
   const settle = () => {
-    const p = performance.now(), w = Date.now(), which = bucket();
-    const gone = Math.max(0, Math.min(p - perf, w - wall));
-    const counts = which < 0 ? 0 : rest + (Math.max(p - perf, w - wall) > GAP ? Math.min(gone, 1000) : gone);
-    let credit = server - born < LIFE ? Math.floor(counts) : 0;
-    rest = counts % 1;
+    const p = performance.now(), w = Date.now(), ran = p - perf, passed = w - wall, idle = perf - input;
+    const bucket = state || (idle < ACTIVE ? 0 : idle < READING ? 1 : 2);
+    let credit = Math.max(0, Math.min(ran, passed, Math.max(ran, passed) > GAP ? 1000 : GAP));
+    if (state < 0 || server - where.dataset.now > LIFE) credit = 0;
     seen += credit;
-    if (playing) {
-      played += credit;
-      if (!player.muted && player.volume) input = p;
+    if (playing) played += credit;
+    for (let at = server; credit > 0;) {
+      const part = Math.min(credit, SLOT - at % SLOT);
+      add(Math.floor(at / SLOT), bucket, part);
+      at += part;
+      credit -= part;
     }
-    const until = server + gone;
-    while (credit > 0) {
-      const here = Math.min(credit, SLOT - Math.floor(server) % SLOT);
-      add(which, here);
-      server += here;
-      credit -= here;
-    }
-    server = Math.max(server, until);
+    server += Math.max(0, passed);
+    // Coming to the front is input, as is a recording that is heard.
+    if (state || playing && !player.muted && player.volume) input = p;
     perf = p; wall = w; state = now();
-    playing = player && !player.paused && !player.seeking && state >= 0;
-    if (seen >= 2000) activate();
-    inView();
+    playing = player && !player.paused && !player.seeking && player.readyState > 2 && state >= 0;
+    // Sleep, or a clock that was set? The server is asked, then told more.
+    if (passed - ran > GAP) unsure = true;
+    if (unsure) send();
+    if (seen >= 2000 && !activated) { activated = server; said++; send(); }
+    look();
   };
   const unsent = (limit) => {
     const rows = [], slots = [];
     for (const [number, slot] of ledger) {
-      if (slot.at === slot.sent) continue;
-      slots.push([slot, slot.at]);
-      for (const [page, buckets] of Object.entries(slot.pages)) rows.push([number, +page, ...buckets]);
+      if (slot.sum === slot.sent) continue;
+      slots.push([slot, slot.sum]);
+      for (const page in slot.pages) rows.push([number, +page, ...slot.pages[page].map(Math.floor)]);
       if (rows.length >= limit) break;
     }
     return { rows, slots };
   };
   const recording = () => {
-    if (!watched.size) return;
-    const length = Math.ceil(player.duration), bits = new Uint8Array(Math.ceil(length / 8));
+    if (!length) return;
+    const bits = new Uint8Array(Math.ceil(length / 8));
     for (const second of watched) bits[second >> 3] |= 1 << second % 8;
-    return { b: btoa(String.fromCharCode(...bits)), p: played, d: length };
+    return { b: btoa(String.fromCharCode(...bits)), p: Math.floor(played), d: length };
   };
-  const report = (rows) => ({ t: token, s: rows, a: activated, l: left, m: navigator.webdriver || undefined, v: recording() });
+  const report = (rows) => ({ t: token, s: rows, a: activated, l: left, m: navigator.webdriver, v: recording() });
   const save = () => {
-    if (!activated) return;
-    const { rows } = unsent(1e9);
-    keep(token, rows.length || heard < said ? report(rows) : null);
+    const { rows } = unsent();
+    try {
+      if (rows.length || heard < said) sessionStorage[BOX + token] = JSON.stringify(report(rows));
+      else delete sessionStorage[BOX + token];
+    } catch {}
   };
-  const send = async () => {
-    if (busy) return;
-    const { rows, slots } = unsent(ROWS);
-    if (!activated || (!rows.length && heard === said)) return;
+  const send = async (again) => {
+    // While the server is away, only back-off and the network try again.
+    if (busy || tries && !again) return;
+    const asks = unsure, saying = said, began = Date.now(), { rows, slots } = unsent(ROWS);
+    if (!asks && (!activated || !rows.length && heard === said)) return;
     busy = true;
     clearTimeout(timer);
-    const saying = said;
     try {
-      const answer = await post(JSON.stringify(report(rows)));
-      for (const [slot, at] of slots) slot.sent = Math.max(slot.sent, at);
-      heard = saying; tries = 0;
-      if (answer && answer.now > server) server = answer.now;
-      const current = Math.floor(server / SLOT);
-      for (const [number, slot] of ledger) if (number < current - 1 && slot.sent === slot.at) ledger.delete(number);
-    } catch {
-      timer = setTimeout(send, Math.min(60000, 2000 * 2 ** tries++) * (0.5 + Math.random()));
-    }
+      const answer = await post(asks ? { t: token, s: [] } : report(rows));
+      settle();
+      const fresh = wall - began < SLOT;
+      tries = 0;
+      if (asks) unsure = answer && !fresh;
+      else {
+        for (const [slot, sum] of slots) slot.sent = sum;
+        heard = saying;
+        unsure ||= !answer;
+      }
+      // Back only from where the server refuses.
+      if (answer.now > server || fresh && server > answer.now + 2 * SLOT) server = answer.now;
+      if (activated > server) activated = server;
+      for (const number of ledger.keys()) if (number > server / SLOT + 2) ledger.delete(number);
+    } catch { timer = setTimeout(send, pause(tries++), true); }
     busy = false;
-    save();
+    if (activated) save();
   };
-  // Without waiting for an answer: the page may be gone in a moment.
   const leave = () => {
     settle();
     if (!activated) return;
-    left = Math.round(server);
+    if (!unsure) left = server;
     said++;
     navigator.sendBeacon("/t", JSON.stringify(report(unsent(ROWS).rows)));
     save();
   };
-
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) visible[entry.isIntersecting ? "add" : "delete"](entry.target);
-    settle();
-  });
-  for (const element of document.querySelectorAll("[data-page]")) observer.observe(element);
-  const touch = (event) => {
-    if (!event.isTrusted) return;
-    settle();
-    input = perf;
-    activate();
+  const touch = (event) => { if (event.isTrusted) { seen = Infinity; settle(); input = perf; } };
+  const watch = () => {
+    const { duration, buffered } = player, second = Math.floor(player.currentTime);
+    if (!playing || watched.has(second) || second >= Math.min(duration, LONGEST)) return;
+    // Length unknown (Infinity): what has come.
+    const known = isFinite(duration) ? duration : buffered.end(buffered.length - 1);
+    length = Math.max(length, Math.min(LONGEST, Math.ceil(known)), second + 1);
+    watched.add(second);
+    said++;
   };
-  const often = (event) => { if (performance.now() - input > 250) touch(event); };
-  for (const name of ["pointerdown", "keydown", "wheel", "touchstart"]) addEventListener(name, touch, { passive: true, capture: true });
-  for (const name of ["pointermove", "scroll", "touchmove"]) addEventListener(name, often, { passive: true, capture: true });
-  addEventListener("focus", () => { settle(); input = perf; });
-  addEventListener("blur", settle);
-  addEventListener("pagehide", leave);
-  document.addEventListener("freeze", leave);
-  document.addEventListener("resume", settle);
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) leave(); else { settle(); input = perf; }
-  });
-  addEventListener("online", () => send());
-  if (player) {
-    player.addEventListener("timeupdate", () => {
-      const second = Math.floor(player.currentTime);
-      if (!playing || watched.has(second) || second >= Math.min(player.duration, 21600)) return;
-      watched.add(second);
-      said++;
-    });
-    for (const name of ["play", "pause", "seeking"]) player.addEventListener(name, settle);
-  }
-  // A page brought back is a new load and needs a token of its own.
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  state = now();
+  const on = (names, act) => {
+    for (const name of names.split(" ")) addEventListener(name, act, { capture: true, passive: true });
+  };
+  on("pointerdown keydown wheel touchstart", touch);
+  on("pointermove scroll touchmove", (event) => { if (performance.now() - input > 250) touch(event); });
+  on("focus blur resume prerenderingchange playing pause seeking waiting", settle);
+  on("timeupdate", watch);
+  on("online", send);
+  on("pagehide freeze", leave);
+  on("visibilitychange", () => document.hidden ? leave() : settle());
+  // A page brought back needs a token of its own.
+  on("pageshow", (event) => { if (event.persisted) location.reload(); });
+  settle();
   setInterval(settle, 1000);
   setInterval(send, SLOT);
 };
 
-deliver();
-if (where) {
-  if (document.prerendering) document.addEventListener("prerenderingchange", measure, { once: true });
-  else measure();
-}
+deliver(0);
+if (where) measure();

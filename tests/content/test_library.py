@@ -86,6 +86,12 @@ def test_reading_pages_counts_nothing_by_itself(browse: Browse) -> None:
     assert db.session.query(Load).count() == 0
 
 
+def test_browsers_are_told_not_to_keep_a_page_that_measures(browse: Browse) -> None:
+    page = browse(lena()).get(f"/library/{make_asset().id}")
+    assert "data-attention" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+
+
 def test_a_download_is_one_grant_and_looking_at_its_head_is_none(browse: Browse) -> None:
     version = version_of(make_asset())
     browser = browse(lena())

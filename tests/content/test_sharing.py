@@ -3,10 +3,14 @@ partner who made them."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import select
 
 from portal import clock
@@ -18,6 +22,9 @@ from tests.factories import make_asset, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, jonas, lena, mia
 from tests.tracking.reports import post, row, slot_now
+from tests.tracking.test_rollups import differences, rebuild
+from tracking import metrics
+from tracking.metrics import Scope
 from tracking.models import Download, Load
 
 
@@ -66,6 +73,27 @@ def test_a_customer_may_read_without_being_measured(browse: Browse) -> None:
     ):
         assert "data-attention" not in page.text
         assert "without being measured" in text_of(page)
+
+
+def test_who_reads_without_being_measured_does_so_on_every_page_of_the_link(
+    browse: Browse,
+) -> None:
+    link = share(browse, lena(), also=[str(make_asset("Price list").id)])
+    customer = browse(None)
+    pages, new = {}, [f"/s/{link.slug}/{link.items[0].asset_id}?measure=0"]
+    while new:
+        path = new.pop()
+        pages[path] = customer.get(path).text
+        shown = unescape(pages[path])
+        posted = re.findall(r'action="(/s/[^"]*/download[^"]*)"', shown)
+        for form in posted:
+            assert customer.post(form, follow_redirects=True).data == b"%PDF-1.7 test"
+        new += set(re.findall(r'href="(/s/[^"]*)"', shown)) - pages.keys() - set(new)
+    # The two documents, their list, what is recorded, and that as two files.
+    assert len(pages) == 6
+    assert sum("without being measured" in page for page in pages.values()) == 3
+    assert not any("data-attention" in page for page in pages.values())
+    assert list(db.session.scalars(select(Download))) == []
 
 
 def test_a_link_ends_when_it_expires_and_when_it_is_ended(browse: Browse) -> None:
@@ -158,8 +186,10 @@ def test_the_token_of_a_link_says_customer_and_never_who(app: Flask, browse: Bro
     page = browse(None).get(f"/s/{link.slug}")
     post(attention_token(page.text), row(slot_now(), active=1000), activated=clock.now_ms() + 1)
     load = db.session.scalars(select(Load)).one()
-    assert (load.audience, load.subject, load.share_id) == ("customer", link.id, link.id)
+    assert (load.audience, load.share_id) == ("customer", link.id)
     assert load.partner_id == lena().partner_id
+    # The reader is a device of this link, and nobody's id.
+    assert load.subject not in (link.id, link.user_id, link.recipient_id)
 
 
 def test_a_link_shows_its_own_opens_however_many_others_have(browse: Browse) -> None:
@@ -177,3 +207,96 @@ def test_a_link_shows_its_own_opens_however_many_others_have(browse: Browse) -> 
     with write() as session:
         session.add_all(crowd)
     assert "3 of 5" in text_of(browse(lena()).get(f"/shares/{old.id}"))
+
+
+def opened_on(link: ShareLink, device: str) -> str:
+    """The token of the page that a customer opens on this device."""
+    headers = {"User-Agent": f"Mozilla/5.0 {device}"}
+    client = current_app.test_client()
+    return attention_token(client.get(f"/s/{link.slug}", headers=headers).text)
+
+
+def test_two_devices_at_the_same_moment_are_two_opens(browse: Browse) -> None:
+    with clock.at(clock.now() - timedelta(hours=1)) as forward:
+        link = share(browse, lena())
+        for device, milliseconds in (("Laptop", 9_000), ("Phone", 12_000)):
+            opened = row(slot_now(), active=milliseconds)
+            post(opened_on(link, device), opened, activated=clock.now_ms())
+            forward(timedelta(milliseconds=1))
+        # A reload on the same device within 30 s of reading is the same open.
+        forward(timedelta(seconds=20))
+        post(opened_on(link, "Phone"), row(slot_now(), 2, active=3_000), activated=clock.now_ms())
+        rebuild()
+    opens = metrics.recent_opens(db.session(), link.partner_id, link.created_at, 9, link.id)
+    assert [(found.dwell, found.page, found.device) for found in opens] == [
+        (15_000, 2, 2),
+        (9_000, 1, 1),
+    ]
+    assert text_of(browse(lena()).get(f"/shares/{link.id}")).count("other device") == 1
+    assert differences() == []
+
+
+def test_many_who_read_one_public_link_have_each_their_own_time(browse: Browse) -> None:
+    link = share(browse, lena(), "")
+    with clock.at(clock.now()):
+        tokens = [opened_on(link, f"Device {n}") for n in range(10)]
+        now, answers = clock.now_ms(), []
+        for report in range(1, 11):
+            read = row(slot_now(), active=1_500 * report)
+            answers += [post(token, read, activated=now).status_code for token in tokens]
+        rebuild()
+        today = clock.local_day(clock.now(), ZoneInfo("Europe/Berlin"))
+        found = metrics.total(db.session(), Scope(today, today + timedelta(days=1)))
+    assert answers == [200] * 100
+    assert (found.opens, found.customer_dwell) == (10, 150_000)
+
+
+def test_erasing_a_link_drops_what_every_device_reports_later(browse: Browse) -> None:
+    link = share(browse, lena())
+    tokens = [opened_on(link, device) for device in ("Laptop", "Phone", "Tablet")]
+    for token in tokens[:2]:
+        post(token, row(slot_now(), active=5_000), activated=clock.now_ms())
+    before = [load.subject for load in db.session.scalars(select(Load))]
+    browse(None).post(f"/s/{link.slug}/recorded/erase")
+    # Also what is reported for the first time only now.
+    late = [
+        post(token, row(slot_now(), 2, active=9_000), activated=clock.now_ms()) for token in tokens
+    ]
+    assert [answer.status_code for answer in late] == [400] * 3
+    loads = db.session.scalars(select(Load)).all()
+    assert [load.share_id for load in loads] == [None, None]
+    # Still two readers, whom nothing leads back to.
+    assert len({load.subject for load in loads} | set(before)) == 4
+    assert "data-attention" not in browse(None).get(f"/s/{link.slug}").text
+
+
+def test_links_are_counted_as_opened_by_people_out_of_those_made(browse: Browse) -> None:
+    zone, more = ZoneInfo("Europe/Berlin"), make_asset("Price list")
+    with clock.at(clock.now() - timedelta(days=40)):
+        old = share(browse, lena())
+    links = [
+        share(browse, lena()),
+        share(browse, lena(), also=[str(more.id)]),
+        share(browse, mia()),
+    ]
+    for link, device in (
+        (old, "Phone"),
+        (links[0], "Phone"),
+        (links[0], "Laptop"),
+        (links[2], "Tablet"),
+    ):
+        post(opened_on(link, device), row(slot_now(), active=900), activated=clock.now_ms())
+    # Behind the second a program read one document, and a person only came to the list.
+    page = browse(None).get(f"/s/{links[1].slug}/{more.id}").text
+    post(attention_token(page), row(slot_now(), active=900), activated=clock.now_ms(), agent="bot")
+    today = clock.local_day(clock.now(), zone)
+    period = Scope(today - timedelta(days=7), today + timedelta(days=1))
+    for scope, answer in (
+        (period, (2, 3)),
+        (replace(period, partner_id=lena().partner_id), (1, 2)),
+        (replace(period, asset_id=links[0].items[0].asset_id), (1, 1)),
+        (replace(period, asset_id=more.id), (0, 1)),
+        (replace(period, since=today - timedelta(days=60)), (3, 4)),
+        (replace(period, since=today + timedelta(days=1)), (0, 0)),
+    ):
+        assert metrics.links_opened(db.session(), scope, zone) == answer

@@ -8,27 +8,31 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from flask import Flask, current_app
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from portal import clock
+from portal import clock, formatting
 from portal.accounts.models import Installation, PrivacyMode, User
 from portal.content import html, library
 from portal.content.models import Asset
 from portal.db import db, new_id, write
-from portal.reports.content import spread, state_of
+from portal.reports.content import Spread, spreads, state_of
 from tests.conftest import Browse
-from tests.factories import make_asset, make_partner, version_of
+from tests.deals.test_deals import register
+from tests.factories import make_asset, make_colleagues, make_partner, make_user, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
 from tests.reports.test_reports import reading_yesterday, rows
-from tests.tracking.reports import post, row, slot_now
-from tests.tracking.test_hardening import area_token
+from tests.tracking.reports import post, post_body, row, slot_now, token_for
+from tests.tracking.test_hardening import area_token, bits
 from tests.tracking.test_rollups import read, rebuild
 from tracking import events, retention
 from tracking.models import Download
+from tracking.sums import DayState
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -42,7 +46,7 @@ def test_the_page_of_an_asset_says_who_reads_what_and_how_sure_it_is(
     assert "Dwell time 1 min 25 s at least 1 min 25 s, at most 1 min 25 s" in page
     assert "median 20 s a view" in page
     assert "Measured to the end: 0 of 3 views and opens." in page
-    assert "Each of the others may lack up to 15 s" in page
+    assert "Of each of the others at most the last 15 s are missing" in page
     assert "A view reads 1.0 of 5 pages" in page
     assert "Half of the 2 partners it is for had opened it after 0 days" in page
     assert "Kühn Technik" in page
@@ -53,6 +57,7 @@ def test_the_page_of_an_asset_says_who_reads_what_and_how_sure_it_is(
 
 def test_what_counts_as_dwell_can_be_chosen_on_the_page(app: Flask, browse: Browse) -> None:
     asset, at = make_asset(), clock.now() - timedelta(days=1)
+    make_colleagues(kuehn())
     with clock.at(at.replace(hour=11)):
         token = token_of(lena(), asset)
         spent = row(slot_now(), active=4_000, reading=3_000, idle=6_000)
@@ -90,10 +95,10 @@ def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse:
             post(area_token("atex certificate"), row(slot_now(), active=900), activated=now)
         post(area_token("flyer", 1), row(slot_now(), active=900), activated=now)
     rebuild()
-    page = text_of(browse(anna()).get("/reports/content?period=30d"))
+    page = text_of(browse(anna()).get("/reports/make-fix-retire?period=30d"))
     assert "“atex certificate” was looked for 3 times without result." in page
     assert "1 piece was not viewed in 90 days." in page
-    assert "see where readers of “Read yesterday” stop." in page
+    assert "Read yesterday" in page
     found = rows(browse(anna()).get("/reports/stale.csv"))
     assert [(line["Content"], line["Days without a view"]) for line in found] == [
         ("Old flyer", "200")
@@ -102,9 +107,98 @@ def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse:
     assert [line["Looked for"] for line in searched] == ["atex certificate"]
 
 
+def test_what_nobody_viewed_is_listed_after_two_weeks_and_the_rest_after_ninety_days(
+    app: Flask, browse: Browse
+) -> None:
+    for title, age in (("Fresh", 13), ("Unseen", 14), ("Read long ago", 300), ("Read lately", 300)):
+        with clock.at(clock.now() - timedelta(days=age)):
+            make_asset(title)
+    named = {asset.title: asset for asset in db.session.scalars(select(Asset))}
+    for title, ago in (("Read long ago", 90), ("Read lately", 89)):
+        with clock.at(clock.now() - timedelta(days=ago)):
+            read(lena(), named[title], 3)
+    rebuild()
+    found = rows(browse(anna()).get("/reports/stale.csv"))
+    assert [(line["Content"], line["Last viewed"] == "") for line in found] == [
+        ("Unseen", True),
+        ("Read long ago", False),
+    ]
+    page = text_of(browse(anna()).get("/reports/make-fix-retire"))
+    assert "1 piece was not viewed in 90 days. 1 piece was never viewed." in page
+
+
+def test_the_page_on_which_readers_leave_is_named(app: Flask, browse: Browse) -> None:
+    deck, long = make_asset("Deck", pages=5), make_asset("Long read", pages=5)
+    with clock.at(clock.now() - timedelta(days=1)):
+        for asset, stays in ((deck, {1: 12, 2: 11, 3: 11, 4: 3}), (long, {1: 14, 2: 12, 3: 9})):
+            for view in range(14):
+                token = token_for(lena(), asset, subject=new_id())
+                seen = [row(slot_now(), n, active=2_000) for n, v in stays.items() if view < v]
+                assert post(token, *seen, activated=clock.now_ms()).status_code == 200
+    rebuild()
+    manager = browse(anna())
+    shown = manager.get("/reports/make-fix-retire?period=30d")
+    assert (
+        "partners leave “Deck” on page 3 : 11 views read it, 3 read the page after it."
+        in text_of(shown)
+    )
+    link = re.search(r'href="([^"]+)">\s*partners leave', shown.text)
+    assert link
+    assert "Where they look" in text_of(manager.get(link[1].replace("&amp;", "&")))
+    with write() as session:
+        session.get_one(Asset, deck.id).retired_at = clock.now()
+    shown = manager.get("/reports/make-fix-retire?period=30d")
+    assert "partners leave “Long read” on page 2 : 12 views read it, 9" in text_of(shown)
+
+
+def test_a_search_for_a_customer_of_the_partner_is_counted_and_not_shown(
+    app: Flask, browse: Browse
+) -> None:
+    shared_by_lena(browse, make_asset())
+    register(browse, lena(), customer_name="Brandt & Söhne GmbH")
+    sought = {
+        "stadtwerke": 9, "stadtwerke datasheet": 4, "preise brandt soehne": 5, "rare": 2,
+        "ATEX certificate": 14, "gmbh": 3,
+    }  # fmt: skip
+    with clock.at(clock.now() - timedelta(days=1)):
+        for words, times in sought.items():
+            for _time in range(times):
+                token = area_token(words)
+                post(token, row(slot_now(), active=900), activated=clock.now_ms())
+        # For Mia it is no customer, but one search may be for one.
+        post(search_of(mia(), "stadtwerke"), row(slot_now(), active=900), activated=clock.now_ms())
+    rebuild()
+    manager = browse(anna())
+    found = rows(manager.get("/reports/searches.csv?period=30d"))
+    assert [(line["Looked for"], line["Without result"]) for line in found] == [
+        ("atex certificate", "14"),
+        ("gmbh", "3"),
+        ("Other searches", "21"),
+    ]
+    for path in ("/reports/make-fix-retire", "/reports/searches"):
+        page = text_of(manager.get(f"{path}?period=30d"))
+        assert "atex certificate" in page
+        assert not re.search("stadtwerke|brandt", page, re.IGNORECASE)
+    with clock.at(clock.now() - timedelta(days=1)):
+        for _time in range(2):
+            token = search_of(mia(), "stadtwerke")
+            post(token, row(slot_now(), active=900), activated=clock.now_ms())
+    rebuild()
+    found = rows(manager.get("/reports/searches.csv?period=30d"))
+    assert ("stadtwerke", "3", "1") in [tuple(line.values())[:3] for line in found]
+
+
+def search_of(person: User, words: str) -> str:
+    """A page of results of this person, without any."""
+    keys = current_app.extensions["portal_keys"]
+    viewer = events.area_viewer(keys, person, clock.local_day(clock.now(), BERLIN))
+    return events.issue_area_token(keys, viewer, "library", words=words, results=0)
+
+
 def test_time_in_the_portal_is_shown_by_area_of_all_and_of_one_partner(
     app: Flask, browse: Browse
 ) -> None:
+    make_colleagues(kuehn())
     with clock.at(clock.now() - timedelta(days=1)):
         post(area_token(area="deals"), row(slot_now(), active=9_000), activated=clock.now_ms())
     rebuild()
@@ -126,15 +220,26 @@ def test_only_partners_pages_carry_a_token_and_none_with_privacy_control(browse:
 # --- time to market -------------------------------------------------------------------------------
 
 
-def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it() -> None:
-    partners = [new_id() for _n in range(5)]
-    day = date(2026, 3, 1)
-    first = {partners[n]: day + timedelta(days=after) for n, after in enumerate((9, 2, 30))}
-    found = spread(day, set(partners), first)
-    assert (found.addressed, found.opened, found.days) == (5, 3, 30)
-    assert spread(day, set(partners[:4]), first).days == 9
-    assert spread(day, set(partners), {}).days is None
-    assert spread(day, set(), first).days is None
+def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it(app: Flask) -> None:
+    published = datetime(2026, 3, 20, 23, 30, tzinfo=UTC)
+    with clock.at(published):
+        gold = make_asset("For gold", audience=(("tier", "Gold"),))
+        silver, nobody = make_asset("For silver", audience=(("tier", "Silver"),)), make_asset("New")
+    sellers = [make_user(partner=make_partner(tier="Gold")) for _n in range(5)]
+    outsider = make_user(partner=make_partner(tier="Silver"))
+    for seller, after in ((outsider, 0), (sellers[0], 9), (sellers[1], 2), (sellers[2], 30)):
+        with clock.at(published + timedelta(days=after, hours=2)):
+            read(seller, gold, 3)
+    rebuild()
+    found = spreads(db.session(), [gold, silver, nobody])
+    # Published after midnight in Berlin: on the 21st.
+    assert found[gold.id] == Spread(addressed=5, opened=3, days=30)
+    assert found[silver.id] == Spread(addressed=1, opened=0, days=None)
+    assert found[nobody.id] == Spread(addressed=6, opened=0, days=None)
+    with clock.at(published + timedelta(days=31)):
+        read(sellers[3], gold, 3)
+    rebuild()
+    assert spreads(db.session(), [gold])[gold.id] == Spread(addressed=5, opened=4, days=30)
 
 
 def test_those_who_are_not_addressed_do_not_hasten_it(app: Flask) -> None:
@@ -169,6 +274,7 @@ def test_people_are_named_only_in_the_mode_that_says_so(
     app: Flask, browse: Browse, mode: PrivacyMode
 ) -> None:
     set_mode(mode)
+    make_colleagues(kuehn())
     asset = make_asset()
     with clock.at(clock.now() - timedelta(days=1)):
         for person in (lena(), jonas()):
@@ -185,7 +291,7 @@ def test_people_are_named_only_in_the_mode_that_says_so(
     if mode == PrivacyMode.organisation:
         assert "is not counted in this privacy mode" in page
     else:
-        assert "2 of 2 people with access read something." in page
+        assert "2 of 5 people with access read something." in page
     for report in ("/reports/content", "/reports/partners", f"/reports/content/{asset.id}", "/"):
         for suffix in ("", ".csv") if report.count("/") == 2 else ("",):
             assert "Lena Kühn" not in manager.get(f"{report}{suffix}?period=30d").text
@@ -209,6 +315,8 @@ def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
             token = token_of(person, asset)
             post(token, row(slot_now(), 3, active=9_000), activated=clock.now_ms())
     browser.get(f"/library/files/{version.id}")
+    for liked in ("1", "0"):
+        browser.post(f"/library/{asset.id}/like", data={"liked": liked})
     page = text_of(browser.get("/account/recorded"))
     assert "Your reading is kept under a pseudonym. Nordwerk sees what your organisation" in page
     assert "Read Case study: waterworks 9 s, pages 3" in page
@@ -216,15 +324,22 @@ def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
     taken = browser.get("/account/recorded.json").json
     assert taken is not None
     assert taken["account"]["email"] == "lena@kuehn.example"
-    kinds = [record["kind"] for record in taken["records"]]
-    assert sorted(kinds) == ["download", "reading", "session"]
-    table = rows(browser.get("/account/recorded.csv"))
-    assert len(table) == 3
-    assert {"kind", "at", "what", "detail"} == set(table[0])
+    by_kind = {record["kind"]: record for record in taken["records"]}
+    assert sorted(by_kind) == ["download", "like", "reading", "session"]
+    read, liked_until = by_kind["reading"], by_kind["like"]["until"]
+    assert (read["dwell_ms"], read["idle_ms"], read["pages"]) == (9_000, 0, [3])
+    assert "detail" not in read
+    assert liked_until >= by_kind["like"]["at"]
+    assert by_kind["download"]["until"] >= by_kind["download"]["at"]
+    table = {line["kind"]: line for line in rows(browser.get("/account/recorded.csv"))}
+    assert len(table) == 4
+    assert (table["reading"]["dwell_ms"], table["reading"]["pages"]) == ("9000", "3")
+    assert table["like"]["until"] == liked_until
 
 
 def test_erasing_takes_the_person_out_and_leaves_the_numbers(app: Flask, browse: Browse) -> None:
     asset = make_asset()
+    make_colleagues(kuehn())
     with clock.at(clock.now() - timedelta(minutes=5)):
         token = token_of(lena(), asset)
         post(token, row(slot_now(), 3, active=9_000), activated=clock.now_ms())
@@ -303,6 +418,48 @@ def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Br
     assert "Nobody has opened it yet" in text_of(browse(lena()).get(mine))
 
 
+def test_a_customer_can_take_it_along_and_erase_it_when_the_link_has_ended(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset()
+    mine, slug = shared_by_lena(browse, asset)
+    for agent, number in (("Laptop", 2), ("Phone", 4)):
+        shown = browse(None).get(f"/s/{slug}", headers={"User-Agent": agent}).text
+        token = re.search(r'data-attention="([^"]+)"', shown)
+        assert token
+        spent = row(slot_now(), number, active=4_000, idle=2_000, glance=1_000)
+        body = {
+            "t": token[1],
+            "s": [spent],
+            "a": clock.now_ms(),
+            "v": {"b": "Aw==", "p": 99, "d": 9},
+        }
+        assert post_body(msgspec.json.encode(body)).status_code == 200
+    phone = {"User-Agent": "Phone"}
+    browse(None).post(f"/s/{slug}/{asset.id}/download", headers=phone, follow_redirects=True)
+    browse(lena()).post(f"{mine}/revoke")
+    stranger = browse(None)
+    assert stranger.get(f"/s/{slug}").status_code == 410
+    page = text_of(stranger.get(f"/s/{slug}/recorded"))
+    assert "about everyone who opened this link" in page
+    assert "3 records" in page
+    assert "Back to the document" not in page
+    taken = stranger.get(f"/s/{slug}/recorded.json").json
+    assert taken is not None
+    found = [(one["kind"], one["device"], one.get("pages")) for one in taken["records"]]
+    assert sorted(found, key=str) == [
+        ("download", 2, None), ("reading", 1, [2]), ("reading", 2, [4]),
+    ]  # fmt: skip
+    read = next(one for one in taken["records"] if one["kind"] == "reading")
+    figures = ("dwell_ms", "idle_ms", "glance_ms", "seconds_seen")
+    assert [read[name] for name in figures] == [4_000, 2_000, 1_000, 2]
+    table = rows(stranger.get(f"/s/{slug}/recorded.csv"))
+    assert sorted(line["device"] for line in table) == ["1", "2", "2"]
+    stranger.post(f"/s/{slug}/recorded/erase")
+    assert stranger.get(f"/s/{slug}/recorded.json").json == {"records": []}
+    assert stranger.get(f"/s/{slug}x/recorded.json").status_code == 404
+
+
 def test_whoever_reads_without_being_measured_downloads_without_it_too(
     app: Flask, browse: Browse
 ) -> None:
@@ -370,6 +527,44 @@ def test_a_recording_is_played_in_parts_and_is_no_download(app: Flask, browse: B
     assert (part.status_code, part.data) == (206, b"%PDF")
     assert "attachment" not in part.headers.get("Content-Disposition", "")
     assert rows(browse(anna()).get("/reports/content.csv?period=30d")) == []
+
+
+def test_the_page_of_a_recording_says_how_it_was_played_and_since_when_that_is_known(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset("Training", content_type="video", languages=("en", "de"))
+    with write() as session:
+        for language in ("en", "de"):
+            session.merge(version_of(asset, language)).media_type = "video/mp4"
+    at = clock.now().replace(hour=11) - timedelta(days=2)
+    for language, seconds, days in (("en", 10, 0), ("de", 5, 0), ("en", 10, -40)):
+        with clock.at(at + timedelta(days=days)) as forward:
+            token = play_of(lena(), asset, language)
+            forward(timedelta(seconds=40))
+            played = bits(*range(seconds))
+            body = {"t": token, "s": [], "v": {"b": played, "p": 12_000, "d": 10}}
+            assert post_body(msgspec.json.encode(body)).status_code == 200
+    path = f"/reports/content/{asset.id}?period=30d"
+    page = text_of(browse(anna()).get(path))
+    assert "Played in 2 loads, 1 of them nearly to the end: on average 8 s of it (75 %)" in page
+    assert "it ran for 24 s in all." in page
+    assert "known since" not in page
+    sealed = clock.local_day(clock.now(), BERLIN) - timedelta(days=20)
+    with write() as session:
+        state = {"generation": 1, "took_ms": 1, "across": "", "sealed_at": clock.now()}
+        session.add(DayState(day=sealed, **state))
+    since = formatting.day(sealed + timedelta(days=1))
+    assert f"How recordings were played is known since {since}." in text_of(
+        browse(anna()).get(path)
+    )
+
+
+def play_of(person: User, asset: Asset, language: str) -> str:
+    """A page load of a recording in one language."""
+    version = version_of(asset, language)
+    viewer = events.Viewer(person.id, person.partner_id, "partner")
+    keys = current_app.extensions["portal_keys"]
+    return events.issue_token(keys, viewer, asset_id=asset.id, version_id=version.id, page_count=1)
 
 
 def test_opens_of_days_long_past_are_still_there_when_folded(app: Flask, browse: Browse) -> None:

@@ -21,9 +21,9 @@ from portal.tables import plain
 from surveys import waves
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, register
-from tests.factories import make_asset
+from tests.factories import make_asset, make_colleagues
 from tests.pages import text_of
-from tests.people import anna, jonas, kuehn, lena, mia
+from tests.people import anna, brandt, jonas, kuehn, lena, mia
 from tests.tracking.test_rollups import read, rebuild
 
 TODAY = date(2026, 3, 31)
@@ -37,6 +37,8 @@ def rows(answer: Any) -> list[dict[str, str]]:
 def reading_yesterday() -> Any:
     """Lena, Jonas and Mia read yesterday, Lena most."""
     asset = make_asset("Case study: waterworks")
+    make_colleagues(kuehn())
+    make_colleagues(brandt())
     noon = clock.now().replace(hour=11, minute=0, second=0) - timedelta(days=1)
     with clock.at(noon) as forward:
         for person, seconds in ((lena(), 60), (jonas(), 20), (mia(), 5)):

@@ -5,22 +5,26 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from flask import Flask, current_app
+from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from portal import clock
+from portal.accounts.models import User
 from portal.content.models import ShareLink
 from portal.db import db, new_id, write
 from tests.conftest import Browse
 from tests.factories import make_asset, version_of
-from tests.people import kuehn, lena, mia
+from tests.people import anna, kuehn, lena, mia
 from tests.tracking.reports import (
     newly_refused,
     post,
@@ -32,10 +36,11 @@ from tests.tracking.reports import (
     token_for,
 )
 from tests.tracking.test_rollups import differences, rebuild
-from tracking import events, metrics, ranges
+from tracking import erasure, events, metrics, ranges
 from tracking.intake import BURST, is_program
 from tracking.metrics import Scope
 from tracking.models import Download, Load, Refusals, Search, Watched
+from tracking.sums import SearchSum
 from tracking.watching import Playing, is_possible
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -208,6 +213,121 @@ def test_what_has_not_changed_and_what_cannot_be_sent_count_nothing(browse: Brow
     assert grants() == []
 
 
+def at_once(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run all of these at the same moment, each as a request of its own."""
+    together = threading.Barrier(len(tasks))
+
+    def run(task: Callable[[], None]) -> None:
+        together.wait()
+        task()
+
+    db.session.rollback()
+    threads = [threading.Thread(target=run, args=[task]) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_parts_fetched_side_by_side_are_one_complete_download(browse: Browse) -> None:
+    path, codes = f"/library/files/{version_of(make_asset()).id}", list[int]()
+
+    def fetch(browser: FlaskClient, part: str) -> None:
+        headers = {"Range": f"bytes={part}"}
+        with browser.get(path, headers=headers, buffered=True) as answer:
+            codes.append(answer.status_code)
+
+    parts = ("0-1", "2-3", "4-5", "6-7", "8-9", "10-11", "12-", "0-3")
+    at_once([partial(fetch, browse(lena()), part) for part in parts])
+    assert codes == [206] * 8
+    assert [(one.ranges, one.completed_at is not None) for one in grants()] == [("0-13", True)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "curl/8.5"},
+        {"User-Agent": "Barracuda Sentinel"},
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Moz": "prefetch"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_programs_and_browsers_that_fetch_ahead_get_the_file_and_count_nothing(
+    browse: Browse, headers: dict[str, str]
+) -> None:
+    asset = make_asset()
+    path = f"/library/files/{version_of(asset).id}"
+    assert browse(lena()).get(path, headers=headers).data == b"%PDF-1.7 test"
+    browse(lena()).post(f"/library/{asset.id}/share", data=SHARE)
+    slug, stranger = db.session.scalars(select(ShareLink.slug)).one(), browse(None)
+    posted = stranger.post(f"/s/{slug}/{asset.id}/download", headers=headers)
+    assert posted.data == b"%PDF-1.7 test"
+    assert grants() == []
+    # Nor does one that follows a person to their download make it complete.
+    granted = stranger.post(f"/s/{slug}/{asset.id}/download").location
+    assert stranger.get(granted, headers=headers).data == b"%PDF-1.7 test"
+    assert [one.started_at for one in grants()] == [None]
+
+
+def test_only_a_single_range_that_cannot_be_met_is_refused(browse: Browse) -> None:
+    version, browser = version_of(make_asset()), browse(lena())
+    path, tag = f"/library/files/{version.id}", f'"{version.sha256}"'
+    for headers in (
+        {"Range": "bytes=0-1,4-5"},
+        {"Range": "bytes=x-"},
+        {"Range": "pages=1-2"},
+        {"Range": "bytes=-900"},
+        {"Range": "bytes=4-", "If-Range": '"another"'},
+    ):
+        whole = browser.get(path, headers=headers)
+        assert (whole.status_code, whole.data) == (200, b"%PDF-1.7 test"), headers
+    for headers in ({"Range": "bytes=-5"}, {"Range": "bytes=8-", "If-Range": tag}):
+        part = browser.get(path, headers=headers)
+        assert (part.status_code, part.data) == (206, b" test"), headers
+    assert browser.get(path, headers={"Range": "bytes=13-"}).status_code == 416
+
+
+@pytest.mark.parametrize(("taken", "sent"), [(1, ""), (2, "0-4"), (4, "0-12"), (5, "0-13")])
+def test_what_was_never_asked_for_was_not_sent(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, taken: int, sent: str
+) -> None:
+    # Of four chunks: 4, 4, 4 and 1 byte. The fifth question is whether there are more.
+    monkeypatch.setattr("portal.content.delivery.CHUNK", 4)
+    version, browser = version_of(make_asset()), browse(lena())
+    fetched = browser.open(f"/library/files/{version.id}", method="HEAD").request.environ
+    environ = {**fetched, "REQUEST_METHOD": "GET"}
+
+    application = current_app.wsgi_app
+
+    def break_off() -> None:
+        body = application(environ, lambda *_answer: lambda _data: None)
+        parts = iter(body)
+        for _chunk in range(taken):
+            next(parts, b"")
+        body.close()  # type: ignore[attr-defined]
+
+    at_once([break_off])
+    one = grants()[0]
+    assert (one.ranges, one.completed_at is not None) == (sent, sent == "0-13")
+
+
+def test_nothing_is_granted_to_somebody_who_was_erased_meanwhile(app: Flask) -> None:
+    asset, subject, link = make_asset(), new_id(), new_id()
+    of_person = events.Viewer(subject, kuehn().id, "partner")
+    of_link = events.Viewer(new_id(), kuehn().id, "customer", share_id=link)
+    db.session.rollback()
+    with write() as session:
+        erasure.erase(session.connection(), [subject, link])
+    for who in (of_person, of_link):
+        with write() as session:
+            version = version_of(asset)
+            found = events.grant_download(session, who, asset.id, version.id, 9, BERLIN)
+            assert found is None
+    assert grants() == []
+
+
 def test_a_customers_download_can_be_resumed_at_its_own_address(browse: Browse) -> None:
     asset = make_asset()
     made = browse(lena()).post(f"/library/{asset.id}/share", data=SHARE)
@@ -260,9 +380,13 @@ def test_seconds_of_a_recording_are_united_and_a_seek_adds_nothing(app: Flask) -
     row_ = db.session.scalars(select(Watched)).one()
     playing = Playing(int.from_bytes(row_.seconds, "little"), row_.played_ms, row_.length)
     assert (playing.unique_seconds, playing.played_ms, playing.completion) == (5, 5000, 0.5)
-    found = metrics.recording(db.session(), version_of(asset).id, NOON)
+    later = NOON + timedelta(days=1)
+    found = metrics.recording(db.session(), asset.id, NOON, later)
     assert found is not None
-    assert (found.loads, found.completion, found.completed) == (1, 0.5, 0)
+    assert (found.loads, found.seconds, found.completion) == (1, 5, 0.5)
+    assert (found.completed, found.played_ms) == (0, 5000)
+    assert metrics.recording(db.session(), asset.id, later, later + timedelta(days=9)) is None
+    assert metrics.recording(db.session(), new_id(), NOON, later) is None
 
 
 @pytest.mark.parametrize(
@@ -344,12 +468,12 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
             post(seen, row(slot_now(), active=1_000), activated=now)
         rebuild()
     assert db.session.query(Search).count() == 2
-    found = metrics.searches(db.session(), THAT_DAY, in_vain_only=False)
-    assert [(row.words, row.searches, row.in_vain) for row in found] == [
-        ("atex certificate", 1, 1),
-        ("wartung", 1, 0),
+    kept = {(row.words, row.found, row.searches) for row in db.session.scalars(select(SearchSum))}
+    assert kept == {("atex certificate", False, 1), ("wartung", True, 1)}
+    found = metrics.searches_in_vain(db.session(), THAT_DAY)
+    assert [(row.words, row.times, row.partners) for row in found.rows] == [
+        ("atex certificate", 1, 1)
     ]
-    assert [row.words for row in metrics.searches(db.session(), THAT_DAY)] == ["atex certificate"]
     assert differences() == []
 
 
@@ -359,9 +483,8 @@ def test_a_search_is_counted_on_the_day_its_results_were_looked_at(app: Flask) -
         forward(timedelta(seconds=20))
         post(token, row(slot_now(), active=1_000), activated=clock.now_ms())
         rebuild()
-    assert metrics.searches(db.session(), THAT_DAY, in_vain_only=False) == []
-    next_day = Scope(date(2026, 3, 11), date(2026, 3, 12))
-    assert len(metrics.searches(db.session(), next_day, in_vain_only=False)) == 1
+    kept = db.session.scalars(select(SearchSum)).one()
+    assert (kept.day, kept.searches) == (date(2026, 3, 11), 1)
     assert differences() == []
 
 
@@ -377,15 +500,56 @@ def test_devices_of_one_link_are_told_apart_and_of_two_links_are_not_compared() 
     assert events.device_of(keys, one, "Phone de") != events.device_of(keys, two, "Phone de")
 
 
-def test_grants_of_a_like_are_intervals(app: Flask) -> None:
-    asset, user = make_asset(), lena()
-    with write() as session:
-        person = session.merge(user)
-        events.like(session, person, asset.id, BERLIN)
-        events.unlike(session, person, asset.id, BERLIN)
-        events.like(session, person, asset.id, BERLIN)
-    rebuild()
-    today = clock.local_day(clock.now(), BERLIN)
-    found = metrics.total(db.session(), Scope(today, today + timedelta(days=1)))
-    assert found.likes == 2
-    assert events.likes(db.session(), lena().id, asset.id)
+# --- likes and shares -----------------------------------------------------------------------------
+
+
+def test_a_like_counts_once_a_day_and_not_when_it_was_taken_back_that_day(app: Flask) -> None:
+    asset, other = make_asset(), make_asset("Other")
+    people = [lena().id, mia().id, anna().id]
+    moves = ((events.like, asset), (events.unlike, asset), (events.like, asset))
+    with clock.at(NOON) as forward:
+        for move, piece in (*moves, (events.like, other), (events.unlike, other)):
+            with write() as session:
+                move(session, session.get_one(User, people[0]), piece.id, BERLIN)
+            forward(timedelta(minutes=1))
+            rebuild()
+        for person_id in people[1:]:
+            with write() as session:
+                events.like(session, session.get_one(User, person_id), asset.id, BERLIN)
+        rebuild()
+        by_asset = metrics.by_asset(db.session(), THAT_DAY)
+        assert {key: found.likes for key, found in by_asset.items() if found} == {asset.id: 2}
+        assert events.current_likes(db.session(), [asset.id, other.id]) == {asset.id: 2}
+        # Taken back on a later day, it was given all the same.
+        forward(timedelta(days=1))
+        with write() as session:
+            events.unlike(session, session.get_one(User, people[0]), asset.id, BERLIN)
+        rebuild()
+        assert metrics.total(db.session(), THAT_DAY).likes == 2
+    assert events.current_likes(db.session(), [asset.id, other.id]) == {asset.id: 1}
+    assert not events.likes(db.session(), lena().id, asset.id)
+    assert differences() == []
+
+
+def test_a_link_with_three_documents_is_one_share(app: Flask, browse: Browse) -> None:
+    pieces = [make_asset(title) for title in ("One", "Two", "Three")]
+    with clock.at(NOON):
+        for person, n in ((lena(), 3), (lena(), 1), (mia(), 2)):
+            data = {**SHARE, "also": [str(piece.id) for piece in pieces[1:n]]}
+            browse(person).post(f"/library/{pieces[0].id}/share", data=data)
+        rebuild()
+    session = db.session()
+    found = metrics.total(session, THAT_DAY)
+    assert (found.shares, found.activities) == (3, 3)
+    by_partner = metrics.by_partner(session, THAT_DAY)
+    assert {key: partner.shares for key, partner in by_partner.items()} == {
+        lena().partner_id: 2,
+        mia().partner_id: 1,
+    }
+    assert metrics.activities_by_partner(session, THAT_DAY)[kuehn().id] == (2, 0)
+    by_asset = metrics.by_asset(session, THAT_DAY)
+    assert [by_asset[piece.id].shares for piece in pieces] == [3, 2, 1]
+    of_lena = Scope(*SPAN, partner_id=kuehn().id, asset_id=pieces[0].id)
+    assert metrics.total(session, of_lena).shares == 2
+    assert metrics.by_day(session, THAT_DAY)[SPAN[0]].shares == 3
+    assert differences() == []

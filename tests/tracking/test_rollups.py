@@ -18,22 +18,22 @@ from click.testing import CliRunner
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import cli, clock
 from portal.accounts.models import User
 from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
-from tests.factories import make_asset, version_of
+from tests.factories import make_asset, make_partner, make_user, version_of
 from tests.people import anna, jonas, lena, mia
+from tests.tracking.numbers import check_sums, check_wall_time
 from tests.tracking.reports import post, post_body, row, slot_now, token_for
 from tracking import erasure, events, metrics, retention, rollups, verify
-from tracking.days import EVERYONE
 from tracking.dwell import SLOT_MS
 from tracking.metrics import Scope
 from tracking.models import Folded, Load, Mark, Reader, Slot, Tombstone
-from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSum
+from tracking.sums import AssetSum, DayState, PageSum, PairSum, PartnerSum
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -380,7 +380,8 @@ def test_days_rebuilt_in_any_order_equal_the_base_rows(
     rollups.mark(db.engine, days)
     rebuild()
     assert stored_rows() == step_by_step
-    check_wall_time(people)
+    check_wall_time()
+    check_sums()
     # In any order of folding, with rebuilds between: no number changes.
     rng.shuffle(days)
     for day in days:
@@ -449,33 +450,28 @@ def add_load(
     rollups.mark(db.engine, days)
 
 
-def check_wall_time(people: list[User]) -> None:
-    """No person's counted attention exceeds wall time, and pages add up to assets exactly."""
-    db.session.rollback()
-    slots_of: dict[uuid.UUID, set[int]] = defaultdict(set)
-    for subject, slot in db.session.execute(
-        select(Load.subject, Slot.slot).join(Slot, Slot.load_id == Load.id)
-    ):
-        slots_of[subject].add(slot)
-    wall = sum(len(found) for found in slots_of.values()) * SLOT_MS
-    pairs = db.session.scalars(select(PairSum)).all()
-    for bucket in ("active", "reading", "idle", "glance", "overlap"):
-        of_pages = added_up(PageSum, bucket, "day", "asset_id", "audience")
-        of_assets = added_up(AssetSum, bucket, "day", "asset_id", "audience")
-        assert of_pages == of_assets == added_up(PairSum, bucket, "day", "asset_id", "audience")
-        of_partners = added_up(PartnerSum, bucket, "day", "partner_id", "audience")
-        everyone = {key: n for key, n in of_partners.items() if key[1] == EVERYONE}
-        single = {key: n for key, n in of_partners.items() if key[1] != EVERYONE}
-        assert single == added_up(PairSum, bucket, "day", "partner_id", "audience")
-        assert sum(everyone.values()) == sum(single.values()) == sum(of_assets.values())
-    counted = sum(a.active + a.reading + a.idle + a.glance for a in pairs)
-    assert counted <= wall
-
-
-def added_up(model: Any, bucket: str, *keys: str) -> dict[tuple[object, ...], int]:
-    """The sums of one bucket by some keys, of days and without zeros."""
-    found: dict[tuple[object, ...], int] = defaultdict(int)
-    for kept in db.session.scalars(select(model)):
-        if getattr(kept, "grain", Grain.day) == Grain.day:
-            found[tuple(getattr(kept, key) for key in keys)] += getattr(kept, bucket)
-    return {key: n for key, n in found.items() if n}
+def test_sets_of_partners_say_the_same_as_the_rows_of_each_partner(app: Flask) -> None:
+    rng, assets = random.Random(3), [make_asset("One"), make_asset("Other")]
+    sellers = [make_user(partner=make_partner()) for _n in range(5)]
+    for _view in range(25):
+        day = NOON + timedelta(days=rng.randrange(50), minutes=rng.randrange(300))
+        with clock.at(day):
+            read(rng.choice(sellers), rng.choice(assets), 2)
+    rebuild()
+    session, addressed = db.session(), frozenset(x.partner_id for x in sellers if x.partner_id)
+    for length in (5, 40, 80):
+        scope = Scope(date(2026, 3, 12), date(2026, 3, 12) + timedelta(days=length))
+        counted: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+        for pair in session.scalars(select(PairSum).where(scope.within(PairSum))):
+            counted[pair.asset_id].add(pair.partner_id)
+        found = metrics.partners_of_assets(session, scope, [asset.id for asset in assets])
+        assert found == {key: len(partners) for key, partners in counted.items()}
+    for asset in assets:
+        rows = select(PairSum.partner_id, func.min(PairSum.day)).group_by(PairSum.partner_id)
+        first = session.execute(rows.where(PairSum.asset_id == asset.id)).all()
+        days = sorted(day for _partner, day in first)
+        reached = metrics.reach(session, {asset.id: addressed})[asset.id]
+        assert (reached.opened, reached.half) == (len(days), days[2] if len(days) > 2 else None)
+        last = select(func.max(PairSum.day)).where(PairSum.asset_id == asset.id)
+        assert metrics.last_views(session, [asset.id]) == {asset.id: session.scalar(last)}
+    assert differences() == []

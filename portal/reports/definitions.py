@@ -1,0 +1,455 @@
+"""What every printed number means, in words for whoever has to defend it.
+
+Tables (`Column.anchor`) and cards name the definition they stand for; their pages link to it. A
+number that is counted in another way than before gets the next `version`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from portal.errors import N_
+from tracking.dwell import IdleRule
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One number: where it stands on the page, what it is called, what it counts, and in what."""
+
+    anchor: str
+    name: str
+    text: str
+    unit: str
+    version: int = 1
+
+
+COUNT, TIME, SHARE = N_("a count"), N_("hours, minutes and seconds"), N_("so many of so many")
+
+READING = (
+    Definition(
+        "views",
+        N_("Views"),
+        N_(
+            "How often people at partners read a piece of content. Opening it again within 30 "
+            "seconds of reading is the same view. A view counts when the page was visible for 2 "
+            "seconds or was touched, on that day. Your own reading counts nowhere, and neither do "
+            "programs that only fetch a page."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "dwell",
+        N_("Dwell time"),
+        N_(
+            "How long content was in front of somebody at a partner: the page in front, and input "
+            "(a key, the mouse, a touch, scrolling) at most 30 seconds ago. Nobody can read longer "
+            "than time passes: several windows or devices of one person count once. It is at least "
+            "the time with input in the last 5 seconds, and at most that with idle time (longer "
+            "than 30 seconds without input) added. Which of the three counts can be chosen on the "
+            "page; the usual rule is the one in the middle."
+        ),
+        TIME,
+    ),
+    Definition(
+        "usual_rule",
+        N_("By the usual rule"),
+        N_(
+            "Medians, readers of a page, pages read, views of 10 seconds and more, and activities "
+            "are counted once, with input at most 30 seconds ago. They stay the same when another "
+            "rule for dwell time is chosen, and say so then."
+        ),
+        N_("in use and reading"),
+    ),
+    Definition(
+        "median",
+        N_("Median dwell"),
+        N_(
+            "Half of the partners' views were shorter than this, half longer. In whole seconds, by "
+            "the usual rule."
+        ),
+        TIME,
+    ),
+    Definition(
+        "engaged",
+        N_("Views of 10 seconds and more"),
+        N_("Views with at least 10 seconds of dwell time, by the usual rule."),
+        COUNT,
+    ),
+    Definition(
+        "page_dwell",
+        N_("Where they look"),
+        N_("The dwell time of partners and customers, page by page. The pages add up to the view."),
+        TIME,
+    ),
+    Definition(
+        "readers",
+        N_("Readers of a page"),
+        N_(
+            "Views in which the page was read for at least 2 seconds, by the usual rule. Readers "
+            "leave on a page when many of them do not read the next one: looked for are pages with "
+            "at least 10 readers, of whom a quarter and more do not go on, among the 20 pieces "
+            "that are read most. Missing only the last page does not count as leaving."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "pages_read",
+        N_("Pages read"),
+        N_(
+            "On how many of its pages a view spent at least 2 seconds, on average, by the usual "
+            "rule."
+        ),
+        N_("pages of all pages"),
+    ),
+    Definition(
+        "measured",
+        N_("Measured to the end"),
+        N_(
+            "Views and opens whose last report has arrived, of all. Of each of the others up to 15 "
+            "seconds may be missing at the end, more where the network was away: never too much "
+            "is counted, at most too little."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "played",
+        N_("Played"),
+        N_(
+            "Of a recording: how many page loads played it; how many different seconds of it they "
+            "saw, so that watching a part again adds nothing; how many saw nine tenths and more; "
+            "and how long it ran in all, repetitions included."
+        ),
+        N_("loads; time"),
+    ),
+    Definition(
+        "people",
+        N_("People"),
+        N_(
+            "Different people at partners with at least one view. Not counted where the privacy "
+            "mode of a country keeps reading by organisation only."
+        ),
+        COUNT,
+    ),
+    Definition("partners", N_("Partners"), N_("Different partners with at least one view."), COUNT),
+)
+ACTS = (
+    Definition(
+        "downloads",
+        N_("Downloads"),
+        N_(
+            "Files that people at partners asked for. One download, however many parts the browser "
+            "fetches it in; programs that only look whether it is there count nothing."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "downloads_completed",
+        N_("Complete, broken off, not observed"),
+        N_(
+            "Complete: every byte of the file was sent. Broken off: it started and some are "
+            "missing. Not observed: it was asked for and no byte left, or the portal did not see "
+            "it leave."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "shares",
+        N_("Shares"),
+        N_("Links that partners made for customers. A link to three pieces counts once for each."),
+        COUNT,
+    ),
+    Definition(
+        "opens",
+        N_("Opens"),
+        N_(
+            "Views by customers who followed a link of a partner, counted like views: a person was "
+            "there. Fetching the link, as mail scanners do, is none. Whom it was made for stays "
+            "with the partner."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "customer_dwell",
+        N_("Read by customers"),
+        N_("The dwell time of customers on shared content, counted like that of partners."),
+        TIME,
+    ),
+    Definition(
+        "likes", N_("Likes"), N_("Likes given in the period, those taken back included."), COUNT
+    ),
+    Definition(
+        "activities",
+        N_("Activities"),
+        N_(
+            "What a partner did with content: downloads, shares, opens of its own shares, and "
+            "views of 10 seconds and more by the usual rule. Signing in is none."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "state",
+        N_("New, active, at risk, inactive"),
+        N_(
+            "New: with us for less than 90 days. Inactive: no activity in the last 90 days. At "
+            "risk: less than half of the activities of the 90 days before, when those were at "
+            "least 4. Active: all others."
+        ),
+        N_("a state"),
+    ),
+)
+CONTENT = (
+    Definition(
+        "stale_days",
+        N_("Days without a view"),
+        N_(
+            "Days since the last view by a partner or a customer, or since publishing when there "
+            "was none. Listed are pieces in the library without a view for 90 days, and those "
+            "that nobody has viewed in the 14 days and more since they were published."
+        ),
+        N_("days"),
+    ),
+    Definition(
+        "reached",
+        N_("Partners that opened it"),
+        N_("Partners with at least one view until now, of those the piece is addressed to."),
+        SHARE,
+    ),
+    Definition(
+        "market_days",
+        N_("Time to market"),
+        N_(
+            "Days from publishing until half of the partners it is addressed to had viewed it. A "
+            "dash: half have not yet."
+        ),
+        N_("days"),
+    ),
+    Definition(
+        "in_vain",
+        N_("Searched without result"),
+        N_(
+            "Searches in the library that found nothing, when a person saw the page that said so. "
+            "Words are shown when at least 2 partners searched for them, or one at least 3 times. "
+            "Words with a name that the partner has written down as a recipient or a customer are "
+            "not shown. All of these are counted as other searches."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "search_partners",
+        N_("Partners that searched"),
+        N_("Different partners who searched for these words without result."),
+        COUNT,
+    ),
+    Definition(
+        "area_views",
+        N_("Page views by area"),
+        N_("How often people at partners had a page of this part of the portal in front."),
+        COUNT,
+    ),
+    Definition(
+        "area_time",
+        N_("Time in the portal"),
+        N_(
+            "How long they had it in front, counted like dwell time. It is effort, not engagement: "
+            "less is often better. Kept by organisation only, never by person."
+        ),
+        TIME,
+    ),
+)
+DEALS = (
+    Definition(
+        "registrations",
+        N_("Registrations"),
+        N_("Deal registrations that partners submitted in the period, by their status now."),
+        COUNT,
+    ),
+    Definition(
+        "expected_value",
+        N_("Expected value"),
+        N_(
+            "What partners expect these orders to be worth; what was ordered, where it was won. "
+            "Per currency, never converted, in whole units."
+        ),
+        N_("an amount per currency"),
+    ),
+    Definition(
+        "won_deals",
+        N_("Deals won"),
+        N_("Orders that you have confirmed, by the day of the order."),
+        COUNT,
+    ),
+    Definition(
+        "revenue",
+        N_("Revenue"),
+        N_(
+            "The net amounts of the orders that you have confirmed, by the day of the order. Per "
+            "currency, never converted."
+        ),
+        N_("an amount per currency"),
+    ),
+    Definition(
+        "lost",
+        N_("Deals lost"),
+        N_("Deals that were closed as lost in the period, by the day of closing."),
+        COUNT,
+    ),
+    Definition(
+        "open",
+        N_("Open deals"),
+        N_(
+            "Approved deals that were neither won nor lost when the period ended: those begun by "
+            "then, and those of which no day is known."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "close_rate_closed",
+        N_("Close rate of closed deals"),
+        N_("Deals won of the deals won and lost, by the day of closing."),
+        SHARE,
+    ),
+    Definition(
+        "close_rate_cohort",
+        N_("Close rate within 180 days"),
+        N_(
+            "Of the deals that became qualified in the period, and at least 180 days before its "
+            "end, those that were won within 180 days. Qualified means approved; an imported deal "
+            "without a day of decision counts from its first contact."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "close_rate",
+        N_("Close rate of the period"),
+        N_(
+            "Deals won in the period to deals that became qualified in it. There can be more of "
+            "the first when older deals close."
+        ),
+        N_("per cent"),
+    ),
+    Definition(
+        "cycle_mean",
+        N_("Deal cycle, mean"),
+        N_("From first contact to the day of the order, of the deals won in the period."),
+        N_("days"),
+    ),
+    Definition(
+        "cycle_median",
+        N_("Deal cycle, median"),
+        N_(
+            "Of the deals begun in the period, the days after which half are won. Deals still open "
+            "when it ended, and deals lost, have lasted at least so long (Kaplan-Meier)."
+        ),
+        N_("days"),
+    ),
+    Definition(
+        "won_by_day",
+        N_("Won by day 30, 60, 90"),
+        N_(
+            "Of the deals begun in the period, the share that is won after so many days, losing "
+            "being the other way to end (Aalen-Johansen)."
+        ),
+        N_("per cent"),
+    ),
+    Definition(
+        "approval_rate",
+        N_("Approval rate"),
+        N_("Registrations approved of those decided in the period, whatever came of them later."),
+        SHARE,
+    ),
+    Definition(
+        "decided_in_time",
+        N_("Decided in time"),
+        N_("Decisions made by the time that was promised, of those that had a promise."),
+        SHARE,
+    ),
+    Definition(
+        "decision_hours",
+        N_("Time to decide"),
+        N_(
+            "Business hours in which a registration waited for you, without the time in which it "
+            "waited for the partner. The median takes those still waiting into account."
+        ),
+        N_("business hours"),
+    ),
+    Definition(
+        "results",
+        N_("What became of deals"),
+        N_("Every line is a number of its own and leads to what it counts."),
+        N_("as the line says"),
+    ),
+    Definition(
+        "interval",
+        N_("Interval"),
+        N_(
+            "Where the rate would lie in 95 of 100 periods like this one (Wilson). Printed from 20 "
+            "deals on."
+        ),
+        N_("from and to"),
+    ),
+    Definition(
+        "n",
+        N_("n"),
+        N_("How many deals the number is made of."),
+        COUNT,
+    ),
+)
+SURVEYS = (
+    Definition(
+        "company",
+        N_("Satisfaction with the company"),
+        N_(
+            "The mean of the partners' means: every partner counts the same, however many of its "
+            "people answered."
+        ),
+        N_("1 to 10"),
+    ),
+    Definition(
+        "experience",
+        N_("Satisfaction with the partner experience"),
+        N_("Counted in the same way, of the question on the partner experience."),
+        N_("1 to 10"),
+    ),
+    Definition(
+        "answered_partners",
+        N_("Partners that answered"),
+        N_("Partners of whom at least one person answered, of those who were asked."),
+        SHARE,
+    ),
+    Definition(
+        "answered_people",
+        N_("People who answered"),
+        N_("People who answered, of those who were asked. A later answer replaces an earlier one."),
+        SHARE,
+    ),
+)
+GROUPS = (
+    (N_("Reading"), READING),
+    (N_("Downloads, shares and activities"), ACTS),
+    (N_("Content and the portal"), CONTENT),
+    (N_("Deals"), DEALS),
+    (N_("Surveys"), SURVEYS),
+)
+
+
+def every() -> Iterator[Definition]:
+    """All of them."""
+    for _name, definitions in GROUPS:
+        yield from definitions
+
+
+def by_usual_rule(label: str, rule: IdleRule) -> str:
+    """What a figure that never follows the chosen rule is called beside others that do."""
+    if rule == IdleRule.reading:
+        return label
+    return _("%(name)s, by the usual rule", name=label)
+
+
+RULES = {
+    IdleRule.active: N_("in use only"),
+    IdleRule.reading: N_("reading"),
+    IdleRule.idle: N_("also idle"),
+}
