@@ -29,6 +29,10 @@ from tracking import verify
 from tracking.models import Download, Load, ShareEvent
 
 
+# One worker fills it for all tests here, once on each engine.
+pytestmark = pytest.mark.xdist_group("the demo company")
+
+
 @pytest.fixture(scope="module", params=engines.ENGINES)
 def filled(request: pytest.FixtureRequest) -> Iterator[Flask]:
     """A portal filled with the demo, once for all tests here."""

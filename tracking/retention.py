@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection, Engine
 from portal import clock
 from portal.db import in_parts, insert_once, new_id, write_connection
 from portal.logs import log
-from tracking import rollups
+from tracking import snapshot
 from tracking.days import (
     Attention,
     Day,
@@ -92,7 +92,7 @@ def _due(engine: Engine, zone: ZoneInfo, until: datetime, condition: Any) -> lis
 
 def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     """Replace the slots of a day by what they grant; every number stays as it is."""
-    span = rollups.the_day(day, zone)
+    span = snapshot.the_day(day, zone)
     with write_connection(engine) as connection:
         _set(connection, day, closed_at=clock.now())
     with engine.connect() as connection:
@@ -202,7 +202,7 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
 
     Page loads whose view goes on after the day are left for the day on which it ends.
     """
-    span = rollups.the_day(day, zone)
+    span = snapshot.the_day(day, zone)
     with write_connection(engine) as connection:
         _set(connection, day, sealed_at=clock.now())
     with engine.connect() as connection:
@@ -244,7 +244,7 @@ def _remove_loads(connection: Connection, load_ids: Sequence[uuid.UUID]) -> Coun
 
 def _ended(connection: Connection, day: Day) -> list[uuid.UUID]:
     """The loads that end on `day` or before, with everything they are chained to."""
-    facts = rollups.chained_loads(connection, day)
+    facts = snapshot.chained_loads(connection, day)
     kept: set[uuid.UUID] = set()
     found: set[uuid.UUID] = set()
     for chain in chains(facts):

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from tracking import rollups
+from tracking import rollups, snapshot
 from tracking.days import Rows
 from tracking.models import Download, LikeInterval, Load, Mark, Search, ShareEvent, Slot
 from tracking.sums import DayState, Grain
@@ -55,14 +55,14 @@ def differences(
             on_waiting(sorted(waiting))
         for day in days_with_rows(connection, zone):
             if day not in waiting:
-                new = rollups.computed(connection, rollups.the_day(day, zone), zone)
-                yield from _lines(f"{day}", rollups.stored(connection, day), new)
+                new = snapshot.computed(connection, snapshot.the_day(day, zone), zone)
+                yield from _lines(f"{day}", snapshot.stored(connection, day), new)
         for month in sorted(_months(connection)):
             new = Rows()
-            for name, table in rollups.TABLES.items():
+            for name, table in snapshot.TABLES.items():
                 if "grain" in table.c:
                     setattr(new, name, rollups.month_rows(connection, table, month))
-            old = rollups.stored(connection, month, Grain.month)
+            old = snapshot.stored(connection, month, Grain.month)
             yield from _lines(f"{month:%Y-%m}", old, new)
 
 
@@ -76,7 +76,7 @@ def _waiting_days(connection: Connection, zone: ZoneInfo) -> set[date]:
         waiting |= fresh
         marked, fresh = fresh, set()
         for day in marked:
-            new = rollups.computed(connection, rollups.the_day(day, zone), zone)
+            new = snapshot.computed(connection, snapshot.the_day(day, zone), zone)
             if new.across != across.get(day, ""):
                 fresh |= rollups.neighbours(day, new)
     return waiting
@@ -85,7 +85,7 @@ def _waiting_days(connection: Connection, zone: ZoneInfo) -> set[date]:
 def _months(connection: Connection) -> set[date]:
     return {
         day.replace(day=1)
-        for table in rollups.TABLES.values()
+        for table in snapshot.TABLES.values()
         if "grain" in table.c
         for day in connection.scalars(select(table.c.day).distinct())
     }

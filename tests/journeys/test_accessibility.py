@@ -18,6 +18,10 @@ MANAGER = ["/", "/library", "/deals", "/surveys", "/surveys/new", "/people", "/r
 ADMIN = ["/jobs", "/library/new"]
 
 
+# One worker fills the demo company for all tests here.
+pytestmark = pytest.mark.xdist_group("pages of the demo company")
+
+
 @pytest.fixture(scope="module")
 def live() -> Iterator[Live]:
     """A portal with the demo company."""

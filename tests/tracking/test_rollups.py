@@ -29,7 +29,7 @@ from tests.factories import make_asset, make_partner, make_user, version_of
 from tests.people import anna, jonas, lena, mia
 from tests.tracking.numbers import check_sums, check_wall_time
 from tests.tracking.reports import post, post_body, row, slot_now, token_for
-from tracking import erasure, events, metrics, retention, rollups, verify
+from tracking import erasure, events, metrics, retention, rollups, snapshot, verify
 from tracking.dwell import SLOT_MS
 from tracking.metrics import Scope
 from tracking.models import Folded, Load, Mark, Reader, Slot, Tombstone
@@ -373,7 +373,7 @@ def test_days_rebuilt_in_any_order_equal_the_base_rows(
     assert differences() == []
     step_by_step = stored_rows()
     with write_connection(db.engine) as connection:
-        for table in (*rollups.TABLES.values(), DayState.__table__):
+        for table in (*snapshot.TABLES.values(), DayState.__table__):
             connection.execute(delete(table))
     with db.engine.connect() as connection:
         days = verify.days_with_rows(connection, BERLIN)
@@ -405,7 +405,7 @@ def wipe() -> None:
     """No attention at all."""
     db.session.rollback()
     with write_connection(db.engine) as connection:
-        tables = (*rollups.TABLES.values(), DayState, Mark, Folded, Slot, Load, Reader, Tombstone)
+        tables = (*snapshot.TABLES.values(), DayState, Mark, Folded, Slot, Load, Reader, Tombstone)
         for table in tables:
             connection.execute(delete(table))
 

@@ -273,13 +273,14 @@ def base_rows() -> list[tuple[Any, ...]]:
 
 
 def numbers(*, people: bool = True) -> list[tuple[Any, ...]]:
-    """Every number of every rollup; people as how many they are, because which number somebody
-    got depends on the order in which days were rebuilt."""
+    """Every number of every rollup; people and partners as how many they are, because which number
+    one got depends on the order in which days were rebuilt."""
     found = []
     for kept in _rows(PartnerSum, AssetSum, PairSum, PageSum, AreaSum):
         table, values = kept[0], dict(kept[1])
-        if "people" in values:
-            values["people"] = len(united([values["people"]])) if people else 0
+        for name in values.keys() & {"people", "partners"}:
+            counts = people or name == "partners"
+            values[name] = len(united([values[name]])) if counts else 0
         found.append((table, *values.items()))
     return found
 

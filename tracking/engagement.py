@@ -1,0 +1,263 @@
+"""What happened in a period, of everyone, a partner or an asset: read from the rollups alone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select
+from sqlalchemy.orm import Session
+
+from portal import clock
+from tracking import rollups
+from tracking.days import (
+    EVERYONE,
+    united,
+)
+from tracking.dwell import DWELL_BUCKETS, IdleRule
+from tracking.models import Audience
+from tracking.sums import (
+    AssetSum,
+    Grain,
+    PairSum,
+    PartnerSum,
+)
+
+PARTNER, CUSTOMER = Audience.partner.value, Audience.customer.value
+
+
+class Engagement(NamedTuple):
+    """What happened in a period. Attention in milliseconds, after the cap per person.
+
+    `views` and attention are the partners' own; `opens` are views by customers through links.
+    `rule` says which attention is dwell. A report makes thousands: the fields up to `likes` stand
+    as in `_SUMS`, so that one is made of a row as it comes.
+    """
+
+    views: int = 0
+    engaged_views: int = 0
+    ended_views: int = 0
+    active: int = 0
+    reading: int = 0
+    idle: int = 0
+    downloads: int = 0
+    downloads_started: int = 0
+    downloads_completed: int = 0
+    shares: int = 0
+    likes: int = 0
+    opens: int = 0
+    opens_ended: int = 0
+    customer_dwell: int = 0
+    customer_downloads: int = 0
+    rule: IdleRule = IdleRule.reading
+
+    @property
+    def dwell(self) -> int:
+        """Dwell time by the rule: usually active and reading."""
+        return sum(getattr(self, name) for name in DWELL_BUCKETS[self.rule])
+
+    @property
+    def dwell_at_least(self) -> int:
+        """The lower bound: with input in the last 5 seconds."""
+        return self.active
+
+    @property
+    def dwell_at_most(self) -> int:
+        """The upper bound: idle counted too."""
+        return self.active + self.reading + self.idle
+
+    @property
+    def on_purpose(self) -> int:
+        """Content activities that are no reading: downloads, shares, opens of own shares."""
+        return self.downloads + self.shares + self.opens
+
+    @property
+    def activities(self) -> int:
+        """Content activities: downloads, shares, opens of own shares, views of 10 s and more."""
+        return self.on_purpose + self.engaged_views
+
+    def __bool__(self) -> bool:
+        """Whether anything happened at all."""
+        return any((self.views, self.downloads, self.shares, self.likes, self.opens, self.dwell))
+
+
+_SUMS = (
+    "views",
+    "engaged_views",
+    "ended_views",
+    "active",
+    "reading",
+    "idle",
+    "downloads",
+    "downloads_started",
+    "downloads_completed",
+    "shares",
+    "likes",
+)
+NOTHING = Engagement()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Half-open days `[since, until)` and, where asked for, one partner, one asset, or both."""
+
+    since: date
+    until: date
+    partner_id: uuid.UUID | None = None
+    asset_id: uuid.UUID | None = None
+    rule: IdleRule = IdleRule.reading
+
+    def within(self, model: Any) -> ColumnElement[bool]:
+        """The rows of `model` that make up the period: whole months, and the days beside them."""
+        if not hasattr(model, "grain"):
+            return and_(model.day >= self.since, model.day < self.until)
+        months, days = self.parts()
+        found = [and_(model.grain == Grain.day, model.day >= a, model.day < b) for a, b in days]
+        if months is not None:
+            first, last = months
+            found.append(and_(model.grain == Grain.month, model.day >= first, model.day < last))
+        return or_(false(), *found)
+
+    def parts(self) -> tuple[tuple[date, date] | None, list[tuple[date, date]]]:
+        """The whole months of the period, if there are any, and the days before and after them."""
+        first = self.since.replace(day=1)
+        if first < self.since:
+            first = clock.add_months(first, 1)
+        last = self.until.replace(day=1)
+        if first >= last:
+            return None, [(self.since, self.until)]
+        edges = [(self.since, first), (last, self.until)]
+        return (first, last), [edge for edge in edges if edge[0] < edge[1]]
+
+
+def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
+    """The table that answers with the fewest rows, and the conditions on it."""
+    by_asset, by_partner = key == "asset_id", key == "partner_id"
+    if (scope.asset_id or by_asset) and (scope.partner_id or by_partner):
+        model: Any = PairSum
+    elif scope.asset_id or by_asset:
+        model = AssetSum
+    else:
+        model = PartnerSum
+    where = [scope.within(model)]
+    if scope.asset_id:
+        where.append(model.asset_id == scope.asset_id)
+    if scope.partner_id:
+        where.append(model.partner_id == scope.partner_id)
+    elif model is PartnerSum:
+        where.append(
+            PartnerSum.partner_id != EVERYONE if by_partner else PartnerSum.partner_id == EVERYONE
+        )
+    return model, where
+
+
+def _grouped(
+    session: Session,
+    scope: Scope,
+    key: str | None = None,
+    only: Collection[uuid.UUID] | None = None,
+) -> dict[Any, Engagement]:
+    model, where = _source(scope, key)
+    sums = [func.sum(getattr(model, name)) for name in _SUMS]
+    if key is None:
+        query = select(model.audience, null(), *sums).where(*where).group_by(model.audience)
+    else:
+        column = getattr(model, key)
+        where += [] if only is None else [column.in_(list(only))]
+        query = select(model.audience, column, *sums).where(*where).group_by(model.audience, column)
+    return _merged(session.execute(query), scope.rule)
+
+
+def _merged(rows: Iterable[Any], rule: IdleRule) -> dict[Any, Engagement]:
+    """Engagement by key, of rows `(audience, key, *_SUMS)`: at most one for each audience."""
+    found: dict[Any, Engagement] = {}
+    customers: dict[Any, Any] = {}
+    for audience, key, *sums in rows:
+        values: Any = [int(value) for value in sums]
+        if audience == CUSTOMER:
+            customers[key] = values
+        else:
+            found[key] = Engagement(*values)._replace(rule=rule)
+    nothing = NOTHING._replace(rule=rule)
+    for key, values in customers.items():
+        theirs = Engagement(*values)._replace(rule=rule)
+        found[key] = found.get(key, nothing)._replace(
+            opens=theirs.views,
+            opens_ended=theirs.ended_views,
+            customer_dwell=theirs.dwell,
+            customer_downloads=theirs.downloads,
+        )
+    return found
+
+
+def total(session: Session, scope: Scope) -> Engagement:
+    """Everything in a period."""
+    return _grouped(session, scope).get(None, NOTHING._replace(rule=scope.rule))
+
+
+def by_asset(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
+    """Per asset; assets without anything are left out."""
+    return _grouped(session, scope, "asset_id")
+
+
+def by_partner(
+    session: Session, scope: Scope, only: Collection[uuid.UUID] | None = None
+) -> dict[uuid.UUID, Engagement]:
+    """Per partner, of all or `only` of some; partners without anything are left out."""
+    return _grouped(session, scope, "partner_id", only)
+
+
+def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tuple[int, int]]:
+    """`Engagement.activities` of every partner that did something, and how many of them are
+    reading; at a third of the cost of all its figures: what a ranking of thousands needs."""
+    model, where = _source(scope, "partner_id")
+    own = model.downloads + model.shares + model.engaged_views
+    is_customer = model.audience == CUSTOMER
+    counted = func.sum(case((is_customer, model.views), else_=own))
+    read = func.sum(case((is_customer, 0), else_=model.engaged_views))
+    query = select(model.partner_id, counted, read).where(*where).group_by(model.partner_id)
+    return {key: (int(n), int(of_them)) for key, n, of_them in session.execute(query)}
+
+
+def readers_in_month(
+    session: Session, month: date, partner_ids: Collection[uuid.UUID]
+) -> set[uuid.UUID]:
+    """Those of some partners whose people read anything in a month, given by its first day."""
+    query = select(PartnerSum.partner_id).where(
+        PartnerSum.grain == Grain.month,
+        PartnerSum.day == month,
+        PartnerSum.partner_id.in_(list(partner_ids)),
+        PartnerSum.audience == PARTNER,
+        or_(PartnerSum.views > 0, PartnerSum.active + PartnerSum.reading + PartnerSum.idle > 0),
+    )
+    return set(session.scalars(query))
+
+
+def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
+    """Per local day; days without anything are left out."""
+    model, where = _source(scope)
+    where = [*where[1:], model.day >= scope.since, model.day < scope.until]
+    if hasattr(model, "grain"):
+        where.append(model.grain == Grain.day)
+    sums = [func.sum(getattr(model, name)) for name in _SUMS]
+    query = (
+        select(model.audience, model.day, *sums).where(*where).group_by(model.audience, model.day)
+    )
+    return _merged(session.execute(query), scope.rule)
+
+
+def people(session: Session, scope: Scope) -> int:
+    """How many different people of partners had a view; those of one day only are not counted."""
+    if scope.asset_id and scope.partner_id:
+        raise ValueError("people are counted for a partner or for an asset")
+    model, where = _source(scope)
+    query = select(model.people).where(*where, model.audience == PARTNER)
+    return len(united(session.scalars(query)))
+
+
+def as_of(session: Session) -> datetime | None:
+    """Up to which moment the numbers are complete."""
+    return rollups.as_of(session)

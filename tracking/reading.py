@@ -1,0 +1,306 @@
+"""How content is read: page by page, how far it has come, when it was last viewed, how recordings
+were played; and the time in the portal by area."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.db import in_parts
+from tracking.days import (
+    EVERYONE,
+    histogram,
+    united,
+)
+from tracking.dwell import DWELL_BUCKETS
+from tracking.engagement import CUSTOMER, PARTNER, Scope
+from tracking.models import Load, Reader, Watched
+from tracking.sums import (
+    AreaSum,
+    AssetSum,
+    DayState,
+    Grain,
+    PageSum,
+)
+from tracking.watching import Playing
+
+
+def partners_of_assets(
+    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """How many partners viewed each of these assets."""
+    query = select(AssetSum.asset_id, AssetSum.partners).where(
+        scope.within(AssetSum), AssetSum.asset_id.in_(list(asset_ids)), *_VIEWED
+    )
+    sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, partners in session.execute(query):
+        sets[asset_id].append(partners)
+    return {key: len(united(some)) for key, some in sets.items()}
+
+
+_VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
+
+
+def median_dwell(
+    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """The median dwell of the partners' views of these assets, in whole seconds.
+
+    From the histograms of days and months; with an even number of views the lower middle one.
+    """
+    query = select(AssetSum.asset_id, AssetSum.dwells).where(
+        scope.within(AssetSum),
+        AssetSum.asset_id.in_(list(asset_ids)),
+        AssetSum.audience == PARTNER,
+        AssetSum.views > 0,
+    )
+    packs: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, dwells in session.execute(query):
+        packs[asset_id].append(dwells)
+    return {key: median_of(sorted(histogram(some).items())) for key, some in packs.items()}
+
+
+def median_of(histogram: Sequence[tuple[int, int]]) -> int:
+    """The lower median of values given as (value, how often), sorted by value."""
+    half = (sum(n for _value, n in histogram) + 1) // 2
+    for value, n in histogram:
+        half -= n
+        if half <= 0:
+            return value
+    raise ValueError("a median needs at least one value")
+
+
+@dataclass(frozen=True)
+class PageAttention:
+    """How a page of a document was read: views with 2 s on it, and dwell in milliseconds."""
+
+    page: int
+    readers: int
+    dwell: int
+
+
+def pages(
+    session: Session,
+    scope: Scope,
+    version_id: uuid.UUID | None = None,
+    audience: str | None = None,
+) -> list[PageAttention]:
+    """The attention strip of one version (or of all), by partners, customers, or both together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.page, func.sum(PageSum.readers), *dwell)
+        .where(
+            scope.within(PageSum),
+            true() if scope.asset_id is None else PageSum.asset_id == scope.asset_id,
+            true() if version_id is None else PageSum.version_id == version_id,
+            true() if audience is None else PageSum.audience == audience,
+        )
+        .group_by(PageSum.page)
+        .order_by(PageSum.page)
+    )
+    return [
+        PageAttention(row[0], int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)
+    ]
+
+
+def most_read(session: Session, scope: Scope, limit: int) -> list[uuid.UUID]:
+    """The assets with the most views, by partners and customers together."""
+    query = (
+        select(AssetSum.asset_id)
+        .where(scope.within(AssetSum), AssetSum.views > 0)
+        .group_by(AssetSum.asset_id)
+        .order_by(func.sum(AssetSum.views).desc(), AssetSum.asset_id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def readers_by_page(
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
+    """How many views read each page of these assets, by version and audience."""
+    query = (
+        select(PageSum.version_id, PageSum.audience, PageSum.page, func.sum(PageSum.readers))
+        .where(scope.within(PageSum), PageSum.asset_id.in_(list(asset_ids)))
+        .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
+    )
+    found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
+    for version_id, audience, page, readers in session.execute(query):
+        found[version_id, audience][page] = int(readers)
+    return found
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many of some partners have viewed an asset, and on which day half of them had; `half`
+    is None while they have not."""
+
+    opened: int
+    half: date | None
+
+
+def reach(
+    session: Session, addressed: Mapping[uuid.UUID, frozenset[uuid.UUID]]
+) -> dict[uuid.UUID, Reach]:
+    """How far each of these assets has come among the partners it is for.
+
+    Month by month; only the month in which half is reached is read day by day.
+    """
+    # Many assets are for the same partners.
+    audiences = set(addressed.values())
+    numbers = _partner_numbers(session, frozenset().union(*audiences))
+    numbered = {keys: {numbers[key] for key in keys if key in numbers} for keys in audiences}
+    wanted = {asset_id: numbered[keys] for asset_id, keys in addressed.items()}
+    seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
+    # The month in which half was reached, and who had viewed it before that.
+    turned: dict[uuid.UUID, date] = {}
+    before: dict[uuid.UUID, set[int]] = {}
+    months = (AssetSum.grain == Grain.month, AssetSum.asset_id.in_(list(addressed)))
+    for asset_id, month, partners in _partner_sets(session, *months):
+        known = seen[asset_id]
+        seen[asset_id] = known | (wanted[asset_id] & united([partners]))
+        if asset_id not in turned and _is_half(seen[asset_id], addressed[asset_id]):
+            turned[asset_id], before[asset_id] = month, set(known)
+    halves: dict[uuid.UUID, date] = {}
+    for month, some in _by_value(turned).items():
+        days = (_days_of(month), AssetSum.asset_id.in_(some))
+        for asset_id, day, partners in _partner_sets(session, *days):
+            before[asset_id] |= wanted[asset_id] & united([partners])
+            if _is_half(before[asset_id], addressed[asset_id]):
+                halves.setdefault(asset_id, day)
+    return {key: Reach(len(seen[key]), halves.get(key)) for key in addressed}
+
+
+def _is_half(some: Collection[Any], of: Collection[Any]) -> bool:
+    return len(some) * 2 >= len(of) > 0
+
+
+def _partner_sets(session: Session, *conditions: ColumnElement[bool]) -> Iterable[Any]:
+    """Rows `(asset, day or month, set of partners)` in the order of days."""
+    query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
+    return session.execute(query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
+
+
+def _partner_numbers(session: Session, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    found: dict[uuid.UUID, int] = {}
+    for some in in_parts(sorted(keys)):
+        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
+        found.update((row[0], row[1]) for row in session.execute(query))
+    return found
+
+
+def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, date]:
+    """The last day with a view, by a partner or a customer, of those assets that ever had one."""
+    viewed = (AssetSum.asset_id.in_(list(asset_ids)), AssetSum.views > 0)
+    query = select(AssetSum.asset_id, func.max(AssetSum.day)).group_by(AssetSum.asset_id)
+    months = query.where(AssetSum.grain == Grain.month, *viewed)
+    found: dict[uuid.UUID, date] = {}
+    for month, some in _by_value({row[0]: row[1] for row in session.execute(months)}).items():
+        of_month = and_(AssetSum.asset_id.in_(some), AssetSum.views > 0, _days_of(month))
+        found.update((row[0], row[1]) for row in session.execute(query.where(of_month)))
+    return found
+
+
+def _by_value(some: Mapping[uuid.UUID, date]) -> dict[date, list[uuid.UUID]]:
+    found: dict[date, list[uuid.UUID]] = defaultdict(list)
+    for key, value in some.items():
+        found[value].append(key)
+    return found
+
+
+def _days_of(month: date) -> ColumnElement[bool]:
+    """The rows of an asset's days of a month."""
+    return and_(
+        AssetSum.grain == Grain.day,
+        AssetSum.day >= month,
+        AssetSum.day < clock.add_months(month, 1),
+    )
+
+
+def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
+    """The dwell of every version that was read at all, by partners and customers together."""
+    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(PageSum.version_id, *dwell)
+        .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
+        .group_by(PageSum.version_id)
+    )
+    return {row[0]: sum(map(int, row[1:])) for row in session.execute(query)}
+
+
+@dataclass(frozen=True)
+class AreaTime:
+    """What partners did in an area of the portal: page views, and time in milliseconds."""
+
+    views: int
+    time: int
+
+
+def areas(session: Session, scope: Scope) -> dict[str, AreaTime]:
+    """Page views and time in the portal by area, of everyone or of one partner."""
+    time = [func.sum(getattr(AreaSum, name)) for name in DWELL_BUCKETS[scope.rule]]
+    query = (
+        select(AreaSum.area, func.sum(AreaSum.views), *time)
+        .where(scope.within(AreaSum), AreaSum.partner_id == (scope.partner_id or EVERYONE))
+        .group_by(AreaSum.area)
+    )
+    return {row[0]: AreaTime(int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How a recording was seen: `loads` that played it, how many different seconds of it they saw
+    on average, and which share of all, how many saw nine tenths or more, and the time it ran."""
+
+    loads: int
+    seconds: float
+    completion: float
+    completed: int
+    played_ms: int
+
+
+def recording(
+    session: Session, asset_id: uuid.UUID, since: datetime, until: datetime
+) -> Recording | None:
+    """How the recordings of an asset were seen in `[since, until)`, in every language and version,
+    by partners and customers; None when by nobody.
+
+    From base rows: a recording has few loads, and a set of seconds cannot be added up by day. They
+    go with the raw details (`raw_since`).
+    """
+    query = (
+        select(Watched.seconds, Watched.played_ms, Watched.length)
+        .join(Load, Load.id == Watched.load_id)
+        .where(
+            Load.asset_id == asset_id,
+            Load.issued_at >= clock.to_ms(since),
+            Load.issued_at < clock.to_ms(until),
+            Load.machine == 0,
+            Load.audience.in_((PARTNER, CUSTOMER)),
+            Watched.length > 0,
+        )
+    )
+    played = [Playing.of_row(row) for row in session.execute(query)]
+    if not played:
+        return None
+    return Recording(
+        len(played),
+        sum(playing.unique_seconds for playing in played) / len(played),
+        sum(playing.completion for playing in played) / len(played),
+        sum(playing.completion >= 0.9 for playing in played),
+        sum(playing.played_ms for playing in played),
+    )
+
+
+def raw_since(session: Session) -> date | None:
+    """The first day of which raw details are still kept; None while they are of every day."""
+    sealed = session.scalar(select(func.max(DayState.day)).where(DayState.sealed_at.is_not(None)))
+    return None if sealed is None else sealed + timedelta(days=1)
