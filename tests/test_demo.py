@@ -28,7 +28,6 @@ from tests.pages import text_of
 from tracking import verify
 from tracking.models import Download, Load, ShareEvent
 
-
 # One worker fills it for all tests here, once on each engine.
 pytestmark = pytest.mark.xdist_group("the demo company")
 
