@@ -376,19 +376,24 @@ def _columns(table: Table) -> list[str]:
 
 
 def unnumbered(engine: Engine, day: Day) -> set[uuid.UUID]:
-    """Readers of a day that were not counted before."""
-    query = (
-        select(Load.subject)
-        .distinct()
-        .outerjoin(Reader, Reader.subject == Load.subject)
-        .where(
-            _CONTENT,
-            Load.subject_kind == SubjectKind.lasting,
-            Load.issued_at >= day.start - TOKEN_LIFE_MS,
-            Load.issued_at < day.end,
-            Load.activated_at.is_not(None),
-            Reader.number.is_(None),
-        )
+    """The readers of a day, people and partners, that were not counted before."""
+    here = (
+        _CONTENT,
+        Load.issued_at >= day.start - TOKEN_LIFE_MS,
+        Load.issued_at < day.end,
+        Load.activated_at.is_not(None),
+        Reader.number.is_(None),
     )
+    lasting = Load.subject_kind == SubjectKind.lasting
     with engine.connect() as connection:
-        return set(connection.scalars(query))
+        return {
+            key
+            for column, also in ((Load.subject, lasting), (Load.partner_id, true()))
+            for key in connection.scalars(
+                select(column)
+                .distinct()
+                .outerjoin(Reader, Reader.subject == column)
+                .where(*here, also)
+            )
+            if key is not None
+        }
