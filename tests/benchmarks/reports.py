@@ -231,8 +231,9 @@ def rows_read(engine: Engine, ask: Any) -> int:
             if found and "(SELECT" not in statement:
                 query = f"SELECT count(*) FROM {found[1]}"
                 if not isinstance(parameters, dict):
-                    # Those of the columns stand first.
-                    parameters = parameters[statement[: found.start()].count("?") :]
+                    # Those of the columns stand first, those of what was cut off last.
+                    first = statement[: found.start()].count("?")
+                    parameters = parameters[first : first + query.count("?")]
                 total += connection.exec_driver_sql(query, parameters).scalar() or 0
     return total
 
