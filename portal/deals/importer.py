@@ -39,6 +39,8 @@ from portal.deals.words import course_of
 from portal.sheets import Line, key_of
 
 PATIENCE_S = 30.0
+# What says how a deal has ended.
+_ENDS = ("stage", "won_amount_minor", "won_currency", "won_at", "lost_at", "loss_reason")
 
 
 @dataclass
@@ -277,13 +279,15 @@ def _why_not(deal: Deal, row: Row, values: Mapping[str, Any]) -> str:
 
 
 def _changed(deal: Deal, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says anew. Where it is silent, what is known stays."""
+    """What a row says anew. Where it is silent, what is known stays; but a deal that ended in
+    another way than was said before has not ended in both."""
     if deal.external_id is None:
         return {}
+    said = _ENDS if deal.stage != values["stage"] else ()
     return {
         name: value
         for name, value in values.items()
-        if value not in (None, "") and getattr(deal, name) != value
+        if (name in said or value not in (None, "")) and getattr(deal, name) != value
     }
 
 

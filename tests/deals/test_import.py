@@ -116,6 +116,25 @@ def test_the_same_file_again_changes_nothing_and_a_changed_row_one_deal(
     ]
 
 
+def test_a_deal_that_was_said_to_be_lost_and_then_won_has_ended_once(
+    portal_with_kuehn: Flask,
+) -> None:
+    with portal_with_kuehn.test_request_context():
+        bring_in(SMALL)
+        assert bring_in(
+            SMALL.replace("Lost;5.2.2026;1.3.2026;", "Won;5.2.2026;9.3.2026;70")
+        ).updated
+    won = deals()["A2"]
+    assert (won.stage, won.won_amount_minor, won.lost_at, won.loss_reason) == (
+        "won",
+        7000,
+        None,
+        None,
+    )
+    found = metrics.results(db.session(), date(2026, 1, 1), date(2026, 6, 1), BERLIN)
+    assert (len(found.won), len(found.lost)) == (2, 0)
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(app: Flask) -> None:
     with app.test_request_context():
         told = bring_in(SMALL, create=True, dry_run=True)
