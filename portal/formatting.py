@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,9 +17,14 @@ T = TypeVar("T")
 
 def sort_key(name: str, key: object = "") -> tuple[str, str, str]:
     """One order for names on both engines: without accents and case, then as written, then id."""
+    return _plain(name), name, str(key)
+
+
+@lru_cache(maxsize=8192)
+def _plain(name: str) -> str:
+    # Remembered: a report sorts the same thousands of names every time.
     plain = unicodedata.normalize("NFKD", name)
-    plain = "".join(c for c in plain if not unicodedata.combining(c)).casefold()
-    return plain, name, str(key)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()
 
 
 def sort_by_name(rows: Iterable[T], name: Callable[[T], str]) -> list[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select
 from sqlalchemy.orm import Session
 
-from portal import clock
+from portal.db import once_per_request, plain_rows
 from tracking import rollups
 from tracking.days import (
     EVERYONE,
@@ -111,26 +111,36 @@ class Scope:
     rule: IdleRule = IdleRule.reading
 
     def within(self, model: Any) -> ColumnElement[bool]:
-        """The rows of `model` that make up the period: whole months, and the days beside them."""
+        """The rows of `model` that make up the period, as few as there can be."""
         if not hasattr(model, "grain"):
             return and_(model.day >= self.since, model.day < self.until)
-        months, days = self.parts()
-        found = [and_(model.grain == Grain.day, model.day >= a, model.day < b) for a, b in days]
-        if months is not None:
-            first, last = months
-            found.append(and_(model.grain == Grain.month, model.day >= first, model.day < last))
-        return or_(false(), *found)
+        return or_(
+            false(),
+            *(
+                and_(model.grain == grain, model.day >= first, model.day < until)
+                for grain, first, until in parts(self.since, self.until)
+            ),
+        )
 
-    def parts(self) -> tuple[tuple[date, date] | None, list[tuple[date, date]]]:
-        """The whole months of the period, if there are any, and the days before and after them."""
-        first = self.since.replace(day=1)
-        if first < self.since:
-            first = clock.add_months(first, 1)
-        last = self.until.replace(day=1)
-        if first >= last:
-            return None, [(self.since, self.until)]
-        edges = [(self.since, first), (last, self.until)]
-        return (first, last), [edge for edge in edges if edge[0] < edge[1]]
+
+def parts(
+    since: date, until: date, grain: Grain = Grain.month
+) -> Iterator[tuple[Grain, date, date]]:
+    """A period as whole months, whole dekads beside them, and the days that are left."""
+    if since >= until:
+        return
+    if grain is Grain.day:
+        yield grain, since, until
+        return
+    first, last = grain.first(since), grain.first(until)
+    if first < since:
+        first = grain.after(first)
+    if first >= last:
+        yield from parts(since, until, grain.finer)
+        return
+    yield from parts(since, first, grain.finer)
+    yield grain, first, last
+    yield from parts(last, until, grain.finer)
 
 
 def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
@@ -168,7 +178,7 @@ def _grouped(
         column = getattr(model, key)
         where += [] if only is None else [column.in_(list(only))]
         query = select(model.audience, column, *sums).where(*where).group_by(model.audience, column)
-    return _merged(session.execute(query), scope.rule)
+    return _merged(plain_rows(session, query), scope.rule)
 
 
 def _merged(rows: Iterable[Any], rule: IdleRule) -> dict[Any, Engagement]:
@@ -198,6 +208,7 @@ def total(session: Session, scope: Scope) -> Engagement:
     return _grouped(session, scope).get(None, NOTHING._replace(rule=scope.rule))
 
 
+@once_per_request
 def by_asset(session: Session, scope: Scope) -> dict[uuid.UUID, Engagement]:
     """Per asset; assets without anything are left out."""
     return _grouped(session, scope, "asset_id")
@@ -219,7 +230,7 @@ def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tup
     counted = func.sum(case((is_customer, model.views), else_=own))
     read = func.sum(case((is_customer, 0), else_=model.engaged_views))
     query = select(model.partner_id, counted, read).where(*where).group_by(model.partner_id)
-    return {key: (int(n), int(of_them)) for key, n, of_them in session.execute(query)}
+    return {key: (int(n), int(of_them)) for key, n, of_them in plain_rows(session, query)}
 
 
 def readers_in_month(
@@ -246,7 +257,7 @@ def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
     query = (
         select(model.audience, model.day, *sums).where(*where).group_by(model.audience, model.day)
     )
-    return _merged(session.execute(query), scope.rule)
+    return _merged(plain_rows(session, query), scope.rule)
 
 
 def people(session: Session, scope: Scope) -> int:

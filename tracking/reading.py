@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import ColumnElement, and_, column, func, select, table, text, true
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.db import in_parts
+from portal.db import Key, plain_rows
 from tracking.days import (
     EVERYONE,
     histogram,
@@ -41,7 +41,7 @@ def partners_of_assets(
         scope.within(AssetSum), AssetSum.asset_id.in_(list(asset_ids)), *_VIEWED
     )
     sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, partners in session.execute(query):
+    for asset_id, partners in plain_rows(session, query):
         sets[asset_id].append(partners)
     return {key: len(united(some)) for key, some in sets.items()}
 
@@ -63,7 +63,7 @@ def median_dwell(
         AssetSum.views > 0,
     )
     packs: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, dwells in session.execute(query):
+    for asset_id, dwells in plain_rows(session, query):
         packs[asset_id].append(dwells)
     return {key: median_of(sorted(histogram(some).items())) for key, some in packs.items()}
 
@@ -107,20 +107,9 @@ def pages(
         .order_by(PageSum.page)
     )
     return [
-        PageAttention(row[0], int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)
+        PageAttention(row[0], int(row[1]), sum(map(int, row[2:])))
+        for row in plain_rows(session, query)
     ]
-
-
-def most_read(session: Session, scope: Scope, limit: int) -> list[uuid.UUID]:
-    """The assets with the most views, by partners and customers together."""
-    query = (
-        select(AssetSum.asset_id)
-        .where(scope.within(AssetSum), AssetSum.views > 0)
-        .group_by(AssetSum.asset_id)
-        .order_by(func.sum(AssetSum.views).desc(), AssetSum.asset_id)
-        .limit(limit)
-    )
-    return list(session.scalars(query))
 
 
 def readers_by_page(
@@ -133,7 +122,7 @@ def readers_by_page(
         .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
     )
     found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
-    for version_id, audience, page, readers in session.execute(query):
+    for version_id, audience, page, readers in plain_rows(session, query):
         found[version_id, audience][page] = int(readers)
     return found
 
@@ -156,7 +145,7 @@ def reach(
     """
     # Many assets are for the same partners.
     audiences = set(addressed.values())
-    numbers = _partner_numbers(session, frozenset().union(*audiences))
+    numbers = _partner_numbers(session)
     numbered = {keys: {numbers[key] for key in keys if key in numbers} for keys in audiences}
     wanted = {asset_id: numbered[keys] for asset_id, keys in addressed.items()}
     seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
@@ -186,27 +175,28 @@ def _is_half(some: Collection[Any], of: Collection[Any]) -> bool:
 def _partner_sets(session: Session, *conditions: ColumnElement[bool]) -> Iterable[Any]:
     """Rows `(asset, day or month, set of partners)` in the order of days."""
     query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
-    return session.execute(query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
+    return plain_rows(session, query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
 
 
-def _partner_numbers(session: Session, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
-    found: dict[uuid.UUID, int] = {}
-    for some in in_parts(sorted(keys)):
-        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
-        found.update((row[0], row[1]) for row in session.execute(query))
-    return found
+def _partner_numbers(session: Session) -> dict[uuid.UUID, int]:
+    query = select(Reader.subject, Reader.number).where(
+        Reader.subject.in_(text("SELECT id FROM partner"))
+    )
+    return dict(plain_rows(session, query))
+
+
+_ASSET = table("asset", column("id", Key))
 
 
 def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, date]:
     """The last day with a view, by a partner or a customer, of those assets that ever had one."""
-    viewed = (AssetSum.asset_id.in_(list(asset_ids)), AssetSum.views > 0)
-    query = select(AssetSum.asset_id, func.max(AssetSum.day)).group_by(AssetSum.asset_id)
-    months = query.where(AssetSum.grain == Grain.month, *viewed)
-    found: dict[uuid.UUID, date] = {}
-    for month, some in _by_value({row[0]: row[1] for row in session.execute(months)}).items():
-        of_month = and_(AssetSum.asset_id.in_(some), AssetSum.views > 0, _days_of(month))
-        found.update((row[0], row[1]) for row in session.execute(query.where(of_month)))
-    return found
+    # Of each asset the newest row of its index that has a view: not all its days.
+    of_asset = select(AssetSum.day).where(
+        AssetSum.asset_id == _ASSET.c.id, AssetSum.grain == Grain.day, AssetSum.views > 0
+    )
+    last = of_asset.order_by(AssetSum.day.desc()).limit(1).scalar_subquery()
+    query = select(_ASSET.c.id, last).where(_ASSET.c.id.in_(list(asset_ids)))
+    return {key: day for key, day in plain_rows(session, query) if day is not None}
 
 
 def _by_value(some: Mapping[uuid.UUID, date]) -> dict[date, list[uuid.UUID]]:
@@ -233,7 +223,7 @@ def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
         .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
         .group_by(PageSum.version_id)
     )
-    return {row[0]: sum(map(int, row[1:])) for row in session.execute(query)}
+    return {row[0]: sum(map(int, row[1:])) for row in plain_rows(session, query)}
 
 
 @dataclass(frozen=True)
@@ -252,7 +242,9 @@ def areas(session: Session, scope: Scope) -> dict[str, AreaTime]:
         .where(scope.within(AreaSum), AreaSum.partner_id == (scope.partner_id or EVERYONE))
         .group_by(AreaSum.area)
     )
-    return {row[0]: AreaTime(int(row[1]), sum(map(int, row[2:]))) for row in session.execute(query)}
+    return {
+        row[0]: AreaTime(int(row[1]), sum(map(int, row[2:]))) for row in plain_rows(session, query)
+    }
 
 
 @dataclass(frozen=True)
@@ -288,7 +280,7 @@ def recording(
             Watched.length > 0,
         )
     )
-    played = [Playing.of_row(row) for row in session.execute(query)]
+    played = [Playing.of_row(row) for row in plain_rows(session, query)]
     if not played:
         return None
     return Recording(

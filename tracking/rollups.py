@@ -54,12 +54,13 @@ from tracking.snapshot import (
     unnumbered,
 )
 from tracking.sums import (
+    COARSE,
     DayState,
     Grain,
 )
 
 CHUNK_ROWS = 400
-# Rows that bring their month along cost more: a whole chunk stays under 50 ms.
+# Rows that bring their dekad and month along cost more: a whole chunk stays under 50 ms.
 CHUNKS = {"partners": 50, "assets": 50}
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
@@ -231,7 +232,7 @@ def _moves_on(connection: Connection, day: date, generation: int) -> bool:
 
 
 def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:
-    """Write rows of one table, and the rows of their month: again the sum of its days."""
+    """Write rows of one table, and those of their dekad and month: again the sums of the finer."""
     table = TABLES[changes[0].table]
     fixed: Values = {"day": day}
     if "grain" in table.c:
@@ -239,13 +240,16 @@ def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None
     rows = {change.key: change.values for change in changes}
     known = [change.key for change in changes if change.known]
     _replace(connection, table, fixed, rows, known)
-    if "grain" in table.c:
-        month = day.replace(day=1)
-        if connection.dialect.name == "postgresql":
-            # Two days of one month may be rebuilt at once: the second waits and sees the first.
-            connection.execute(select(func.pg_advisory_xact_lock(month.toordinal())))
-        values = month_rows(connection, table, month, [change.key for change in changes])
-        fixed = {"day": month, "grain": Grain.month.value}
+    if "grain" not in table.c:
+        return
+    if connection.dialect.name == "postgresql":
+        # Two days of one month may be rebuilt at once: the second waits and sees the first.
+        month = Grain.month.first(day)
+        connection.execute(select(func.pg_advisory_xact_lock(month.toordinal())))
+    for grain in COARSE:
+        first = grain.first(day)
+        values = summed(connection, table, grain, first, [change.key for change in changes])
+        fixed = {"day": first, "grain": grain.value}
         _replace(connection, table, fixed, values, list(values))
 
 
@@ -272,15 +276,20 @@ def _replace(
         connection.execute(insert(table), there)
 
 
-def month_rows(
-    connection: Connection, table: Table, month: date, keys: Sequence[Key] | None = None
+def summed(
+    connection: Connection,
+    table: Table,
+    grain: Grain,
+    first: date,
+    keys: Sequence[Key] | None = None,
 ) -> dict[Key, Values | None]:
-    """What the days of a month say about some keys, or all; None where they say nothing."""
+    """What the finer rows of a dekad or month, given by its first day, say about some keys, or
+    all; None where they say nothing."""
     found: dict[Key, list[Any]] = {key: [] for key in keys or ()}
     query = select(table).where(
-        table.c.grain == Grain.day.value,
-        table.c.day >= month,
-        table.c.day < clock.add_months(month, 1),
+        table.c.grain == grain.finer.value,
+        table.c.day >= first,
+        table.c.day < grain.after(first),
     )
     names = keys_of(table)
     if keys is not None:

@@ -347,10 +347,10 @@ def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
 
 
 def stored(connection: Connection, day: date, grain: Grain = Grain.day) -> Rows:
-    """What the rollups say about `day`, or the month that begins with it."""
+    """What the rollups say about `day`, or the dekad or month that begins with it."""
     rows = Rows()
     for name, table in TABLES.items():
-        if grain == Grain.month and "grain" not in table.c:
+        if grain != Grain.day and "grain" not in table.c:
             continue
         kept = getattr(rows, name)
         query = select(table).where(table.c.day == day)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
 from tracking import rollups, snapshot
 from tracking.days import Rows
 from tracking.models import Download, LikeInterval, Load, Mark, Search, ShareEvent, Slot
-from tracking.sums import DayState, Grain
+from tracking.sums import COARSE, DayState
 
 
 def days_with_rows(connection: Connection, zone: ZoneInfo) -> list[date]:
@@ -57,13 +57,14 @@ def differences(
             if day not in waiting:
                 new = snapshot.computed(connection, snapshot.the_day(day, zone), zone)
                 yield from _lines(f"{day}", snapshot.stored(connection, day), new)
-        for month in sorted(_months(connection)):
-            new = Rows()
-            for name, table in snapshot.TABLES.items():
-                if "grain" in table.c:
-                    setattr(new, name, rollups.month_rows(connection, table, month))
-            old = snapshot.stored(connection, month, Grain.month)
-            yield from _lines(f"{month:%Y-%m}", old, new)
+        days = _days_of_sums(connection)
+        for grain in COARSE:
+            for first in sorted({grain.first(day) for day in days}):
+                new = Rows()
+                for name, table in _sums().items():
+                    setattr(new, name, rollups.summed(connection, table, grain, first))
+                old = snapshot.stored(connection, first, grain)
+                yield from _lines(f"{grain} {first}", old, new)
 
 
 def _waiting_days(connection: Connection, zone: ZoneInfo) -> set[date]:
@@ -82,11 +83,15 @@ def _waiting_days(connection: Connection, zone: ZoneInfo) -> set[date]:
     return waiting
 
 
-def _months(connection: Connection) -> set[date]:
+def _sums() -> dict[str, Table]:
+    """The tables with rows for more than a day."""
+    return {name: table for name, table in snapshot.TABLES.items() if "grain" in table.c}
+
+
+def _days_of_sums(connection: Connection) -> set[date]:
     return {
-        day.replace(day=1)
-        for table in snapshot.TABLES.values()
-        if "grain" in table.c
+        day
+        for table in _sums().values()
         for day in connection.scalars(select(table.c.day).distinct())
     }
 

@@ -26,7 +26,7 @@ from portal.accounts.models import (
     UserSession,
 )
 from portal.clock import now as clock_now
-from portal.db import db, new_id
+from portal.db import db, new_id, once_per_request, plain_rows
 from portal.errors import NotFound, Refused, TooMany
 from portal.security import new_code, new_token, token_hash
 
@@ -334,10 +334,11 @@ class PartnerFacts(NamedTuple):
     country: str
 
 
+@once_per_request
 def partner_facts(session: Session) -> list[PartnerFacts]:
     """Every partner organisation, in few words."""
     query = select(Partner.id, Partner.name, Partner.tier, Partner.region, Partner.country)
-    return [PartnerFacts._make(row) for row in session.execute(query)]
+    return [PartnerFacts._make(row) for row in plain_rows(session, query)]
 
 
 class Access(NamedTuple):

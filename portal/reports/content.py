@@ -16,6 +16,7 @@ from portal import clock
 from portal.accounts import service as accounts
 from portal.accounts.service import zone
 from portal.content import library
+from portal.content.library import AssetFacts
 from portal.content.models import Asset
 from portal.formatting import sort_key
 from portal.reports.engagement import scope_of
@@ -82,34 +83,36 @@ class Spread:
     days: int | None
 
 
-def spreads(session: Session, assets: Sequence[Asset]) -> dict[uuid.UUID, Spread]:
+def spreads(session: Session, assets: Sequence[Asset | AssetFacts]) -> dict[uuid.UUID, Spread]:
     """Time to market: how many of the addressed partners have opened each of these assets, and
     after how many days half of them had (METRICS). Views before publishing count as on its day."""
     partners = accounts.partner_facts(session)
     # Many assets are for the same partners: each audience is looked at once.
+    found = library.audiences(session, [asset.id for asset in assets])
+    rules = {asset.id: found.get(asset.id, frozenset()) for asset in assets}
     audiences = {
-        rules: frozenset(p.id for p in partners if library.is_addressed(rules, p))
-        for rules in {library.audience_of(asset) for asset in assets}
+        some: frozenset(p.id for p in partners if library.is_addressed(some, p))
+        for some in set(rules.values())
     }
-    addressed = {asset.id: audiences[library.audience_of(asset)] for asset in assets}
-    found = metrics.reach(session, addressed)
+    addressed = {asset.id: audiences[rules[asset.id]] for asset in assets}
+    reached = metrics.reach(session, addressed)
     return {
         asset.id: Spread(
             len(addressed[asset.id]),
-            found[asset.id].opened,
-            _days_between(asset, found[asset.id].half),
+            reached[asset.id].opened,
+            _days_between(asset, reached[asset.id].half),
         )
         for asset in assets
         if asset.published_at is not None
     }
 
 
-def published_on(asset: Asset) -> date | None:
+def published_on(asset: Asset | AssetFacts) -> date | None:
     """The local day on which an asset came into the library."""
     return clock.local_day(asset.published_at, zone()) if asset.published_at else None
 
 
-def _days_between(asset: Asset, half: date | None) -> int | None:
+def _days_between(asset: Asset | AssetFacts, half: date | None) -> int | None:
     published = published_on(asset)
     return max(0, (half - published).days) if half and published else None
 
@@ -205,7 +208,7 @@ def leaving(session: Session, period: Period) -> Leaving | None:
     """The steepest drop from one page to the next, in what is read most; None where no page that
     is read often loses many. To miss only the last page is not to leave: it is often an imprint."""
     scope = scope_of(period)
-    most_read = metrics.most_read(session, scope, MOST_READ)
+    most_read = _most_read(session, scope)
     readers = _readers(session, scope, most_read)
     titles = library.titles(session, most_read)
     drops = [
@@ -223,6 +226,14 @@ def leaving(session: Session, period: Period) -> Leaving | None:
     ]
     steepest = max(drops, key=lambda drop: (drop.lost, drop.readers), default=None)
     return steepest if steepest and steepest.lost >= MANY_LOST else None
+
+
+def _most_read(session: Session, scope: Scope) -> list[uuid.UUID]:
+    """What has the most views, by partners and customers together."""
+    views = {key: of.views + of.opens for key, of in metrics.by_asset(session, scope).items()}
+    return sorted((key for key in views if views[key]), key=lambda key: (-views[key], key))[
+        :MOST_READ
+    ]
 
 
 def _readers(

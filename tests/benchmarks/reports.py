@@ -6,12 +6,14 @@ folded pages, which no page of a report reads); pages are asked for in this proc
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -53,14 +55,11 @@ def figures(views: int) -> dict[str, int]:
 
 
 def spans(last: date) -> Iterator[tuple[str, date, int]]:
-    """Every day and every month of the year, with its number of days."""
-    months: dict[date, int] = {}
-    for n in range(DAYS):
-        day = last - timedelta(days=n)
-        months[day.replace(day=1)] = months.get(day.replace(day=1), 0) + 1
-        yield Grain.day.value, day, 1
-    for month, n in months.items():
-        yield Grain.month.value, month, n
+    """Every day, dekad and month of the year, with its number of days."""
+    days = [last - timedelta(days=n) for n in range(DAYS)]
+    for grain in Grain:
+        for first, n in Counter(map(grain.first, days)).items():
+            yield grain.value, first, n
 
 
 def fill(engine: Engine, place: world.World, views: int, last: date) -> None:
@@ -315,7 +314,10 @@ def measure(engine_name: str) -> list[Line]:
             sys.stderr.write(
                 f"{engine_name}: {views} views in {time.perf_counter() - began:.0f} s\n"
             )
+            gc.collect()
+            gc.freeze()  # as the server does when it starts
             found[views] = ask_pages(app, place)
+            gc.unfreeze()
     return [line for name in found[SIZES[0]] for line in _lines(engine_name, name, found)]
 
 

@@ -245,7 +245,7 @@ def test_time_to_market_is_when_half_of_the_addressed_partners_had_opened_it(app
 def test_those_who_are_not_addressed_do_not_hasten_it(app: Flask) -> None:
     asset = make_asset(audience=(("tier", "Gold"),))
     gold, silver = make_partner(tier="Gold"), make_partner(tier="Silver")
-    rules = library.audience_of(db.session.get_one(Asset, asset.id))
+    rules = library.audiences(db.session(), [asset.id])[asset.id]
     assert library.is_addressed(rules, gold)
     assert not library.is_addressed(rules, silver)
 
