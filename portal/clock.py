@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SLOT_SECONDS = 15
@@ -69,6 +70,12 @@ def slot_start(slot: int) -> datetime:
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
     """The day that a calendar in `zone` shows at `moment`."""
     return moment.astimezone(zone).date()
+
+
+@lru_cache(maxsize=4096)
+def day_of_slot(slot: int, zone: ZoneInfo) -> date:
+    """The local day of `slot`; none lies on two, because zones differ by whole minutes."""
+    return local_day(slot_start(slot), zone)
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:

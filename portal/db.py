@@ -167,10 +167,12 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 def _sqlite_begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     writing = options.get(WRITE_OPTION, False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+    # By the driver itself: every transaction begins here, and a statement costs 30 us otherwise.
+    raw: Any = connection.connection.driver_connection
+    raw.execute(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
     if writing:
         # Our own writers wait for the file lock; this is for a stranger, as a tool for backups.
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={_milliseconds_left(options)}")
+        raw.execute(f"PRAGMA busy_timeout={_milliseconds_left(options)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 

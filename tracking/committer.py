@@ -25,7 +25,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, insert
+from sqlalchemy import ARRAY, bindparam, cast, func, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -89,9 +89,11 @@ class Entry:
 
     def leave_out(self, days: set[date], zone: ZoneInfo) -> None:
         """Report nothing about these days: what is folded would be added once more."""
-        numbers = {slot for slot, _page in self.slots}
-        late = {n for n in numbers if clock.local_day(clock.slot_start(n), zone) in days}
-        kept = {key: buckets for key, buckets in self.slots.items() if key[0] not in late}
+        kept = {
+            key: buckets
+            for key, buckets in self.slots.items()
+            if clock.day_of_slot(key[0], zone) not in days
+        }
         self.late += len(self.slots) - len(kept)
         self.slots = kept
 
@@ -220,8 +222,7 @@ def _settle(batch: Iterable[Entry], outcome: str) -> None:
 
 def days_of_slots(entry: Entry, zone: ZoneInfo) -> set[date]:
     """The local days on which this entry has attention."""
-    numbers = {slot for slot, _page in entry.slots}
-    return {clock.local_day(clock.slot_start(number), zone) for number in numbers}
+    return {clock.day_of_slot(slot, zone) for slot, _page in entry.slots}
 
 
 def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
@@ -233,18 +234,43 @@ def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
     days = days_of_slots(entry, zone)
     if entry.machine:
         # All that this load ever said is out of the numbers now.
-        first = clock.local_day(clock.from_ms(entry.token.issued_at), zone)
+        first = _day_of(entry.token.issued_at, zone)
         days |= {first, first + timedelta(days=1)}
     if entry.left_at is not None:
-        days.add(clock.local_day(clock.from_ms(entry.left_at), zone))
+        days.add(_day_of(entry.left_at, zone))
     if entry.activated_at is not None:
-        for moment in (entry.activated_at, min(clock.now_ms(), entry.token.expires_at)):
-            days.add(clock.local_day(clock.from_ms(moment), zone))
-    return days or {clock.local_day(clock.from_ms(entry.token.issued_at), zone)}
+        days.add(_day_of(entry.activated_at, zone))
+        days.add(_day_of(min(clock.now_ms(), entry.token.expires_at), zone))
+    return days or {_day_of(entry.token.issued_at, zone)}
+
+
+def _day_of(milliseconds: int, zone: ZoneInfo) -> date:
+    return clock.day_of_slot(milliseconds // clock.SLOT_MS, zone)
+
+
+class LoadRow(NamedTuple):
+    """A row of `Load` in the order of its columns, keys as the driver takes them."""
+
+    id: Any
+    subject: Any
+    subject_kind: int
+    partner_id: Any
+    audience: str
+    area: str | None
+    asset_id: Any
+    version_id: Any
+    share_id: Any
+    page_count: int
+    issued_at: int
+    activated_at: int | None
+    last_slot: int
+    left_at: int | None
+    machine: int
+    device: int | None
 
 
 class Rows(NamedTuple):
-    """What one batch has to write, ready for the driver."""
+    """What one batch has to write, ready for the driver: values in the order of the columns."""
 
     loads: list[Any]
     slots: list[Any]
@@ -264,61 +290,54 @@ class Merge:
     def __init__(self, engine: Engine) -> None:
         dialect = engine.dialect
         self._native_keys = dialect.name == "postgresql"
-        self._mark, self._mark_order = _compiled(insert(Mark.__table__), dialect)  # type: ignore[arg-type]
-        columns = Mark.__table__.columns
-        self._mark_values = {
-            c.name: c.type.dialect_impl(dialect).bind_processor(dialect) for c in columns
-        }
+        self._mark = _text(insert_for(dialect.name)(Mark.__table__), dialect)
+        self._day = _converter(Mark.__table__.c.day, dialect)
+        self._moment = _converter(Mark.__table__.c.at, dialect)
         dbapi: Any = dialect.loaded_dbapi
         # What the driver raises when a row names content that does not exist.
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         # Other errors of the database are about nobody's report; errors of our own may be.
         self.outages = (dbapi.Error, SQLAlchemyError, OSError)
-        self._load, self._load_order = _compiled(_load_upsert(dialect.name), dialect)
-        self._slot, self._slot_order = _compiled(_slot_upsert(dialect.name), dialect)
+        self._load = _text(_load_upsert(dialect.name), dialect)
+        self._slot = _text(_slot_upsert(dialect.name), dialect)
         search = insert_for(dialect.name)(Search.__table__).on_conflict_do_nothing()
-        self._search, self._search_order = _compiled(search, dialect)
-        at: Any = Search.__table__.c.at.type
-        self._moment = at.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
+        self._search = _text(search, dialect)
 
     def rows_of(
         self, batch: Iterable[Entry], days: Iterable[date], slot_days: Iterable[date]
     ) -> Rows:
         """The rows of `batch`, one per key, keys sorted, so that two workers never deadlock; and a
         mark for each of `days`."""
-        loads: dict[uuid.UUID, dict[str, Any]] = {}
-        slots: dict[tuple[uuid.UUID, int, int], Buckets] = {}
+        # By the bytes of their keys: these are hashed and compared faster than UUIDs are.
+        loads: dict[bytes, LoadRow] = {}
+        slots: dict[tuple[bytes, int, int], Buckets] = {}
+        searches: dict[bytes, tuple[Any, ...]] = {}
         watched: dict[uuid.UUID, Playing] = {}
-        searches: dict[uuid.UUID, dict[str, Any]] = {}
         for entry in batch:
             load_id = entry.token.load_id
+            key = load_id.bytes
             if entry.watched is not None:
                 watched[load_id] = entry.watched | watched.get(load_id, NOTHING)
             if entry.token.words and entry.activated_at is not None:
-                searches[load_id] = self._search_row(entry)
-            loads[load_id] = _joined(loads.get(load_id), self._load_row(entry))
+                searches[key] = self._search_row(entry)
+            row, known = self._load_row(entry), loads.get(key)
+            loads[key] = row if known is None else _joined(known, row)
             for (slot, page), buckets in entry.slots.items():
-                before = slots.get((load_id, slot, page))
-                slots[load_id, slot, page] = (
+                before = slots.get((key, slot, page))
+                slots[key, slot, page] = (
                     buckets if before is None else tuple(map(max, before, buckets))  # type: ignore[assignment]
                 )
-        rows = [
-            {
-                "load_id": self._key(load),
-                "slot": slot,
-                "page": page,
-                **dict(zip(BUCKETS, slots[load, slot, page], strict=True)),
-            }
-            for load, slot, page in sorted(slots)
-        ]
         return Rows(
-            _ordered([loads[key] for key in sorted(loads)], self._load_order),
-            _ordered(rows, self._slot_order),
-            _ordered([self._mark_row(day) for day in days], self._mark_order),
+            [loads[key] for key in sorted(loads)],
+            [
+                (loads[key].id, slot, page, *slots[key, slot, page])
+                for key, slot, page in sorted(slots)
+            ],
+            [(self._key(new_id()), self._day(day), self._moment(clock.now())) for day in days],
             {self._key(key): key for entry in batch for key in entry.token.erased_by},
-            _ordered([searches[key] for key in sorted(searches)], self._search_order),
+            [searches[key] for key in sorted(searches)],
             watched,
-            {day if self._native_keys else day.isoformat(): day for day in slot_days},
+            {self._day(day): day for day in slot_days},
         )
 
     def apply(self, connection: Connection, rows: Rows) -> None:
@@ -328,15 +347,13 @@ class Merge:
         cursor, stones, folds = raw.cursor(), raw.cursor(), raw.cursor()
         # PostgreSQL takes all of it in one round trip.
         with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
-            cursor.executemany(self._load, rows.loads)
+            self._write(cursor, self._load, rows.loads)
             # After the loads: an erasure that runs meanwhile waits for them, or they for it.
             self._ask(stones, _TOMBSTONES, list(rows.erased_by))
             self._ask(folds, _CLOSED_DAYS, list(rows.slot_days))
-            if rows.slots:
-                cursor.executemany(self._slot, rows.slots)
-            cursor.executemany(self._mark, rows.marks)
-            if rows.searches:
-                cursor.executemany(self._search, rows.searches)
+            self._write(cursor, self._slot, rows.slots)
+            self._write(cursor, self._mark, rows.marks)
+            self._write(cursor, self._search, rows.searches)
         erased = {rows.erased_by[row[0]] for row in stones.fetchall()}
         closed = {rows.slot_days[row[0]] for row in folds.fetchall()}
         for used in (cursor, stones, folds):
@@ -348,70 +365,60 @@ class Merge:
         for load_id in sorted(rows.watched):
             merge_watched(connection, load_id, rows.watched[load_id])
 
+    def _write(self, cursor: Any, statement: str, rows: list[Any]) -> None:
+        if not rows:
+            return
+        if self._native_keys:
+            cursor.execute(statement, [_list_of(column) for column in zip(*rows, strict=True)])
+        else:
+            cursor.executemany(statement, rows)
+
     def _ask(self, cursor: Any, question: str, keys: list[Any]) -> None:
         if self._native_keys:
             cursor.execute(f"{question} = ANY(%s)", (keys,))
         else:
             cursor.execute(f"{question} IN ({','.join('?' * len(keys))})", keys)
 
-    def _load_row(self, entry: Entry) -> dict[str, Any]:
+    def _load_row(self, entry: Entry) -> LoadRow:
         token = entry.token
-        return {
-            "id": self._key(token.load_id),
-            "subject": self._key(token.subject),
-            "subject_kind": token.subject_kind,
-            "partner_id": self._key(token.partner_id),
-            "audience": token.audience,
-            "area": token.area,
-            "asset_id": self._key(token.asset_id),
-            "version_id": self._key(token.version_id),
-            "share_id": self._key(token.share_id),
-            "page_count": token.page_count,
-            "issued_at": token.issued_at,
-            "activated_at": entry.activated_at,
-            "last_slot": entry.last_slot,
-            "left_at": entry.left_at,
-            "machine": int(entry.machine),
-            "device": token.device,
-        }
+        return LoadRow(
+            self._key(token.load_id),
+            self._key(token.subject),
+            token.subject_kind,
+            self._key(token.partner_id),
+            token.audience,
+            token.area,
+            self._key(token.asset_id),
+            self._key(token.version_id),
+            self._key(token.share_id),
+            token.page_count,
+            token.issued_at,
+            entry.activated_at,
+            entry.last_slot,
+            entry.left_at,
+            int(entry.machine),
+            token.device,
+        )
 
-    def _search_row(self, entry: Entry) -> dict[str, Any]:
+    def _search_row(self, entry: Entry) -> tuple[Any, ...]:
         token = entry.token
-        return {
-            "load_id": self._key(token.load_id),
-            "partner_id": self._key(token.partner_id),
-            "audience": token.audience,
-            "words": token.words,
-            "results": token.results,
-            "at": self._moment(clock.from_ms(token.issued_at)),
-        }
-
-    def _mark_row(self, day: date) -> dict[str, Any]:
-        row = {"id": new_id(), "day": day, "at": clock.now()}
-        convert = self._mark_values
-        return {k: fit(v) if (fit := convert[k]) else v for k, v in row.items()}
+        at = self._moment(clock.from_ms(token.issued_at))
+        whose = self._key(token.load_id), self._key(token.partner_id), token.audience
+        return (*whose, token.words, token.results, at)
 
     def _key(self, key: uuid.UUID | None) -> Any:
         return key if key is None or self._native_keys else key.bytes
 
 
-def _ordered(rows: list[dict[str, Any]], order: list[str] | None) -> list[Any]:
-    """Rows as the driver wants them: by position, or by name."""
-    return rows if order is None else [tuple([row[name] for name in order]) for row in rows]
-
-
-def _joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    if old is None:
-        return new
-    activated = [row["activated_at"] for row in (old, new) if row["activated_at"] is not None]
-    left = [row["left_at"] for row in (old, new) if row["left_at"] is not None]
-    return {
-        **new,
-        "activated_at": min(activated, default=None),
-        "last_slot": max(old["last_slot"], new["last_slot"]),
-        "left_at": max(left, default=None),
-        "machine": max(old["machine"], new["machine"]),
-    }
+def _joined(old: LoadRow, new: LoadRow) -> LoadRow:
+    activated = [row.activated_at for row in (old, new) if row.activated_at is not None]
+    left = [row.left_at for row in (old, new) if row.left_at is not None]
+    return new._replace(
+        activated_at=min(activated, default=None),
+        last_slot=max(old.last_slot, new.last_slot),
+        left_at=max(left, default=None),
+        machine=max(old.machine, new.machine),
+    )
 
 
 def _load_upsert(dialect: str) -> Any:
@@ -447,6 +454,27 @@ def _extremes(dialect: str) -> tuple[Any, Any]:
     return (func.least, func.greatest) if dialect == "postgresql" else (func.min, func.max)
 
 
-def _compiled(statement: Any, dialect: Any) -> tuple[str, list[str] | None]:
-    compiled = statement.compile(dialect=dialect)
-    return str(compiled), getattr(compiled, "positiontup", None)
+def _text(statement: Any, dialect: Any) -> str:
+    """An INSERT as the driver takes it: values by position, in the order of the columns."""
+    if dialect.name == "sqlite":
+        return str(statement.compile(dialect=dialect))
+    # A list for each column: one statement for all rows takes half the time of one for each.
+    columns = statement.table.columns
+    lists = (cast(bindparam(c.name), ARRAY(c.type.dialect_impl(dialect))) for c in columns)
+    rows = func.unnest(*lists).table_valued(*columns.keys()).render_derived()
+    by_position = type(dialect)(paramstyle="format")
+    return str(statement.from_select(columns.keys(), select(rows)).compile(dialect=by_position))
+
+
+def _list_of(values: tuple[Any, ...]) -> Any:
+    """A column of values as PostgreSQL reads it. Words are left to the driver, which quotes them;
+    keys and numbers it would look through for quotes one by one."""
+    some = next((value for value in values if value is not None), None)
+    if isinstance(some, (str, date)):
+        return list(values)
+    return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
+
+
+def _converter(column: Any, dialect: Any) -> Callable[[Any], Any]:
+    """What makes of a value what the driver takes for it."""
+    return column.type.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
