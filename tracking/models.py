@@ -77,7 +77,7 @@ class Load(Base):
             sqlite_where=text("subject_kind = 1"),
             postgresql_where=text("subject_kind = 1"),
         ),
-        {"sqlite_with_rowid": False},
+        {"sqlite_with_rowid": False, "postgresql_with": {"fillfactor": 90}},
     )
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
@@ -107,7 +107,8 @@ class Slot(Base):
     """Attention of one load to one page in 15 s of server time, in four disjoint buckets."""
 
     __tablename__ = "slot"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    # On PostgreSQL with room for a newer version of a row beside it: then no index changes.
+    __table_args__ = ({"sqlite_with_rowid": False, "postgresql_with": {"fillfactor": 70}},)
 
     load_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("load.id"), primary_key=True)
     slot: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
