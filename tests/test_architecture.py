@@ -21,7 +21,7 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 LEVELS = [
     {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
-     "portal.choices", "portal.tables", "portal.paging", "portal.sheets"},
+     "portal.bulk", "portal.choices", "portal.tables", "portal.paging", "portal.sheets"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},

@@ -25,11 +25,12 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, bindparam, cast, func, select
+from sqlalchemy import func
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from portal import clock
+from portal.bulk import BulkInsert
 from portal.db import insert_for, new_id, write_connection
 from portal.errors import Busy, PortalError
 from tracking.dwell import Buckets
@@ -290,18 +291,16 @@ class Merge:
     def __init__(self, engine: Engine) -> None:
         dialect = engine.dialect
         self._native_keys = dialect.name == "postgresql"
-        self._mark = _text(insert_for(dialect.name)(Mark.__table__), dialect)
-        self._day = _converter(Mark.__table__.c.day, dialect)
-        self._moment = _converter(Mark.__table__.c.at, dialect)
+        self._mark = BulkInsert(insert_for(dialect.name)(Mark.__table__), dialect)
         dbapi: Any = dialect.loaded_dbapi
         # What the driver raises when a row names content that does not exist.
         self.refusals = (dbapi.IntegrityError, dbapi.DataError, IntegrityError, DataError)
         # Other errors of the database are about nobody's report; errors of our own may be.
         self.outages = (dbapi.Error, SQLAlchemyError, OSError)
-        self._load = _text(_load_upsert(dialect.name), dialect)
-        self._slot = _text(_slot_upsert(dialect.name), dialect)
+        self._load = BulkInsert(_load_upsert(dialect.name), dialect)
+        self._slot = BulkInsert(_slot_upsert(dialect.name), dialect)
         search = insert_for(dialect.name)(Search.__table__).on_conflict_do_nothing()
-        self._search = _text(search, dialect)
+        self._search = BulkInsert(search, dialect)
 
     def rows_of(
         self, batch: Iterable[Entry], days: Iterable[date], slot_days: Iterable[date]
@@ -319,7 +318,7 @@ class Merge:
             if entry.watched is not None:
                 watched[load_id] = entry.watched | watched.get(load_id, NOTHING)
             if entry.token.words and entry.activated_at is not None:
-                searches[key] = self._search_row(entry)
+                searches[key] = _search_row(entry.token)
             row, known = self._load_row(entry), loads.get(key)
             loads[key] = row if known is None else _joined(known, row)
             for (slot, page), buckets in entry.slots.items():
@@ -333,11 +332,11 @@ class Merge:
                 (loads[key].id, slot, page, *slots[key, slot, page])
                 for key, slot, page in sorted(slots)
             ],
-            [(self._key(new_id()), self._day(day), self._moment(clock.now())) for day in days],
+            self._mark.ready((new_id(), day, clock.now()) for day in days),
             {self._key(key): key for entry in batch for key in entry.token.erased_by},
-            [searches[key] for key in sorted(searches)],
+            self._search.ready(searches[key] for key in sorted(searches)),
             watched,
-            {self._day(day): day for day in slot_days},
+            {day if self._native_keys else day.isoformat(): day for day in slot_days},
         )
 
     def apply(self, connection: Connection, rows: Rows) -> None:
@@ -347,13 +346,13 @@ class Merge:
         cursor, stones, folds = raw.cursor(), raw.cursor(), raw.cursor()
         # PostgreSQL takes all of it in one round trip.
         with raw.driver_connection.pipeline() if self._native_keys else nullcontext():
-            self._write(cursor, self._load, rows.loads)
+            self._load.write(cursor, rows.loads)
             # After the loads: an erasure that runs meanwhile waits for them, or they for it.
             self._ask(stones, _TOMBSTONES, list(rows.erased_by))
             self._ask(folds, _CLOSED_DAYS, list(rows.slot_days))
-            self._write(cursor, self._slot, rows.slots)
-            self._write(cursor, self._mark, rows.marks)
-            self._write(cursor, self._search, rows.searches)
+            self._slot.write(cursor, rows.slots)
+            self._mark.write(cursor, rows.marks)
+            self._search.write(cursor, rows.searches)
         erased = {rows.erased_by[row[0]] for row in stones.fetchall()}
         closed = {rows.slot_days[row[0]] for row in folds.fetchall()}
         for used in (cursor, stones, folds):
@@ -364,14 +363,6 @@ class Merge:
             raise _Closed(closed)
         for load_id in sorted(rows.watched):
             merge_watched(connection, load_id, rows.watched[load_id])
-
-    def _write(self, cursor: Any, statement: str, rows: list[Any]) -> None:
-        if not rows:
-            return
-        if self._native_keys:
-            cursor.execute(statement, [_list_of(column) for column in zip(*rows, strict=True)])
-        else:
-            cursor.executemany(statement, rows)
 
     def _ask(self, cursor: Any, question: str, keys: list[Any]) -> None:
         if self._native_keys:
@@ -400,14 +391,13 @@ class Merge:
             token.device,
         )
 
-    def _search_row(self, entry: Entry) -> tuple[Any, ...]:
-        token = entry.token
-        at = self._moment(clock.from_ms(token.issued_at))
-        whose = self._key(token.load_id), self._key(token.partner_id), token.audience
-        return (*whose, token.words, token.results, at)
-
     def _key(self, key: uuid.UUID | None) -> Any:
         return key if key is None or self._native_keys else key.bytes
+
+
+def _search_row(token: Token) -> tuple[Any, ...]:
+    at = clock.from_ms(token.issued_at)
+    return token.load_id, token.partner_id, token.audience, token.words, token.results, at
 
 
 def _joined(old: LoadRow, new: LoadRow) -> LoadRow:
@@ -452,29 +442,3 @@ def _slot_upsert(dialect: str) -> Any:
 def _extremes(dialect: str) -> tuple[Any, Any]:
     # Two arguments: on SQLite these are scalar functions, not aggregates.
     return (func.least, func.greatest) if dialect == "postgresql" else (func.min, func.max)
-
-
-def _text(statement: Any, dialect: Any) -> str:
-    """An INSERT as the driver takes it: values by position, in the order of the columns."""
-    if dialect.name == "sqlite":
-        return str(statement.compile(dialect=dialect))
-    # A list for each column: one statement for all rows takes half the time of one for each.
-    columns = statement.table.columns
-    lists = (cast(bindparam(c.name), ARRAY(c.type.dialect_impl(dialect))) for c in columns)
-    rows = func.unnest(*lists).table_valued(*columns.keys()).render_derived()
-    by_position = type(dialect)(paramstyle="format")
-    return str(statement.from_select(columns.keys(), select(rows)).compile(dialect=by_position))
-
-
-def _list_of(values: tuple[Any, ...]) -> Any:
-    """A column of values as PostgreSQL reads it. Words are left to the driver, which quotes them;
-    keys and numbers it would look through for quotes one by one."""
-    some = next((value for value in values if value is not None), None)
-    if isinstance(some, (str, date)):
-        return list(values)
-    return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}"
-
-
-def _converter(column: Any, dialect: Any) -> Callable[[Any], Any]:
-    """What makes of a value what the driver takes for it."""
-    return column.type.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)

@@ -23,7 +23,6 @@ from tracking.dwell import (
     LoadFacts,
     cap,
     chain_until,
-    chains,
     first_activated,
 )
 
@@ -117,12 +116,12 @@ class Day:
 class Facts:
     """Everything that base rows say about one day.
 
-    `loads` are those that touch the day and everything chained to them. `here` is what counts on
-    the day itself; `elsewhere` what counts on other days for the loads of views that cross them.
+    `chains` are the loads that touch the day with everything chained to them. `here` is what counts
+    on the day itself; `elsewhere` what counts on other days for the loads of views that cross them.
     `numbers` are those of the readers and of the partners.
     """
 
-    loads: Sequence[LoadFacts]
+    chains: Sequence[Sequence[LoadFacts]]
     here: Attention
     elsewhere: Attention = field(default_factory=dict)
     acts: Iterable[Act] = ()
@@ -208,11 +207,16 @@ def granted(rows: Sequence[SlotRow], loads: Sequence[Owned | LoadFacts | AreaLoa
     sums: list[Pages] = [{} for _load in loads]
     crowded: dict[int, list[SlotRow]] = defaultdict(list)
     for row in rows:
-        load, slot, page, *buckets = row
+        load, slot, page, active, reading, idle, glance = row
         if wanted[person_of[load] | slot] > SLOT_MS:
             crowded[person_of[load] | slot].append(row)
+        elif (known := sums[load].get(page)) is None:
+            sums[load][page] = [active, reading, idle, glance, 0]
         else:
-            _credit(sums[load], page, (*buckets, 0))
+            known[0] += active
+            known[1] += reading
+            known[2] += idle
+            known[3] += glance
     for entries in crowded.values():
         # Sorted, so that rounding does not depend on the order in which rows were read.
         entries.sort(key=lambda row: (loads[row[0]].id.bytes, row[2]))
@@ -257,7 +261,7 @@ class _Building:
 
     def __init__(self, numbers: Mapping[uuid.UUID, int]) -> None:
         self.partners, self.assets, self.pairs = _Sums(), _Sums(), _Sums()
-        self.pages: dict[Key, list[int]] = {}
+        self.pages: dict[Key, dict[int, list[int]]] = defaultdict(dict)
         self.partner_people: dict[Key, set[int]] = defaultdict(set)
         self.asset_people: dict[Key, set[int]] = defaultdict(set)
         self.asset_partners: dict[Key, set[int]] = defaultdict(set)
@@ -293,11 +297,9 @@ class _Building:
         pair = (asset_id, partner_id, audience)
         return [self.assets.of((asset_id, audience)), self.pairs.of(pair)]
 
-    def page(self, first: LoadFacts, page: int) -> list[int]:
-        """The sums of a page: attention and readers."""
-        return self.pages.setdefault(
-            (first.asset_id, first.version_id, first.audience, page), [0] * 6
-        )
+    def pages_of(self, first: LoadFacts) -> dict[int, list[int]]:
+        """The sums by page of what a view is of: attention and readers."""
+        return self.pages[first.asset_id, first.version_id, first.audience]
 
     def view(self, first: LoadFacts, ended: bool, dwell: Mapping[int, int]) -> tuple[int, int, int]:
         """Count a view on the day of its activation; `dwell` by page, over all its days.
@@ -309,9 +311,10 @@ class _Building:
         self._count_reader(first)
         counts = (1, int(total >= ENGAGED_MS), int(ended))
         self.dwells[first.asset_id, first.audience][total // 1000] += 1
+        pages = self.pages_of(first)
         for page, milliseconds in dwell.items():
             if milliseconds >= PAGE_READ_MS:
-                self.page(first, page)[5] += 1
+                pages.setdefault(page, [0] * 6)[5] += 1
         return counts
 
     def _number(self, key: uuid.UUID) -> int | None:
@@ -348,14 +351,18 @@ class _Building:
             }
         rows.pairs = {k: dict(zip(FIGURES, sums, strict=True)) for k, sums in self.pairs.items()}
         names = (*ATTENTION, "readers")
-        rows.pages = {k: dict(zip(names, sums, strict=True)) for k, sums in self.pages.items()}
+        rows.pages = {
+            (*key, page): dict(zip(names, sums, strict=True))
+            for key, pages in self.pages.items()
+            for page, sums in pages.items()
+        }
         return rows
 
 
 def rows_of(day: Day, facts: Facts) -> Rows:
     """All rows of `day`."""
     building, across = _Building(facts.numbers), []
-    for chain in chains(facts.loads):
+    for chain in facts.chains:
         first = first_activated(chain)
         if first is None or not day.touches(chain):
             continue
@@ -386,13 +393,16 @@ def _attention(
     building: _Building, first: LoadFacts, chain: Sequence[LoadFacts], here: Attention
 ) -> list[int]:
     """Add the view's attention of this day to its pages; returns the sum of them."""
-    total = [0] * 5
+    total, pages = [0] * 5, building.pages_of(first)
     for load in chain:
         for page, counts in here.get(load.id, {}).items():
-            of_page = building.page(first, page)
+            of_page = pages.get(page)
+            if of_page is None:
+                of_page = pages[page] = [0] * 6
             for place, milliseconds in enumerate(counts):
-                of_page[place] += milliseconds
-                total[place] += milliseconds
+                if milliseconds:
+                    of_page[place] += milliseconds
+                    total[place] += milliseconds
     return total
 
 

@@ -111,11 +111,12 @@ def chains(loads: Iterable[LoadFacts]) -> list[list[LoadFacts]]:
     after the last attention of an earlier one.
     """
 
-    def same(load: LoadFacts) -> tuple[bytes, bytes, bytes]:
-        return load.subject.bytes, load.asset_id.bytes, load.version_id.bytes
+    # By the numbers of the keys, which are at hand; their bytes would be made each time.
+    def same(load: LoadFacts) -> tuple[int, int, int]:
+        return load.subject.int, load.asset_id.int, load.version_id.int
 
     found: list[list[LoadFacts]] = []
-    ordered = sorted(loads, key=lambda load: (*same(load), load.issued_at, load.id.bytes))
+    ordered = sorted(loads, key=lambda load: (*same(load), load.issued_at, load.id.int))
     for _key, group in groupby(ordered, key=same):
         until: int | None = None
         chain: list[LoadFacts] = []
@@ -136,7 +137,7 @@ def first_activated(chain: Sequence[LoadFacts]) -> LoadFacts | None:
     activated = [load for load in chain if load.activated_at is not None]
     return min(
         activated,
-        key=lambda load: (load.activated_at or 0, load.issued_at, load.id.bytes),
+        key=lambda load: (load.activated_at or 0, load.issued_at, load.id.int),
         default=None,
     )
 

@@ -23,7 +23,8 @@ from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.db import in_parts, insert_once, new_id, write_connection
+from portal.bulk import insert_all
+from portal.db import in_parts, insert_once, let_others_in, new_id, write_connection
 from portal.logs import log
 from tracking import snapshot
 from tracking.days import (
@@ -36,7 +37,7 @@ from tracking.days import (
     pack_pages,
     unpack_pages,
 )
-from tracking.dwell import SLOT_MS, chain_until, chains
+from tracking.dwell import SLOT_MS, chain_until
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import (
     Download,
@@ -56,8 +57,8 @@ from tracking.sums import DayState
 FOLD_AFTER = timedelta(hours=48, minutes=5)
 # A token lives 24 hours, and its first report may come 48 hours after that.
 DROP_AFTER = timedelta(hours=72, minutes=5)
-_AT_ONCE = 40
-_LOADS_AT_ONCE = 200
+_AT_ONCE = 20
+_LOADS_AT_ONCE = 100
 _NOT_FOLDED = and_(DayState.folded_at.is_(None), DayState.sealed_at.is_(None))
 _NOT_EMPTIED = and_(DayState.folded_at.is_not(None), DayState.emptied_at.is_(None))
 
@@ -103,6 +104,7 @@ def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
             fresh |= granted(slots, loads)
         with write_connection(engine) as connection:
             _replace_slots(connection, span, fresh)
+        let_others_in(engine)
     with write_connection(engine) as connection:
         _set(connection, day, folded_at=clock.now())
     return True
@@ -151,12 +153,9 @@ def _replace_slots(connection: Connection, day: Day, fresh: Attention) -> None:
         connection.execute(delete(Folded).where(*old))
     attention = dict(fresh)
     add_attention(attention, known)
-    rows = [
-        {"day": day.day, "load_id": load_id, "pages": pack_pages(pages)}
-        for load_id, pages in attention.items()
-    ]
-    if rows:
-        connection.execute(insert(Folded), rows)
+    rows = ((day.day, load_id, pack_pages(pages)) for load_id, pages in attention.items())
+    folded: Any = Folded.__table__
+    insert_all(connection, folded, rows)
     in_day = (Slot.slot >= day.slots.start, Slot.slot < day.slots.stop)
     connection.execute(delete(Slot).where(Slot.load_id.in_(loads), *in_day))
 
@@ -212,6 +211,7 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         with write_connection(engine) as connection:
             removed += _remove_loads(connection, some)
             _keep_removal(connection, removal, "retention", removed)
+        let_others_in(engine)
     with write_connection(engine) as connection:
         start, end = clock.from_ms(span.start), clock.from_ms(span.end)
         old = (Download.granted_at >= start, Download.granted_at < end)
@@ -244,10 +244,9 @@ def _remove_loads(connection: Connection, load_ids: Sequence[uuid.UUID]) -> Coun
 
 def _ended(connection: Connection, day: Day) -> list[uuid.UUID]:
     """The loads that end on `day` or before, with everything they are chained to."""
-    facts = snapshot.chained_loads(connection, day)
     kept: set[uuid.UUID] = set()
     found: set[uuid.UUID] = set()
-    for chain in chains(facts):
+    for chain in snapshot.chains_of(connection, day):
         (kept if chain_until(chain) >= day.end else found).update(load.id for load in chain)
     # Vendor's, machine's and area loads have no chains; each ends by itself.
     columns = (Load.id, Load.issued_at, Load.activated_at, Load.last_slot)

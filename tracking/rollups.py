@@ -34,7 +34,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.db import in_parts, insert_once, new_id, write_connection
+from portal.bulk import insert_all
+from portal.db import in_parts, insert_once, let_others_in, new_id, write_connection
 from tracking.days import (
     Key,
     Rows,
@@ -150,6 +151,7 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
                 return False
             _apply(connection, day, chunk)
         generation += 1
+        let_others_in(engine)
     with write_connection(engine) as connection:
         if not _moves_on(connection, day, generation):
             return False
@@ -267,13 +269,13 @@ def _replace(
         gone = delete(table).where(*(table.c[name] == bindparam(f"b_{name}") for name in names))
         named = ({**fixed, **dict(zip(keys, key, strict=True))} for key in known)
         connection.execute(gone, [{f"b_{name}": key[name] for name in names} for key in named])
-    there = [
+    there = (
         {**fixed, **dict(zip(keys, key, strict=True)), **row}
         for key, row in rows.items()
         if row is not None
-    ]
-    if there:
-        connection.execute(insert(table), there)
+    )
+    names = table.columns.keys()
+    insert_all(connection, table, ([row[name] for name in names] for row in there))
 
 
 def summed(

@@ -27,6 +27,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.types import NullType
 
 from portal import clock
+from portal.bulk import driver_rows
 from portal.db import in_parts
 from tracking.days import (
     Act,
@@ -86,11 +87,12 @@ def the_day(day: date, zone: ZoneInfo) -> Day:
 
 def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     """What the base rows say about `day`. Use one connection in one transaction: one snapshot."""
-    loads = chained_loads(connection, day)
+    views = chains_of(connection, day)
+    loads = [load for chain in views for load in chain]
     crossing = [load for load in loads if not day.holds_all_of(load)]
     areas = _area_loads(connection, day)
     facts = Facts(
-        loads=loads,
+        chains=views,
         here=attention_of(connection, day, loads, areas),
         elsewhere=_attention_elsewhere(connection, day, crossing, zone),
         acts=_acts(connection, day),
@@ -159,19 +161,18 @@ def _reaching_into(day: Day) -> Any:
     )
 
 
-def chained_loads(connection: Connection, day: Day) -> list[LoadFacts]:
-    """The loads that touch `day`, and all that belong to one view with them."""
+def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
+    """The loads that touch `day`, with all that belong to one view with them, as chains."""
     loads = _loads(connection, _reaching_into(day))
     low, high = day.start, day.end
     while True:
         # Widen the window until no view that touches the day can have more outside of it.
+        found = chains(loads.values())
         edge = [
-            chain
-            for chain in chains(loads.values())
-            if day.touches(chain) and _may_go_on(chain, day, low, high)
+            chain for chain in found if day.touches(chain) and _may_go_on(chain, day, low, high)
         ]
         if not edge:
-            return list(loads.values())
+            return found
         low -= 2 * TOKEN_LIFE_MS
         high += 2 * TOKEN_LIFE_MS
         for some in in_parts(sorted({chain[0].subject for chain in edge})):
@@ -250,8 +251,8 @@ def _slots(
             *conditions,
         )
     )
-    found = connection.execute(query).all()
-    return [(place[key], *slot) for key, *slot in found if key in place]
+    found = driver_rows(connection, query)
+    return [(place[row[0]], *row[1:]) for row in found if row[0] in place]
 
 
 def _attention_elsewhere(
