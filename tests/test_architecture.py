@@ -25,6 +25,7 @@ LEVELS = [
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},
+    {"portal.imports"},
     {"portal.leads"},
     {"portal.deals"},
     {"portal.reports"},
