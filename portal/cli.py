@@ -21,14 +21,17 @@ from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
+from portal.content import library
 from portal.db import db, write
-from portal.deals import metrics, results
 from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
 from portal.imports.kinds import Choices, Source, kind_called
+from portal.reports import outcomes
+from portal.reports.filters import Filters
+from portal.reports.periods import Period
 from portal.security import hash_password
 from tracking import rollups, verify
 
@@ -407,6 +410,27 @@ def import_people(
     _import(settings, "people", path, Choices(columns, create), dry_run, refused)
 
 
+@import_commands.command(name="baselines")
+@click.option("--currency", default="EUR", show_default=True, help="Where the file names none.")
+@_of_a_file
+def import_baselines(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    currency: str,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import figures of the months before the portal from a CSV or XLSX FILE.
+
+    Fields: month metric value partner currency.
+    """
+    path, columns = _columns(words, mapped)
+    choices = Choices(columns, create, currency.upper())
+    _import(settings, "baselines", path, choices, dry_run, refused)
+
+
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
     pairs = [text.split("=", 1) for text in texts]
     if any(len(pair) != 2 for pair in pairs):
@@ -428,21 +452,48 @@ def report() -> None:
     required=True,
     help="The day after the last.",
 )
+@click.option("--tier", default="", help="Only partners of this tier.")
+@click.option("--region", default="", help="Only partners of this region.")
+@click.option("--partner", default="", help="Only the partner of this name.")
+@click.option("--family", default="", help="Only the product family of this name.")
 @click.option("--json", "as_json", is_flag=True, help="One object, for a program.")
 @click.pass_obj
-def report_deals(settings: Settings, since: datetime, until: datetime, as_json: bool) -> None:
+def report_deals(
+    settings: Settings,
+    since: datetime,
+    until: datetime,
+    tier: str,
+    region: str,
+    partner: str,
+    family: str,
+    as_json: bool,
+) -> None:
     """What became of deals in the days from --from until before --to."""
     if not since < until:
         raise click.UsageError("--from must come before --to.")
-    with _app(settings).app_context():
-        found = metrics.results(db.session(), since.date(), until.date(), accounts.zone())
-        values = results.as_json(found)
+    with _app(settings).test_request_context():
+        filters = Filters(
+            tier,
+            region,
+            _partner_id(partner) if partner else None,
+            _family_id(family) if family else None,
+        )
+        period = Period(since.date(), until.date(), "days")
+        found = outcomes.found(db.session(), period, accounts.zone(), filters)
+        values = outcomes.as_json(found)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     for name, value in values.items():
-        if not isinstance(value, dict) or name == "revenue":
-            click.echo(f"{name:<28} {value}")
+        if not isinstance(value, dict | list) or name == "revenue":
+            click.echo(f"{name:<32} {value}")
+
+
+def _family_id(name: str) -> uuid.UUID:
+    found = [row.id for row in library.families(db.session()) if row.name == name]
+    if len(found) != 1:
+        raise click.ClickException(f"There are {len(found)} product families called {name!r}.")
+    return found[0]
 
 
 @portal.command(name="verify")

@@ -31,7 +31,13 @@ from portal.deals import views as deals
 from portal.imports import partners, people
 from portal.imports import views as imports
 from portal.logs import log_requests
-from portal.reports import deal_views, engagement_views, record_views
+from portal.reports import (
+    baseline_import,
+    baseline_views,
+    deal_views,
+    engagement_views,
+    record_views,
+)
 from portal.reports import views as reports
 from portal.security import Keys
 from surveys import views as surveys
@@ -179,6 +185,8 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    baseline_import,
+    baseline_views,
     deal_views,
     edit_views,
     engagement_views,

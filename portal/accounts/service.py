@@ -402,6 +402,17 @@ def accesses(
     return found
 
 
+def signed_in(session: Session, since: datetime, until: datetime) -> set[uuid.UUID]:
+    """The partners of whom somebody was signed in between two moments."""
+    query = (
+        select(User.partner_id)
+        .join(UserSession, UserSession.user_id == User.id)
+        .where(UserSession.created_at < until, UserSession.last_seen_at >= since)
+        .distinct()
+    )
+    return {key for key in session.scalars(query) if key is not None}
+
+
 def partners(session: Session) -> list[Partner]:
     """Every partner organisation."""
     return list(session.scalars(select(Partner)))

@@ -187,7 +187,7 @@ def _language(text: str) -> str:
 
 @cache
 def _countries() -> set[str]:
-    return {code for code in Locale("en").territories if len(code) == 2}
+    return {str(code) for code in Locale("en").territories if len(str(code)) == 2}
 
 
 def _fresh(values: Mapping[str, Any]) -> Partner:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from portal import clock
 from portal.db import db, new_id
 from portal.deals import metrics
+from portal.deals.facts import DealFacts
 from portal.deals.pipeline import Stage, Status
-from portal.deals.results import DealFacts, Results, as_json
+from portal.deals.results import Results, as_json
 from portal.estimates import Outcome
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
@@ -183,7 +184,7 @@ def test_the_page_shows_what_became_of_deals_with_its_n(browse: Browse) -> None:
     page = text_of(manager.get(f"/reports/results{period}"))
     assert "Won, confirmed by us 1" in page
     assert "50% · 1 of 2" in page
-    assert "an interval needs 18 more deals" in page
+    assert "an interval needs 18 more closed deals" in page
     assert "€ 12 400" in page
     by_partner = manager.get(f"/reports/results/results-partners.csv{period}").text
     assert "Kühn Technik,1,1 of 2" in by_partner
