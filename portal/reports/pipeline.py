@@ -220,10 +220,7 @@ def _registrations(found: Outcomes) -> Table:
             _("Deal cycle of these registrations, mean of the wins"),
             deal_parts.days(sum(cycle) / len(cycle) if cycle else None),
             len(cycle),
-            _(
-                "median, open ones counted: %(days)s",
-                days=deal_parts.days(median(here.registered_durations)),
-            )
+            _("median, open ones counted: %(days)s", days=typical)
             if here.registered_durations
             else "",
             href=link(found, "registrations-won"),
