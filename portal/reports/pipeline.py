@@ -44,7 +44,7 @@ def _figures(name: str, title: str, rows: list[dict[str, Any]], note: str = "") 
         Column("value", _("Value"), "figure", about="results"),
         Column("interval", _("95 % interval"), "figure"),
         Column("n", _("n"), "number"),
-        Column("note", _("Note"), wide=True),
+        Column("note", _("Note")),
     ]
     return Table(name, title, columns, rows, "", note)
 
