@@ -251,6 +251,6 @@ def _said(metric: Metric, mean: float, code: str, months: list[date], last: Base
         "before the portal: %(value)s (%(span)s, entered by %(who)s, %(day)s)",
         value=value,
         span=span,
-        who=last.entered_by.name if last.entered_by else last.source or _("the command"),
+        who=last.entered_by.name if last.entered_by else _("the command"),
         day=day_text(clock.local_day(last.entered_at, accounts.zone())),
     )

@@ -43,7 +43,8 @@ def _page(found: Outcomes, tables: list[Table], title: str, csv: str, **more: An
 def results() -> str:
     """What became of deals in a period: close rate, cycle, revenue, registrations."""
     found = _found()
-    return _page(found, pipeline.tables(found), _("Deals"), "reports.results_csv")
+    said = pipeline.sentences(found)
+    return _page(found, pipeline.tables(found), _("Deals"), "reports.results_csv", sentences=said)
 
 
 @bp.get("/reports/results/<name>.csv")

@@ -15,6 +15,7 @@ from portal.reports import baselines, deal_parts
 from portal.reports.baselines import Metric
 from portal.reports.deal_rows import link
 from portal.reports.outcomes import Outcomes
+from portal.reports.overview import amounts
 from portal.tables import Column, Table
 
 # A rate has an interval from so many deals (or customers) on, a number per partner stands alone
@@ -33,6 +34,32 @@ def tables(found: Outcomes) -> list[Table]:
         deal_parts.losses(found),
         *deal_parts.stops(found),
     ]
+
+
+def sentences(found: Outcomes) -> list[str]:
+    """The report in a few words: decisions, deals closed, revenue."""
+    here = found.results
+    hours, closed = median(here.decision_hours), here.close_rate_closed
+    said = [count(len(here.registrations), "%(num)s registration.", "%(num)s registrations.")]
+    if hours is not None:
+        timely = here.decided_in_time
+        said[0] += " " + _(
+            "Half are decided within %(hours)s business hours, %(part)s of %(whole)s in time.",
+            hours=f"{hours:.1f}",
+            part=number(timely.part),
+            whole=number(timely.whole),
+        )
+    said.append(
+        _(
+            "%(won)s won and %(lost)s lost, %(open)s still open.",
+            won=number(closed.part),
+            lost=number(closed.whole - closed.part),
+            open=number(len(here.open)),
+        )
+    )
+    if here.revenue:
+        said.append(_("Revenue %(amounts)s.", amounts=amounts(here.revenue)))
+    return said
 
 
 # --- figures ------------------------------------------------------------------------------------

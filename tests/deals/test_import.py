@@ -497,7 +497,15 @@ def test_the_commands_import_and_report(tmp_path: Path) -> None:
     assert found["revenue"] == {"CHF": "12400.50"}
     assert (found["close_rate_closed"], found["n"]["close_rate_closed"]) == (0.5, 2)
     assert found["cycle_days_mean"] == (date(2026, 3, 3) - date(2026, 2, 1)) / timedelta(days=1)
+    assert (found["upsell_rate"], found["n"]["upsell_rate"]) == (None, 0)
+    assert found["losses"] == {"imported": 1}
+    assert found["by"]["partner"]["Kühn Technik"]["won"] == 1
+    assert found["revenue_by_currency"]["CHF"]["order_median"] == "12400.50"
+    some = runner.invoke(portal, ["report", "deals", *days, "--tier", "Gold", "--json"]).output
+    assert json.loads(some)["won"] == 0
     assert "won" in runner.invoke(portal, ["report", "deals", *days]).output
+    nobody = runner.invoke(portal, ["report", "deals", *days, "--partner", "Nobody"])
+    assert "There are 0 partners" in nobody.output
     wrong = runner.invoke(portal, ["import", "deals", str(file), "--map", "nonsense=Account"])
     assert wrong.exit_code != 0
     assert "is no field" in str(wrong.exception) + wrong.output

@@ -302,3 +302,8 @@ def test_the_commands_import_partners_and_people(tmp_path: Path) -> None:
     assert "3 are new." in done
     assert "the invitations wait" in done
     assert refused.read_text(encoding="utf-8").startswith("line,reason,Name")
+    before = tmp_path / "before.csv"
+    before.write_text("month,metric,value\n2020-01,revenue,500\n2020-01,mood,3\n")
+    told = runner.invoke(portal, ["import", "baselines", str(before), "--currency", "chf"]).output
+    assert "1 is new." in told
+    assert "mood is no metric" in told

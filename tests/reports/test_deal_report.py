@@ -81,6 +81,8 @@ def test_filters_parts_and_the_rows_behind_agree(browse: Browse) -> None:
         assert int(registered["Value"]) == int(registered["n"]) == len(names)
     page = manager.get("/reports/results?period=3m&tier=Gold")
     assert '<option value="Gold" selected>' in page.text
+    assert "2 registrations. Half are decided within 0.0 business hours, 1 of 1" in text_of(page)
+    assert "1 won and 0 lost, 0 still open. Revenue € 900." in text_of(page).replace("\xa0", " ")
     # Periods, files and rows keep what was chosen.
     assert 'href="?period=12m&amp;tier=Gold"' in page.text
     assert "/reports/results/results-months.csv?period=3m&amp;tier=Gold" in page.text
