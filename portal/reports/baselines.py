@@ -209,24 +209,60 @@ def written(metric: str, hundredths: float, currency: str = "") -> str:
     return _("%(n)s days", n=text) if unit == Unit.days else text
 
 
-def sentence(
+class Before(NamedTuple):
+    """A metric in the last months known before a period: its mean, and who said so last."""
+
+    metric: Metric
+    mean: float
+    currency: str
+    months: list[date]
+    last: Baseline
+
+    @property
+    def short(self) -> str:
+        """In few words: "before the portal: 31 a month"."""
+        return _("before the portal: %(value)s", value=self._value)
+
+    @property
+    def full(self) -> str:
+        """With the months and who entered it: "before the portal: 31 a month (Jan 2026 to Mar 2026,
+        entered by Anna Keller, 5 Nov 2026)"."""
+        span = f"{self.months[0]:%b %Y}"
+        if len(self.months) > 1:
+            span = _("%(first)s to %(last)s", first=span, last=f"{self.months[-1]:%b %Y}")
+        return _(
+            "before the portal: %(value)s (%(span)s, entered by %(who)s, %(day)s)",
+            value=self._value,
+            span=span,
+            who=self.last.entered_by.name if self.last.entered_by else _("the command"),
+            day=day_text(clock.local_day(self.last.entered_at, accounts.zone())),
+        )
+
+    @property
+    def _value(self) -> str:
+        value = written(self.metric, self.mean, self.currency)
+        if METRICS[self.metric].unit in (Unit.number, Unit.money):
+            return _("%(value)s a month", value=value)
+        return value
+
+
+def before(
     known: Mapping[Slot, Baseline], metric: Metric, until: date, currency: str = ""
-) -> str:
-    """What a metric was before the portal, in the last 12 months before `until` that are known:
-    "before the portal: 31 a month (Jan 2026 to Mar 2026, entered by Anna Keller, 5 Nov 2026)".
-    Nothing where nothing was entered."""
+) -> list[Before]:
+    """A metric in the last 12 months before `until` that are known, by currency; nothing where
+    nothing was entered."""
     rows: dict[tuple[str, date], list[Baseline]] = defaultdict(list)
     for slot, row in known.items():
         wanted = slot.metric == metric and slot.month < until.replace(day=1)
         if wanted and currency in ("", slot.currency):
             rows[slot.currency, slot.month].append(row)
-    said = []
+    found = []
     for code in sorted({key[0] for key in rows}):
-        months = sorted(month for found, month in rows if found == code)[-MONTHS:]
+        months = sorted(month for its_code, month in rows if its_code == code)[-MONTHS:]
         values = [_of_month(metric, rows[code, month]) for month in months]
         last = max((row for m in months for row in rows[code, m]), key=lambda row: row.entered_at)
-        said.append(_said(metric, sum(values) / len(values), code, months, last))
-    return "; ".join(said)
+        found.append(Before(metric, sum(values) / len(values), code, months, last))
+    return found
 
 
 def _of_month(metric: Metric, rows: list[Baseline]) -> float:
@@ -238,19 +274,3 @@ def _of_month(metric: Metric, rows: list[Baseline]) -> float:
     values = [row.hundredths or 0 for row in rows]
     adds_up = METRICS[metric].unit in (Unit.number, Unit.money)
     return sum(values) if adds_up else sum(values) / len(values)
-
-
-def _said(metric: Metric, mean: float, code: str, months: list[date], last: Baseline) -> str:
-    span = f"{months[0]:%b %Y}"
-    if len(months) > 1:
-        span = _("%(first)s to %(last)s", first=span, last=f"{months[-1]:%b %Y}")
-    value = written(metric, mean, code)
-    if METRICS[metric].unit in (Unit.number, Unit.money):
-        value = _("%(value)s a month", value=value)
-    return _(
-        "before the portal: %(value)s (%(span)s, entered by %(who)s, %(day)s)",
-        value=value,
-        span=span,
-        who=last.entered_by.name if last.entered_by else _("the command"),
-        day=day_text(clock.local_day(last.entered_at, accounts.zone())),
-    )

@@ -275,6 +275,7 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
     values["n"] |= {
         "partners_with_access": len(outcomes.partners),
         "revenue_by_currency": len(outcomes.results.won),
+        "drafts_abandoned": outcomes.abandoned,
         "partners_stop": sum(step.stopped for step in outcomes.partner_steps),
         "customers_stop": sum(step.stopped for step in outcomes.customer_steps),
     }

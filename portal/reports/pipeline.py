@@ -474,4 +474,5 @@ def _before(found: Outcomes, metric: Metric, currency: str = "") -> str:
     the report is about some deals only."""
     if found.filters:
         return ""
-    return baselines.sentence(found.before_portal, metric, found.period.since, currency)
+    known = baselines.before(found.before_portal, metric, found.period.since, currency)
+    return "; ".join(one.full for one in known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -421,16 +421,15 @@ def the_parts_of_the_real_pipeline_are_those_of_the_file(
     assert (dollars["sourced"], dollars["sourced_not_known"]) == ("0.00", dollars["total"])
     # Cross-sell: a product that the account had not bought before the deal was begun, of accounts
     # that had bought something before the quarter.
-    bought = [row for row in rows if row["deal_stage"] == "Won" and row["account"]]
-    owners = {row["account"] for row in bought if day(row["close_date"]) < since}
+    bought: dict[str, list[tuple[date, str]]] = defaultdict(list)
+    for row in rows:
+        if row["deal_stage"] == "Won" and row["account"]:
+            bought[row["account"]].append((day(row["close_date"]), row["product"]))
+    owners = {account for account, orders in bought.items() if min(orders)[0] < since}
     crossed = set()
     for row in won:
-        own = {
-            other["product"]
-            for other in bought
-            if other["account"] == row["account"]
-            and day(other["close_date"]) < day(row["engage_date"])
-        }
+        begun = day(row["engage_date"])
+        own = {product for closed, product in bought[row["account"]] if closed < begun}
         if own and row["product"] not in own:
             crossed.add(row["account"])
     assert found["n"]["cross_sell_rate"] == len(owners)

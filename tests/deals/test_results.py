@@ -15,9 +15,9 @@ from portal.db import db, new_id
 from portal.deals import metrics
 from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
 from portal.deals.pipeline import Stage, Status
-from portal.deals.results import Results, as_json
+from portal.deals.results import CYCLE_DAYS, Results, as_json
 from portal.deals.revenue import by_currency
-from portal.estimates import Outcome, Share, happened_by
+from portal.estimates import Outcome, Share, happened_by, survival
 from portal.reports.stops import Step, steps
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
@@ -321,12 +321,15 @@ def test_periods_that_follow_each_other_add_up(deals: list[DealFacts], cut: date
     for code, minor in whole.revenue.items():
         assert minor == first.revenue.get(code, 0) + second.revenue.get(code, 0)
     assert sum(whole.losses.values()) == len(whole.lost)
-    # Won by a day, lost by it, and still open are all of them.
-    latest = int(max((days for days, _outcome in whole.durations), default=0))
-    otherwise = [(days, OTHER_WAY[outcome]) for days, outcome in whole.durations]
-    if all(outcome != Outcome.open for _days, outcome in whole.durations) and otherwise:
-        lost_by = happened_by(otherwise, latest)
-        assert (whole.won_by(latest) or 0) + (lost_by or 0) == pytest.approx(1)
+    # By any day, the won, the lost and those still open are all of them.
+    for days in CYCLE_DAYS if whole.durations else ():
+        either = [(lasted, min(outcome, Outcome.happened)) for lasted, outcome in whole.durations]
+        still = [share for lasted, share in survival(either) if lasted <= days]
+        lost_by = happened_by(
+            [(lasted, OTHER_WAY[outcome]) for lasted, outcome in whole.durations], days
+        )
+        parts = (whole.won_by(days), lost_by, still[-1] if still else 1.0)
+        assert sum(part or 0 for part in parts) == pytest.approx(1)
     values = as_json(whole)
     for name, interval in values["intervals"].items():
         assert interval is None or 0 <= interval[0] <= values[name] <= interval[1] <= 1

@@ -87,6 +87,10 @@ def test_partners_are_made_once_and_brought_up_to_date(talking: Flask) -> None:
     assert bring_in("partners", PARTNERS).counts == {
         "created": 0, "updated": 0, "unchanged": 3, "refused": 0,
     }  # fmt: skip
+    # People may name their partner by its key.
+    by_key = "name,email,partner\nHanna,hanna@hansa.example,H2\n"
+    assert bring_in("people", by_key).created == 1
+    assert people()["hanna@hansa.example"].partner_id == hansa.id
     # By its key it is the same partner under another name, and what is not said stays.
     renamed = bring_in("partners", "id,name,tier\nH2,Hansa Pumpen GmbH,\n")
     assert (renamed.created, renamed.updated) == (0, 1)

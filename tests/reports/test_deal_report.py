@@ -222,6 +222,7 @@ MONTHS = """Month;Metric;Value;Partner;Currency
 Mar 2020;6 Deal registrations;31;;
 2020-03;revenue;12.400,50;;CHF
 2020-03;cycle_days;87,5;;
+2020-03;satisfaction_company;7,5;;
 2020-03;mqls;12;Kühn Technik;
 2020-03;mqls;8;Brandt Pumpen;
 """
@@ -237,8 +238,8 @@ def upload(browse: Browse, text: str, then: str = "import") -> Any:
 
 def test_figures_of_before_are_imported_and_stand_beside_the_reports(browse: Browse) -> None:
     kuehn(), brandt()
-    assert "7 are new." in text_of(upload(browse, MONTHS)[1])
-    assert "7 were there already." in text_of(upload(browse, MONTHS)[1])
+    assert "8 are new." in text_of(upload(browse, MONTHS)[1])
+    assert "8 were there already." in text_of(upload(browse, MONTHS)[1])
     register(browse, lena())
     note = figures(browse, "results-registrations")["Registrations"]["Note"]
     assert "before the portal: 31 a month (Jan 2020 to Mar 2020, entered by Anna Keller" in note
@@ -246,13 +247,16 @@ def test_figures_of_before_are_imported_and_stand_beside_the_reports(browse: Bro
     assert "before the portal: 87.5 days (Mar 2020" in cycle
     money = figures(browse, "results-revenue")["Revenue"]["Note"]
     assert "before the portal: CHF\xa012\u202f400.50 a month" in money
+    overview = text_of(browse(anna()).get("/"))
+    assert "0 in the period before; before the portal: 31 a month" in overview
+    assert "1 to 10; Company, before the portal: 7.5." in overview
     # Of some deals only nothing of before is known.
     some = figures(browse, "results-registrations", "period=12m&tier=Gold")["Registrations"]
     assert "before" not in some["Note"]
     out = browse(anna()).get("/reports/baselines.csv").text
     assert '2020-03,mqls,8.00,Brandt Pumpen,,"Anna Keller, from before.csv"' in out
     again = upload(browse, out.lstrip("\ufeff"), "look")[1]
-    assert "7 were there already." in text_of(again)
+    assert "8 were there already." in text_of(again)
 
 
 def test_rows_of_before_that_cannot_be_used_are_refused(browse: Browse) -> None:
