@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
@@ -206,9 +207,16 @@ def named(session: Session, keys: Iterable[uuid.UUID]) -> list[Deal]:
     return found
 
 
-def abandoned(session: Session, since: datetime, until: datetime) -> list[uuid.UUID]:
-    """Of drafts begun in [since, until) that never became a registration and were not touched for
-    14 days: the partner of each."""
+class Abandoned(NamedTuple):
+    """Whose draft was left alone, and for which product family, as far as it says."""
+
+    partner_id: uuid.UUID
+    family_id: uuid.UUID | None
+
+
+def abandoned(session: Session, since: datetime, until: datetime) -> list[Abandoned]:
+    """Drafts begun in [since, until) that never became a registration and were not touched for 14
+    days."""
     now = clock.now()
     touched = (
         select(DealHistory.deal_id, func.max(DealHistory.at).label("at"))
@@ -216,7 +224,7 @@ def abandoned(session: Session, since: datetime, until: datetime) -> list[uuid.U
         .subquery()
     )
     query = (
-        select(Deal.partner_id)
+        select(Deal.partner_id, Deal.product_family_id)
         .outerjoin(touched, touched.c.deal_id == Deal.id)
         .where(
             Deal.status == Status.draft,
@@ -225,7 +233,7 @@ def abandoned(session: Session, since: datetime, until: datetime) -> list[uuid.U
             func.coalesce(touched.c.at, Deal.created_at) < now - ABANDONED,
         )
     )
-    return list(session.scalars(query))
+    return [Abandoned._make(row) for row in session.execute(query)]
 
 
 def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[datetime, datetime]]]:

@@ -4,6 +4,7 @@ where partners and customers stop."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,41 +23,55 @@ from portal.reports.stops import Step
 from portal.tables import Column, Table
 
 
-def breakdowns(found: Outcomes) -> list[Table]:
+def partners(found: Outcomes) -> Table:
+    """By partner, each with the page of it."""
     query = found.period.query
-    partners = [
+    rows = [
         _part(one.name, part, url_for("reports.partner", partner_id=one.id) + f"?{query}")
         for one, part in outcomes.by_partner(found)
     ]
-    families = [
-        _part(name or _("None"), part, _narrowed(found, family=str(key)) if key else "")
-        for name, key, part in outcomes.by_family(found)
-    ]
-    words = {
-        name: [
+    return _breakdown("results-partners", _("By partner"), _("Partner"), _best_first(rows))
+
+
+def tiers(found: Outcomes) -> Table:
+    """By the tier that partners have today."""
+    rows, note = _by_word(found, "tier"), _("By what they have today.")
+    return _breakdown("results-tiers", _("By tier"), _("Tier"), rows, note)
+
+
+def regions(found: Outcomes) -> Table:
+    """By the region that partners are in today."""
+    rows, note = _by_word(found, "region"), _("By what they have today.")
+    return _breakdown("results-regions", _("By region"), _("Region"), rows, note)
+
+
+def _by_word(found: Outcomes, name: str) -> list[dict[str, Any]]:
+    return _best_first(
+        [
             _part(word or _("None"), part, _narrowed(found, **{name: word}) if word else "")
             for word, part in outcomes.by_word(found, name)
         ]
-        for name in ("tier", "region")
-    }
-    months = [
-        _part(f"{month:%b %Y}", part, "") for month, part in reversed(outcomes.by_month(found))
+    )
+
+
+def families(found: Outcomes) -> Table:
+    """By product family."""
+    rows = [
+        _part(name or _("None"), part, _narrowed(found, family=str(key)) if key else "")
+        for name, key, part in outcomes.by_family(found)
     ]
-    today = _("By what they have today.")
-    return [
-        _breakdown("results-partners", _("By partner"), _("Partner"), _best_first(partners)),
-        _breakdown("results-tiers", _("By tier"), _("Tier"), _best_first(words["tier"]), today),
-        _breakdown(
-            "results-regions", _("By region"), _("Region"), _best_first(words["region"]), today
-        ),
-        _breakdown(
-            "results-families",
-            _("By product family"),
-            _("Product family"),
-            _best_first(families),
-        ),
-        _breakdown("results-months", _("By month"), _("Month"), months),
-    ]
+    label = _("Product family")
+    return _breakdown("results-families", _("By product family"), label, _best_first(rows))
+
+
+def months(found: Outcomes) -> Table:
+    """By month, the latest first."""
+    rows = []
+    for month, part in reversed(outcomes.by_month(found)):
+        days = replace(found.period, since=part.since, until=part.until, name="days")
+        address = f"{url_for('reports.results')}?{days.query}{found.filters.query}"
+        rows.append(_part(f"{month:%b %Y}", part, address))
+    return _breakdown("results-months", _("By month"), _("Month"), rows)
 
 
 def _narrowed(found: Outcomes, **chosen: str) -> str:
@@ -137,24 +152,23 @@ CUSTOMER_STEPS = {
 }
 
 
-def stops(found: Outcomes) -> list[Table]:
-    """How far partners and customers came."""
-    return [
-        _way(
-            found.partner_steps,
-            "results-partners-stop",
-            _("Where partners stop"),
-            PARTNER_STEPS,
-            hidden_note(found),
-        ),
-        _way(
-            found.customer_steps,
-            "results-customers-stop",
-            _("Where customers stop"),
-            CUSTOMER_STEPS,
-            _("By link that was made in the period."),
-        ),
-    ]
+def partners_stop(found: Outcomes) -> Table:
+    """How far partners came."""
+    title, note = _("Where partners stop"), _notes(found, hidden_note(found))
+    return _way(found.partner_steps, "results-partners-stop", title, PARTNER_STEPS, note)
+
+
+def customers_stop(found: Outcomes) -> Table:
+    """How far customers came."""
+    title, note = _("Where customers stop"), _("by link that was made in the period")
+    name, steps = "results-customers-stop", found.customer_steps
+    return _way(steps, name, title, CUSTOMER_STEPS, _notes(found, note))
+
+
+def _notes(found: Outcomes, note: str) -> str:
+    """`note`, and that links and reading are of every product family where one was chosen."""
+    every = _("links and content of every product family") if found.filters.family else ""
+    return "; ".join(part for part in (note, every) if part)
 
 
 def hidden_note(found: Outcomes) -> str:
@@ -190,10 +204,10 @@ def _way(
 
 def choices(found: Outcomes) -> dict[str, list[tuple[str, str]]]:
     """What the filters offer."""
-    partners = sorted(found.everyone, key=lambda one: sort_key(one.name, one.id))
+    everyone = sorted(found.everyone, key=lambda one: sort_key(one.name, one.id))
     return {
-        "tier": [(word, word) for word in sorted({one.tier for one in partners} - {""})],
-        "region": [(word, word) for word in sorted({one.region for one in partners} - {""})],
-        "partner": [(str(one.id), one.name) for one in partners],
+        "tier": [(word, word) for word in sorted({one.tier for one in everyone} - {""})],
+        "region": [(word, word) for word in sorted({one.region for one in everyone} - {""})],
+        "partner": [(str(one.id), one.name) for one in everyone],
         "family": [(str(row.id), row.name) for row in library.families(found.session)],
     }

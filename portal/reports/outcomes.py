@@ -232,8 +232,11 @@ class Outcomes:
     @cached_property
     def abandoned(self) -> int:
         """Drafts begun in the period that were left alone."""
-        found = metrics.abandoned(self.session, *self.edges)
-        return sum(key in self.partners for key in found)
+        family = self.filters.family
+        return sum(
+            draft.partner_id in self.partners and family in (None, draft.family_id)
+            for draft in metrics.abandoned(self.session, *self.edges)
+        )
 
 
 def found(session: Session, period: Period, zone: ZoneInfo, filters: Filters) -> Outcomes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -21,19 +22,6 @@ from portal.tables import Column, Table
 # A rate has an interval from so many deals (or customers) on, a number per partner stands alone
 # from so many partners on; below, the page says what is missing.
 MIN_DEALS, MIN_PARTNERS = 20, 5
-
-
-def tables(found: Outcomes) -> list[Table]:
-    """All tables of the page."""
-    return [
-        _deals(found),
-        _registrations(found),
-        _revenue(found),
-        _growth(found),
-        *deal_parts.breakdowns(found),
-        deal_parts.losses(found),
-        *deal_parts.stops(found),
-    ]
 
 
 def sentences(found: Outcomes) -> list[str]:
@@ -476,3 +464,20 @@ def _before(found: Outcomes, metric: Metric, currency: str = "") -> str:
         return ""
     known = baselines.before(found.before_portal, metric, found.period.since, currency)
     return "; ".join(one.full for one in known)
+
+
+# Every table of the page, in its order.
+TABLES: dict[str, Callable[[Outcomes], Table]] = {
+    "results": _deals,
+    "results-registrations": _registrations,
+    "results-revenue": _revenue,
+    "results-growth": _growth,
+    "results-partners": deal_parts.partners,
+    "results-tiers": deal_parts.tiers,
+    "results-regions": deal_parts.regions,
+    "results-families": deal_parts.families,
+    "results-months": deal_parts.months,
+    "results-losses": deal_parts.losses,
+    "results-partners-stop": deal_parts.partners_stop,
+    "results-customers-stop": deal_parts.customers_stop,
+}

@@ -109,7 +109,9 @@ def test_every_figure_has_its_definition_its_n_and_the_part_adds_up(
     known = {one.anchor for one in definitions.every()}
     with app.test_request_context():
         here = found()
-        for table in pipeline.tables(here):
+        for name, make in pipeline.TABLES.items():
+            table = make(here)
+            assert table.name == name
             assert {column.anchor for column in table.columns if column.anchor} <= known
             for row in table.rows:
                 assert row.get("about", "n") in known
@@ -205,11 +207,22 @@ def test_where_partners_stop_is_the_last_step_that_each_has_taken(
     assert sum(int(n) for _came, n in stops.values()) == 3
 
 
+def test_a_month_of_the_report_leads_to_its_days(browse: Browse) -> None:
+    register(browse, lena())
+    page = browse(anna()).get("/reports/results?period=3m&tier=Gold")
+    months = re.findall(r'<a href="(/reports/results\?from=[^"]+)">\w{3} \d{4}</a>', page.text)
+    assert len(months) in (3, 4)
+    assert all("tier=Gold" in month for month in months)
+    assert "1 registration." in text_of(browse(anna()).get(months[0].replace("&amp;", "&")))
+
+
 def test_drafts_left_alone_for_two_weeks_are_counted_and_not_shown(browse: Browse) -> None:
     with clock.at(clock.now() - timedelta(days=20)):
         browse(lena()).post("/deals/new", data=claim(customer_name="Secret AG", then="draft"))
     browse(lena()).post("/deals/new", data=claim(customer_name="Fresh AG", then="draft"))
     assert figures(browse, "results-registrations")["Drafts abandoned"]["Value"] == "1"
+    other = f"period=12m&family={make_family('Other').id}"
+    assert figures(browse, "results-registrations", other)["Drafts abandoned"]["Value"] == "0"
     assert "Secret AG" not in text_of(browse(anna()).get("/reports/results?period=12m"))
 
 
