@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -21,13 +21,17 @@ from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
+from portal.content import library
 from portal.db import db, write
-from portal.deals import import_rows, importer, metrics, results
 from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
+from portal.imports.kinds import Choices, Source, kind_called
+from portal.reports import outcomes
+from portal.reports.filters import Filters
+from portal.reports.periods import Period
 from portal.security import hash_password
 from tracking import rollups, verify
 
@@ -283,24 +287,72 @@ def import_commands() -> None:
     """Bring in what other systems know."""
 
 
+def _columns(words: Iterable[str], mapped: Iterable[str]) -> tuple[Path, dict[str, str]]:
+    """The one file that was named, and which column holds which field."""
+    words = list(words)
+    files = [word for word in words if "=" not in word or Path(word).exists()]
+    if len(files) != 1:
+        raise click.UsageError("Name one file.")
+    return Path(files[0]), _pairs([*mapped, *(word for word in words if word not in files)])
+
+
+def _import(
+    settings: Settings, kind_name: str, path: Path, choices: Choices, dry_run: bool, refused: str
+) -> None:
+    """Import a file as its page does, and say what became of it."""
+    with _app(settings).test_request_context():
+        kind, sheet = kind_called(kind_name), sheets.read(path.read_bytes())
+        for name, column in kind.mapping_for(sheet, choices.mapping).items():
+            click.echo(f"{name:<16} from {column}")
+        outcome = kind.run(sheet, choices, Source(path.name, dry_run=dry_run))
+        for sentence in outcome.explained():
+            click.echo(sentence)
+        if dry_run:
+            click.echo("Nothing was written.")
+        if refused:
+            Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
+            click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
+
+
+def _of_a_file(command: Callable[..., None]) -> Callable[..., None]:
+    """What every import takes."""
+    for decorate in (
+        click.pass_obj,
+        click.option(
+            "--refused",
+            type=click.Path(),
+            default="",
+            help="Where to write the rows that are refused.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing."),
+        click.option(
+            "--create", is_flag=True, help="Make partners and product families that are missing."
+        ),
+        click.option(
+            "--map",
+            "mapped",
+            multiple=True,
+            metavar="FIELD=COLUMN",
+            help="Which column holds a field.",
+        ),
+        click.argument("words", nargs=-1, required=True, metavar="FILE [FIELD=COLUMN ...]"),
+    ):
+        command = decorate(command)
+    return command
+
+
 @import_commands.command(name="deals")
-@click.argument("words", nargs=-1, required=True, metavar="FILE [FIELD=COLUMN ...]")
-@click.option(
-    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="Which column holds a field."
-)
 @click.option(
     "--word", "meanings", multiple=True, metavar="WORD=STAGE", help="What a stage or status means."
 )
-@click.option("--create", is_flag=True, help="Make partners and product families that are missing.")
 @click.option("--currency", default="EUR", show_default=True, help="Where the file names none.")
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in Order]),
+    default=None,
     help="What comes first in dates like 3/4/2026; usually found from the file.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
-@click.option("--refused", type=click.Path(), help="Where to write the rows that are refused.")
-@click.pass_obj
+@_of_a_file
 def import_deals(
     settings: Settings,
     words: tuple[str, ...],
@@ -310,39 +362,73 @@ def import_deals(
     currency: str,
     dates: str | None,
     dry_run: bool,
-    refused: str | None,
+    refused: str,
 ) -> None:
     """Import deals from a CSV or XLSX FILE: all that can be used, or nothing.
 
     Fields: external_id partner customer domain country product_family type status stage
     first_contact submitted decided closed amount currency.
     """
-    files = [word for word in words if "=" not in word or Path(word).exists()]
-    if len(files) != 1:
-        raise click.UsageError("Name one file.")
-    given = _pairs([*mapped, *(word for word in words if word not in files)])
-    with _app(settings).test_request_context():
-        sheet = sheets.read(Path(files[0]).read_bytes())
-        options = import_rows.Options(
-            mapping=import_rows.mapping_for(sheet, given),
-            create=create,
-            currency=currency.upper(),
-            order=Order(dates) if dates else None,
-            words=_pairs(meanings),
-        )
-        for name, column in options.mapping.items():
-            click.echo(f"{name:<16} from {column}")
-        parsed = import_rows.parse(sheet, options)
-        outcome = importer.run_import(
-            parsed, options, filename=Path(files[0]).name, by_id=None, dry_run=dry_run
-        )
-        for sentence in outcome.explained():
-            click.echo(sentence)
-        if dry_run:
-            click.echo("Nothing was written.")
-        if refused:
-            Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
-            click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
+    path, columns = _columns(words, mapped)
+    choices = Choices(columns, create, currency.upper(), dates or "", _pairs(meanings))
+    _import(settings, "deals", path, choices, dry_run, refused)
+
+
+@import_commands.command(name="partners")
+@_of_a_file
+def import_partners(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import partners from a CSV or XLSX FILE: new ones are made, known ones brought up to date.
+
+    Fields: external_id name tier region type country languages manager.
+    """
+    path, columns = _columns(words, mapped)
+    _import(settings, "partners", path, Choices(columns, create), dry_run, refused)
+
+
+@import_commands.command(name="people")
+@_of_a_file
+def import_people(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import people from a CSV or XLSX FILE. An administrator releases their invitations.
+
+    Fields: name email role partner language.
+    """
+    path, columns = _columns(words, mapped)
+    _import(settings, "people", path, Choices(columns, create), dry_run, refused)
+
+
+@import_commands.command(name="baselines")
+@click.option("--currency", default="EUR", show_default=True, help="Where the file names none.")
+@_of_a_file
+def import_baselines(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    currency: str,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import figures of the months before the portal from a CSV or XLSX FILE.
+
+    Fields: month metric value partner currency.
+    """
+    path, columns = _columns(words, mapped)
+    choices = Choices(columns, create, currency.upper())
+    _import(settings, "baselines", path, choices, dry_run, refused)
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
@@ -366,21 +452,48 @@ def report() -> None:
     required=True,
     help="The day after the last.",
 )
+@click.option("--tier", default="", help="Only partners of this tier.")
+@click.option("--region", default="", help="Only partners of this region.")
+@click.option("--partner", default="", help="Only the partner of this name.")
+@click.option("--family", default="", help="Only the product family of this name.")
 @click.option("--json", "as_json", is_flag=True, help="One object, for a program.")
 @click.pass_obj
-def report_deals(settings: Settings, since: datetime, until: datetime, as_json: bool) -> None:
+def report_deals(
+    settings: Settings,
+    since: datetime,
+    until: datetime,
+    tier: str,
+    region: str,
+    partner: str,
+    family: str,
+    as_json: bool,
+) -> None:
     """What became of deals in the days from --from until before --to."""
     if not since < until:
         raise click.UsageError("--from must come before --to.")
-    with _app(settings).app_context():
-        found = metrics.results(db.session(), since.date(), until.date(), accounts.zone())
-        values = results.as_json(found)
+    with _app(settings).test_request_context():
+        filters = Filters(
+            tier,
+            region,
+            _partner_id(partner) if partner else None,
+            _family_id(family) if family else None,
+        )
+        period = Period(since.date(), until.date(), "days")
+        found = outcomes.found(db.session(), period, accounts.zone(), filters)
+        values = outcomes.as_json(found)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     for name, value in values.items():
-        if not isinstance(value, dict) or name == "revenue":
-            click.echo(f"{name:<28} {value}")
+        if not isinstance(value, dict | list) or name == "revenue":
+            click.echo(f"{name:<32} {value}")
+
+
+def _family_id(name: str) -> uuid.UUID:
+    found = [row.id for row in library.families(db.session()) if row.name == name]
+    if len(found) != 1:
+        raise click.ClickException(f"There are {len(found)} product families called {name!r}.")
+    return found[0]
 
 
 @portal.command(name="verify")

@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
 from portal import formatting, jobs, pages
-from portal.accounts import sessions
+from portal.accounts import held_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
 from portal.accounts.service import installation, zone
@@ -28,8 +28,16 @@ from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
 from portal.deals import import_views, rule_views
 from portal.deals import views as deals
+from portal.imports import partners, people
+from portal.imports import views as imports
 from portal.logs import log_requests
-from portal.reports import deal_views, engagement_views, record_views
+from portal.reports import (
+    baseline_import,
+    baseline_views,
+    deal_views,
+    engagement_views,
+    record_views,
+)
 from portal.reports import views as reports
 from portal.security import Keys
 from surveys import views as surveys
@@ -116,7 +124,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     log_requests(app)
     sessions.init_app(app)
     pages.init_app(app)
-    for area in (accounts, content, deals, surveys, reports, jobs):
+    for area in (accounts, content, imports, deals, surveys, reports, jobs):
         app.register_blueprint(area.bp)
     app.after_request(_harden)
     _mount_beacon(app, settings, keys)
@@ -177,10 +185,15 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    baseline_import,
+    baseline_views,
     deal_views,
     edit_views,
     engagement_views,
+    held_views,
     import_views,
+    partners,
+    people,
     record_views,
     rule_views,
     share_views,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from flask_babel import gettext as _
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -27,6 +28,10 @@ MAX_UNPACKED = 500 * 1024 * 1024
 
 class BadSheet(PortalError):
     """The file is no table that can be read."""
+
+
+class BadMapping(PortalError):
+    """The columns of the file do not say what is needed."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,36 @@ def guess(columns: Sequence[str], names: Mapping[str, Iterable[str]]) -> dict[st
                 found[field] = column
                 break
     return found
+
+
+def mapping_of(
+    sheet: Sheet,
+    fields: Mapping[str, Iterable[str]],
+    needed: Iterable[str],
+    given: Mapping[str, str],
+) -> dict[str, str]:
+    """Which column holds which field: as given, and where nothing is, by the columns' names.
+
+    An empty column means that the file does not say. Raises BadMapping.
+    """
+    columns = {key_of(column): column for column in reversed(sheet.columns) if column}
+    chosen: dict[str, str] = {}
+    for name, column in given.items():
+        if name not in fields:
+            known = ", ".join(fields)
+            raise BadMapping(
+                _("%(name)s is no field. Known are: %(known)s.", name=name, known=known)
+            )
+        if column and key_of(column) not in columns:
+            raise BadMapping(_("The file has no column %(name)s.", name=column))
+        if column:
+            chosen[name] = columns[key_of(column)]
+    left = [column for column in sheet.columns if column not in chosen.values()]
+    chosen |= guess(left, {name: fields[name] for name in fields if name not in given})
+    for name in needed:
+        if name not in chosen:
+            raise BadMapping(_("Say which column holds %(name)s.", name=name))
+    return {name: chosen[name] for name in fields if name in chosen}
 
 
 def refused_csv(sheet: Sheet, refused: Iterable[tuple[Line, str]]) -> str:

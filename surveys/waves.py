@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from portal import mail
 from portal.accounts.models import PARTNER_ROLES, Partner, User
+from portal.accounts.service import has_access
 from portal.db import db, new_id, write
 from portal.errors import NotFound, Refused
 from surveys import definitions
@@ -90,7 +91,7 @@ def open_wave(
     """Open the wave of one occurrence: it, its recipients and their mails at once."""
     wave = _record(session, survey, occurrence, OPEN, now)
     people = select(User, Partner).join(Partner, Partner.id == User.partner_id)
-    people = people.where(User.role.in_(PARTNER_ROLES), User.deactivated_at.is_(None))
+    people = people.where(User.role.in_(PARTNER_ROLES), *has_access())
     for user, partner in session.execute(people.order_by(User.id)):
         invitation = Invitation(
             id=new_id(),

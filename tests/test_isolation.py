@@ -88,7 +88,8 @@ def test_a_rivals_own_pages_show_nothing_of_it(
             assert secret not in answer.text, path
     for path in (
         "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
-        "/reports/results", "/deals/export.csv",
+        "/reports/results", "/deals/export.csv", "/partners/import", "/people/import",
+        "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select
 from sqlalchemy.orm import Session
 
-from portal.db import once_per_request, plain_rows
+from portal.db import in_parts, once_per_request, plain_rows
 from tracking import rollups
 from tracking.days import (
     EVERYONE,
@@ -245,6 +245,40 @@ def readers_in_month(
         or_(PartnerSum.views > 0, PartnerSum.active + PartnerSum.reading + PartnerSum.idle > 0),
     )
     return set(session.scalars(query))
+
+
+class ActiveDay(NamedTuple):
+    """A day on which a partner had a content activity with an asset; `on_purpose`: other than by
+    reading."""
+
+    partner_id: uuid.UUID
+    asset_id: uuid.UUID
+    day: date
+    on_purpose: bool
+
+
+def active_days(
+    session: Session, since: date, until: date, partner_ids: Collection[uuid.UUID]
+) -> list[ActiveDay]:
+    """On which days of `[since, until)` some partners had which content activities: downloads,
+    shares, opens of own shares, views of 10 s and more."""
+    done = case(
+        (PairSum.audience == CUSTOMER, PairSum.views), else_=PairSum.downloads + PairSum.shares
+    )
+    read = case((PairSum.audience == CUSTOMER, 0), else_=PairSum.engaged_views)
+    found: list[ActiveDay] = []
+    for some in in_parts(list(partner_ids)):
+        query = (
+            select(PairSum.partner_id, PairSum.asset_id, PairSum.day, func.sum(done))
+            .where(PairSum.day >= since, PairSum.day < until, PairSum.partner_id.in_(some))
+            .group_by(PairSum.partner_id, PairSum.asset_id, PairSum.day)
+            .having(func.sum(done + read) > 0)
+        )
+        found += [
+            ActiveDay(partner_id, asset_id, day, n > 0)
+            for partner_id, asset_id, day, n in session.execute(query)
+        ]
+    return found
 
 
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:

@@ -267,3 +267,27 @@ def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid
         .group_by(Load.share_id)
     )
     return {row[0]: row[1] for row in session.execute(query) if row[0] is not None}
+
+
+# A page counts as read from so much dwell on.
+READ_MS = 2000
+
+
+def links_read_past_half(session: Session, share_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of some links behind which a page past the middle of a document was read for 2 s; of a
+    single page, that page. From base rows: what is removed by retention is not known any more."""
+    loads: dict[uuid.UUID, tuple[uuid.UUID, int]] = {}
+    for some in in_parts(list(share_ids)):
+        query = select(Load.id, Load.share_id, Load.page_count).where(
+            Load.share_id.in_(some), Load.activated_at.is_not(None), Load.machine == 0
+        )
+        loads |= {row[0]: (row[1], row[2]) for row in session.execute(query) if row[1] is not None}
+    seen = attention_of_loads(session, loads)
+    return {
+        share_id
+        for key, (share_id, page_count) in loads.items()
+        if any(
+            page * 2 > page_count and active + reading >= READ_MS
+            for page, (active, reading, *_rest) in seen.get(key, {}).items()
+        )
+    }

@@ -53,6 +53,8 @@ class Partner(Base):
     __tablename__ = "partner"
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    # Its key in the system that it was imported from.
+    external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     tier: Mapped[str] = mapped_column(String(40))
     region: Mapped[str] = mapped_column(String(40))
@@ -84,6 +86,8 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     joined_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     deactivated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Imported, and not let in yet: the invitation waits for an administrator.
+    held_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     # How often what was recorded about this person's reading was erased: it is kept under another
     # pseudonym each time.
     erasures: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))

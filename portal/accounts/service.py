@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from flask import g, has_app_context
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from portal import mail
@@ -26,7 +26,7 @@ from portal.accounts.models import (
     UserSession,
 )
 from portal.clock import now as clock_now
-from portal.db import db, new_id, once_per_request, plain_rows
+from portal.db import db, in_parts, new_id, once_per_request, plain_rows
 from portal.errors import NotFound, Refused, TooMany
 from portal.security import new_code, new_token, token_hash
 
@@ -97,9 +97,14 @@ def normalise_email(email: str) -> str:
 
 
 def user_by_email(session: Session, email: str) -> User | None:
-    """The active person with this address."""
-    found = select(User).where(User.email == normalise_email(email), User.deactivated_at.is_(None))
+    """The person with this address who may come in."""
+    found = select(User).where(User.email == normalise_email(email), *has_access())
     return session.scalars(found).one_or_none()
+
+
+def has_access() -> tuple[ColumnElement[bool], ...]:
+    """The conditions on a user for having access: not ended, and not held back since an import."""
+    return User.deactivated_at.is_(None), User.held_at.is_(None)
 
 
 # --- throttling ---------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ def anonymise(session: Session, user: User, now: datetime) -> None:
     user.name = _("Former user of %(partner)s", partner=partner) if partner else _("Former user")
     user.email = f"erased-{user.id.hex}@invalid.example"
     user.phone = user.password_hash = None
-    user.deactivated_at = user.deactivated_at or now
+    user.deactivated_at, user.held_at = user.deactivated_at or now, None
     mail.forget(session, user.id)
     session.execute(delete(UserSession).where(UserSession.user_id == user.id))
     session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user.id))
@@ -178,7 +183,7 @@ def anonymise(session: Session, user: User, now: datetime) -> None:
 
 def people_of(session: Session, partner_id: uuid.UUID) -> list[User]:
     """The people of a partner who have access."""
-    query = select(User).where(User.partner_id == partner_id, User.deactivated_at.is_(None))
+    query = select(User).where(User.partner_id == partner_id, *has_access())
     return list(session.scalars(query))
 
 
@@ -309,7 +314,9 @@ def add_user(
 
 
 def invite(session: Session, user: User, invited_by: User) -> None:
-    """Send `user` a mail with a single-use link."""
+    """Send `user` a mail with a single-use link. Refused while an administrator holds it."""
+    if user.held_at is not None:
+        raise Refused(_("An administrator has to release this invitation first."))
     mail.queue(
         session,
         message="invitation",
@@ -317,6 +324,25 @@ def invite(session: Session, user: User, invited_by: User) -> None:
         params={"invited_by": invited_by.name},
         expires_at=clock_now() + INVITATION_LIFE,
     )
+
+
+def held(session: Session) -> list[User]:
+    """The people whose invitations wait for an administrator, with their partners."""
+    query = select(User).where(User.held_at.is_not(None), User.deactivated_at.is_(None))
+    return list(session.scalars(query.options(joinedload(User.partner))))
+
+
+def release(session: Session, user_ids: Sequence[uuid.UUID], released_by: User) -> int:
+    """Invite those of some people who are held; each of them once, whoever else does so too."""
+    released = 0
+    for some in in_parts(sorted(user_ids)):
+        still = User.id.in_(some) & User.held_at.is_not(None) & User.deactivated_at.is_(None)
+        query = select(User).where(still).order_by(User.id).with_for_update()
+        for user in session.scalars(query):
+            user.held_at = None
+            invite(session, user, released_by)
+            released += 1
+    return released
 
 
 def colleagues(session: Session, partner_id: uuid.UUID) -> list[User]:
@@ -375,6 +401,17 @@ def accesses(
         if partner_id is not None and joined is not None:
             found[partner_id].append(Access(joined, left))
     return found
+
+
+def signed_in(session: Session, since: datetime, until: datetime) -> set[uuid.UUID]:
+    """The partners of whom somebody was signed in between two moments."""
+    query = (
+        select(User.partner_id)
+        .join(UserSession, UserSession.user_id == User.id)
+        .where(UserSession.created_at < until, UserSession.last_seen_at >= since)
+        .distinct()
+    )
+    return {key for key in session.scalars(query) if key is not None}
 
 
 def partners(session: Session) -> list[Partner]:

@@ -298,6 +298,7 @@ def _people_page(actor: User, form: InviteForm) -> str:
         form=form,
         role_name=role_name,
         q=request.args.get("q", ""),
+        held=sum(1 for user, _partner in rows if user.held_at and not user.deactivated_at),
         smtp=bool(current_app.config["SETTINGS"].smtp_url),
     )
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import Partner, User
 from portal.accounts.service import PartnerFacts
-from portal.content.models import Asset, AssetVersion, AudienceRule, ProductFamily
+from portal.content.models import Asset, AssetVersion, AudienceRule, ProductFamily, asset_family
 from portal.db import once_per_request, plain_rows
 from portal.errors import NotFound
 from portal.formatting import sort_key
@@ -159,6 +159,14 @@ def families(session: Session) -> list[ProductFamily]:
     """Every product family, by name."""
     rows = session.scalars(select(ProductFamily))
     return sorted(rows, key=lambda family: sort_key(family.name, family.id))
+
+
+def families_of_assets(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:
+    """The product families of every asset; assets without any are left out."""
+    found: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+    for asset_id, family_id in session.execute(select(asset_family)):
+        found[asset_id].add(family_id)
+    return found
 
 
 def newest(session: Session, user: User, limit: int) -> list[Asset]:

@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -74,6 +75,28 @@ def recipient_names(session: Session) -> list[tuple[uuid.UUID, str]]:
     """Whom partners have written down as recipients: never to be shown to anybody else."""
     query = select(Recipient.partner_id, Recipient.name)
     return [(row[0], row[1]) for row in session.execute(query)]
+
+
+class Made(NamedTuple):
+    """A link that a partner made, and for whom, where it was said."""
+
+    id: uuid.UUID
+    partner_id: uuid.UUID
+    recipient: str | None
+    at: datetime
+
+
+def links_made(session: Session, since: datetime | None, until: datetime) -> list[Made]:
+    """The links made in a period, or until a moment. Whom they are for may be counted with, and is
+    never to be shown to anybody else."""
+    query = (
+        select(ShareLink.id, ShareLink.partner_id, Recipient.name, ShareLink.created_at)
+        .outerjoin(Recipient, Recipient.id == ShareLink.recipient_id)
+        .where(ShareLink.created_at < until)
+    )
+    if since is not None:
+        query = query.where(ShareLink.created_at >= since)
+    return [Made._make(row) for row in session.execute(query)]
 
 
 _WITH_ITEMS = (joinedload(ShareLink.recipient), selectinload(ShareLink.items))

@@ -27,8 +27,7 @@ from portal.deals.words import (
     parse_day,
     word_key,
 )
-from portal.errors import PortalError
-from portal.sheets import Line, Sheet, guess, key_of
+from portal.sheets import BadMapping, Line, Sheet, mapping_of
 
 DAYS = ("first_contact", "submitted", "decided", "closed")
 # Every field, with the names that other systems give it.
@@ -51,10 +50,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 NEEDED = ("external_id", "partner")
 _TYPES = {**dict.fromkeys(("", *TYPE_NAMES)), "new business": "new", "cross sell": "cross_sell"}
-
-
-class BadMapping(PortalError):
-    """The columns of the file do not say what is needed."""
 
 
 @dataclass(frozen=True)
@@ -95,31 +90,11 @@ class Parsed:
 
 
 def mapping_for(sheet: Sheet, given: Mapping[str, str]) -> dict[str, str]:
-    """Which column holds which field: as given, and where nothing is, by the columns' names.
-
-    An empty column means that the file does not say. Raises BadMapping.
-    """
-    columns = {key_of(column): column for column in reversed(sheet.columns) if column}
-    chosen: dict[str, str] = {}
-    for name, column in given.items():
-        if name not in FIELDS:
-            known = ", ".join(FIELDS)
-            raise BadMapping(
-                _("%(name)s is no field. Known are: %(known)s.", name=name, known=known)
-            )
-        if column and key_of(column) not in columns:
-            raise BadMapping(_("The file has no column %(name)s.", name=column))
-        if column:
-            chosen[name] = columns[key_of(column)]
-    left = [column for column in sheet.columns if column not in chosen.values()]
-    guessed = guess(left, {name: FIELDS[name] for name in FIELDS if name not in given})
-    chosen |= guessed
-    for name in NEEDED:
-        if name not in chosen:
-            raise BadMapping(_("Say which column holds %(name)s.", name=name))
+    """Which column holds which field; one of status and stage is needed. Raises BadMapping."""
+    chosen = mapping_of(sheet, FIELDS, NEEDED, given)
     if "status" not in chosen and "stage" not in chosen:
         raise BadMapping(_("Say which column holds status or stage."))
-    return {name: chosen[name] for name in FIELDS if name in chosen}
+    return chosen
 
 
 def parse(sheet: Sheet, options: Options) -> Parsed:

@@ -28,7 +28,7 @@ from portal import clock
 from portal.accounts.models import Partner
 from portal.accounts.service import zone
 from portal.content.models import ProductFamily
-from portal.db import in_parts, new_id, write
+from portal.db import in_parts, new_id
 from portal.deals import policy
 from portal.deals.import_rows import Options, Parsed, Row
 from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
@@ -36,21 +36,17 @@ from portal.deals.pipeline import UNDECIDED, Side, Stage
 from portal.deals.reasons import IMPORTED
 from portal.deals.service import current_policy, name_key, new_reference
 from portal.deals.words import course_of
-from portal.sheets import Line, key_of
+from portal.imports import kinds
+from portal.sheets import key_of
 
-PATIENCE_S = 30.0
 # What says how a deal has ended.
 _ENDS = ("stage", "won_amount_minor", "won_currency", "won_at", "lost_at", "loss_reason")
 
 
 @dataclass
-class Outcome:
-    """What an import did, or would do."""
+class Outcome(kinds.Outcome):
+    """What an import of deals did, or would do, and what was made on the way."""
 
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    refused: list[tuple[Line, str]] = field(default_factory=list)
     partners: list[str] = field(default_factory=list)
     families: list[str] = field(default_factory=list)
     customers: list[str] = field(default_factory=list)
@@ -62,8 +58,7 @@ class Outcome:
     def counts(self) -> dict[str, int]:
         """The numbers of it."""
         named = {key: len(getattr(self, key)) for key in ("partners", "families", "customers")}
-        plain = {key: getattr(self, key) for key in ("created", "updated", "unchanged")}
-        return {**plain, "refused": len(self.refused), **named}
+        return {**super().counts, **named}
 
     def explained(self) -> list[str]:
         """In sentences: what was done, what was made on the way, and what was odd."""
@@ -87,7 +82,7 @@ class Outcome:
             ),
         ):
             if names:
-                said.append(ngettext(one, many, len(names), names=_few(names)))
+                said.append(ngettext(one, many, len(names), names=kinds.few(names)))
         if self.unknown_customers:
             said.append(
                 ngettext(
@@ -114,14 +109,7 @@ class Outcome:
                     known=known,
                 )
             )
-        reasons = Counter(reason for _line, reason in self.refused)
-        said += [f"{n} × {reason}" for reason, n in reasons.most_common(20)]
-        return [text for text in said if not text.startswith("0 ")]
-
-
-def _few(names: Sequence[str], n: int = 8) -> str:
-    more = _(" and %(n)s more", n=len(names) - n) if len(names) > n else ""
-    return ", ".join(sorted(names)[:n]) + more
+        return [text for text in said + self.reasons() if not text.startswith("0 ")]
 
 
 class _Known:
@@ -183,10 +171,6 @@ class _Known:
         return self.customers[key]
 
 
-class _NotMeant(Exception):
-    """Takes a dry run back."""
-
-
 def run_import(
     parsed: Parsed,
     options: Options,
@@ -196,23 +180,19 @@ def run_import(
     dry_run: bool = False,
 ) -> Outcome:
     """Write what can be used, all of it in one transaction; with `dry_run`, take it back."""
-    outcome = Outcome()
-    try:
-        with write(deadline=PATIENCE_S) as session:
-            outcome = run(
-                session,
-                parsed,
-                options,
-                filename=filename,
-                by_id=by_id,
-                now=clock.now(),
-                local=zone(),
-            )
-            if dry_run:
-                raise _NotMeant
-    except _NotMeant:
-        pass
-    return outcome
+
+    def work(session: Session) -> Outcome:
+        return run(
+            session,
+            parsed,
+            options,
+            filename=filename,
+            by_id=by_id,
+            now=clock.now(),
+            local=zone(),
+        )
+
+    return kinds.all_or_nothing(work, dry_run)
 
 
 def run(

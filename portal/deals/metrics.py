@@ -7,17 +7,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
+from portal.db import in_parts
 from portal.deals import policy
-from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy, Protection
+from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
+from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy, Protection
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
-from portal.deals.results import DealFacts, Results
+from portal.deals.results import Results
+from portal.deals.service import name_key
+
+# A draft that nobody has touched for so long is taken for abandoned.
+ABANDONED = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,13 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
         Deal.lost_at,
         Deal.won_amount_minor,
         Deal.won_currency,
+        Deal.amount_minor,
+        Deal.currency,
+        Deal.loss_reason,
+        Deal.customer_id,
+        Deal.customer_name,
+        Deal.deal_type,
+        Customer.created_at.label("customer_since"),
     )
 
     def local(moment: datetime | None) -> date | None:
@@ -150,9 +164,76 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
             lost=local(row.lost_at),
             amount_minor=row.won_amount_minor,
             currency=row.won_currency,
+            loss_reason=row.loss_reason,
+            expected_minor=row.amount_minor,
+            expected_currency=row.currency,
+            customer_id=row.customer_id,
+            customer_key=name_key(row.customer_name),
+            kind=row.deal_type or None,
+            sourced=_sourced(row.submitted_at, row.external_id, row.customer_since),
         )
-        for row in session.execute(select(*columns).where(Deal.status != Status.draft))
+        for row in session.execute(
+            select(*columns)
+            .outerjoin(Customer, Customer.id == Deal.customer_id)
+            .where(Deal.status != Status.draft)
+        )
     ]
+
+
+def _sourced(
+    submitted_at: datetime | None, external_id: str | None, customer_since: datetime | None
+) -> bool | None:
+    """Whether nothing was on record about the customer when the partner registered it here. Of an
+    imported deal, and before a customer is linked, nobody knows."""
+    if submitted_at is None or external_id is not None or customer_since is None:
+        return None
+    return customer_since >= submitted_at
+
+
+def accepted_leads(_session: Session, _zone: ZoneInfo) -> list[LeadFacts]:
+    """The leads that sales has accepted, each with the deal that came of it. The portal keeps no
+    leads yet; when it does, this is the one place that asks `portal.leads.metrics` for them."""
+    return []
+
+
+def named(session: Session, keys: Iterable[uuid.UUID]) -> list[Deal]:
+    """Some deals with their partners and product families."""
+    found: list[Deal] = []
+    for some in in_parts(list(keys)):
+        query = select(Deal).where(Deal.id.in_(some))
+        found += session.scalars(
+            query.options(joinedload(Deal.partner), joinedload(Deal.product_family))
+        )
+    return found
+
+
+class Abandoned(NamedTuple):
+    """Whose draft was left alone, and for which product family, as far as it says."""
+
+    partner_id: uuid.UUID
+    family_id: uuid.UUID | None
+
+
+def abandoned(session: Session, since: datetime, until: datetime) -> list[Abandoned]:
+    """Drafts begun in [since, until) that never became a registration and were not touched for 14
+    days."""
+    now = clock.now()
+    touched = (
+        select(DealHistory.deal_id, func.max(DealHistory.at).label("at"))
+        .group_by(DealHistory.deal_id)
+        .subquery()
+    )
+    query = (
+        select(Deal.partner_id, Deal.product_family_id)
+        .outerjoin(touched, touched.c.deal_id == Deal.id)
+        .where(
+            Deal.status == Status.draft,
+            Deal.created_at >= since,
+            Deal.created_at < until,
+            func.coalesce(touched.c.at, Deal.created_at) < now - ABANDONED,
+        )
+    )
+    return [Abandoned._make(row) for row in session.execute(query)]
 
 
 def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[datetime, datetime]]]:
@@ -169,8 +250,10 @@ def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[dateti
 
 
 def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Results:
-    """What became of deals in the days `[since, until)`."""
-    return Results(since, until, facts(session, until, zone))
+    """What became of deals and accepted leads in the days `[since, until)`."""
+    leads = accepted_leads(session, zone)
+    deals = with_history(with_leads(facts(session, until, zone), leads))
+    return Results(since, until, deals, leads)
 
 
 def needs_decision(session: Session, limit: int) -> list[Deal]:

@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -221,24 +220,6 @@ class ProtectionReminder(Base):
     protection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("protection.id"))
     days_before: Mapped[int]
     sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-
-class ImportRun(Base):
-    """A file of deals that somebody uploaded: what its columns mean, and what became of it.
-
-    `result` counts rows by what was done with them; the file itself is kept until it is swept.
-    """
-
-    __tablename__ = "import_run"
-
-    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
-    by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
-    at: Mapped[datetime] = mapped_column(UTCDateTime)
-    filename: Mapped[str] = mapped_column(String(200))
-    file_key: Mapped[str] = mapped_column(String(200))
-    options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    imported_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    result: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
 
 
 def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:

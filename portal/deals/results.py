@@ -6,17 +6,18 @@ it, so that a period that is over says the same for ever.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from statistics import fmean
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from portal.deals.pipeline import Stage, Status
+from portal.deals.facts import CROSS_SELL, UPSELL, DealFacts, LeadFacts
+from portal.deals.pipeline import Status
 from portal.estimates import Duration, Outcome, Share, happened_by, median, reached
 
 HORIZON_DAYS = 180
@@ -25,59 +26,28 @@ WAITING = (Status.submitted, Status.in_review, Status.returned)
 DEFINITION_VERSION = 1
 
 
-class DealFacts(NamedTuple):
-    """What figures need to know of one deal. Days are those of the reporting time zone."""
+class Sql(NamedTuple):
+    """Something that became sales qualified: a lead that sales accepted, or a deal that was
+    approved without one; and the day it was won, if it was."""
 
-    id: UUID
-    partner_id: UUID
-    family_id: UUID | None
-    status: str
-    stage: str | None
-    first_contact: date | None
-    submitted: date | None
-    decided: date | None
-    decided_at: datetime | None
-    due_at: datetime | None
-    is_imported: bool
-    # Business hours in which it waited for the vendor, until it was decided or the period ended.
-    waited: float | None
+    partner_id: UUID | None
+    day: date
     won: date | None
-    lost: date | None
-    amount_minor: int | None
-    currency: str | None
-
-    @property
-    def won_confirmed(self) -> date | None:
-        """The day it was won, once the vendor has confirmed it."""
-        return self.won if self.status == Status.closed and self.stage == Stage.won else None
-
-    @property
-    def begun(self) -> date | None:
-        """The first day that anything is known of it."""
-        days = (self.first_contact, self.submitted, self.decided)
-        return min((day for day in days if day is not None), default=None)
-
-    @property
-    def was_approved(self) -> bool:
-        """Whether the claim was accepted, whatever came of it."""
-        return self.stage is not None or self.status in (Status.approved, Status.revoked)
-
-    @property
-    def qualified(self) -> date | None:
-        """The day it became sales qualified: the day it was approved; of an imported deal without
-        one, the first contact."""
-        if not self.was_approved:
-            return None
-        return self.decided or (self.first_contact if self.is_imported else None)
 
 
 @dataclass(frozen=True)
 class Results:
-    """The figures of some deals in `[since, until)`; money in minor units per currency."""
+    """The figures of some deals in `[since, until)`; money in minor units per currency.
+
+    `leads` are those that sales accepted. Of one product family, `others` are the deals in all of
+    them: they tell which customers have ordered anything before.
+    """
 
     since: date
     until: date
     deals: Sequence[DealFacts]
+    leads: Sequence[LeadFacts] = ()
+    others: Sequence[DealFacts] | None = None
 
     def _here(self, day: date | None) -> bool:
         return day is not None and self.since <= day < self.until
@@ -124,30 +94,44 @@ class Results:
         return Share(len(self.won), len(self.won) + len(self.lost))
 
     @cached_property
-    def qualified(self) -> list[DealFacts]:
-        """Deals that became sales qualified in the period."""
-        return [deal for deal in self.deals if self._here(deal.qualified)]
+    def qualified(self) -> list[Sql]:
+        """What became sales qualified in the period."""
+        deals = {deal.id: deal for deal in self.deals}
+        from_leads = {lead.deal_id for lead in self.leads}
+        found = [
+            Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed)
+            if lead.deal_id in deals
+            else Sql(lead.partner_id, lead.qualified, None)
+            for lead in self.leads
+        ]
+        found += [
+            Sql(deal.partner_id, deal.qualified, deal.won_confirmed)
+            for deal in self.deals
+            if deal.qualified is not None and deal.id not in from_leads
+        ]
+        return [sql for sql in found if self._here(sql.day)]
 
     @property
     def close_rate_headline(self) -> float | None:
-        """Deals won in the period per deal that became qualified in it; more than 1 when older
+        """Deals won in the period per lead that became qualified in it; more than 1 when older
         ones close."""
         return len(self.won) / len(self.qualified) if self.qualified else None
+
+    @cached_property
+    def _ripe(self) -> list[Sql]:
+        return [sql for sql in self.qualified if (self.until - sql.day).days >= HORIZON_DAYS]
 
     @property
     def close_rate_cohort(self) -> Share:
         """Of those that became qualified in the period, and long enough before its end to tell, how
         many were won within 180 days."""
-        ripe = [d for d in self.qualified if (self.until - self._day(d)).days >= HORIZON_DAYS]
-        won = [d for d in ripe if d.won_confirmed and d.won_confirmed < self.until]
-        return Share(
-            sum((self._won(d) - self._day(d)).days <= HORIZON_DAYS for d in won), len(ripe)
-        )
+        ended = [(sql.won, sql.day) for sql in self._ripe if sql.won and sql.won < self.until]
+        return Share(sum((won - day).days <= HORIZON_DAYS for won, day in ended), len(self._ripe))
 
-    @staticmethod
-    def _day(deal: DealFacts) -> date:
-        assert deal.qualified is not None
-        return deal.qualified
+    @property
+    def maturing(self) -> int:
+        """How many became qualified too late in the period to tell yet."""
+        return len(self.qualified) - len(self._ripe)
 
     @staticmethod
     def _won(deal: DealFacts) -> date:
@@ -157,9 +141,12 @@ class Results:
     @property
     def cycle_days(self) -> list[int]:
         """From first contact to won, of the deals won in the period."""
+        return self._cycles(self.won)
+
+    def _cycles(self, won: Iterable[DealFacts]) -> list[int]:
         return [
             (self._won(deal) - deal.first_contact).days
-            for deal in self.won
+            for deal in won
             if deal.first_contact is not None
         ]
 
@@ -169,22 +156,28 @@ class Results:
         return fmean(self.cycle_days) if self.cycle_days else None
 
     @cached_property
+    def begun(self) -> list[DealFacts]:
+        """Deals with their first contact in the period that were won, lost or go on."""
+        return [
+            deal
+            for deal in self.deals
+            if self._here(deal.first_contact) and (deal.closed or deal.status == Status.approved)
+        ]
+
+    @cached_property
     def durations(self) -> list[Duration]:
         """How long the deals begun in the period have lasted when it ended: until won, lost
         otherwise, or still open."""
-        found: list[Duration] = []
-        for deal in self.deals:
-            if deal.first_contact is None or not self._here(deal.first_contact):
-                continue
-            if not (deal.won_confirmed or deal.lost or deal.status == Status.approved):
-                continue
-            ended, outcome = deal.won_confirmed, Outcome.happened
-            if ended is None:
-                ended, outcome = deal.lost, Outcome.otherwise
-            if ended is None or ended >= self.until:
-                ended, outcome = self.until, Outcome.open
-            found.append(((ended - deal.first_contact).days, outcome))
-        return found
+        return [duration for deal in self.begun if (duration := self._lasted(deal))]
+
+    def _lasted(self, deal: DealFacts) -> Duration | None:
+        if deal.first_contact is None:
+            return None
+        ended = deal.closed
+        outcome = Outcome.happened if deal.won_confirmed else Outcome.otherwise
+        if ended is None or ended >= self.until:
+            ended, outcome = self.until, Outcome.open
+        return (ended - deal.first_contact).days, outcome
 
     @property
     def cycle_median(self) -> float | None:
@@ -232,9 +225,115 @@ class Results:
                 found += [(deal.waited, Outcome.open)] if is_undecided else []
         return found
 
-    def of(self, deals: Iterable[DealFacts]) -> Results:
-        """The same period for some of the deals."""
-        return Results(self.since, self.until, list(deals))
+    # --- the registrations of the period, and what became of them -------------------------------
+
+    @cached_property
+    def registered_won(self) -> list[DealFacts]:
+        """Registrations of the period that were won before it ended."""
+        return [deal for deal in self.registrations if self._ended(deal.won_confirmed)]
+
+    @property
+    def registered_close_rate(self) -> Share:
+        """Of the registrations of the period that were closed before it ended, those won."""
+        lost = sum(self._ended(deal.lost) for deal in self.registrations)
+        return Share(len(self.registered_won), len(self.registered_won) + lost)
+
+    def _ended(self, day: date | None) -> bool:
+        return day is not None and day < self.until
+
+    @property
+    def registered_cycle_days(self) -> list[int]:
+        """From first contact to won, of the registrations of the period that were won."""
+        return self._cycles(self.registered_won)
+
+    @cached_property
+    def registered_durations(self) -> list[Duration]:
+        """How long the approved registrations of the period have lasted when it ended."""
+        approved = [d for d in self.registrations if d.closed or d.status == Status.approved]
+        return [duration for deal in approved if (duration := self._lasted(deal))]
+
+    @property
+    def new_business(self) -> Share:
+        """Registrations from partners without one in the 12 months before, or for a customer new to
+        that partner."""
+        n = sum(deal.new_business is True for deal in self.registrations)
+        return Share(n, len(self.registrations))
+
+    # --- more business with customers -----------------------------------------------------------
+
+    @cached_property
+    def existing_customers(self) -> set[UUID]:
+        """Customers with a win before the period."""
+        return {
+            deal.customer_id
+            for deal in (self.deals if self.others is None else self.others)
+            if deal.customer_id and deal.won_confirmed and deal.won_confirmed < self.since
+        }
+
+    def won_of_kind(self, kind: str) -> list[DealFacts]:
+        """Wins of the period of one kind, such as upsell."""
+        return [deal for deal in self.won if deal.kind == kind]
+
+    def customers_with(self, kind: str) -> Share:
+        """Existing customers with a win of this kind in the period, of all existing customers."""
+        theirs = {deal.customer_id for deal in self.won_of_kind(kind)}
+        return Share(len(theirs & self.existing_customers), len(self.existing_customers))
+
+    def conversion_of(self, *kinds: str) -> Share:
+        """Won deals of these kinds, of those closed in the period."""
+        won = sum(deal.kind in kinds for deal in self.won)
+        return Share(won, won + sum(deal.kind in kinds for deal in self.lost))
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How many deals were lost in the period for which coded reason, the most frequent
+        first; `""` where none was given."""
+        return dict(Counter(deal.loss_reason or "" for deal in self.lost).most_common())
+
+    # --- parts of it ----------------------------------------------------------------------------
+
+    def of_partners(self, keys: Collection[UUID]) -> Results:
+        """The same period for some partners."""
+        deals = [deal for deal in self.deals if deal.partner_id in keys]
+        leads = [lead for lead in self.leads if lead.partner_id in keys]
+        others = self.others and [deal for deal in self.others if deal.partner_id in keys]
+        return Results(self.since, self.until, deals, leads, others)
+
+    def by_partner(self) -> dict[UUID, Results]:
+        """The same period for each partner; `of_partners` one by one would take long."""
+        deals, others = _by_partner(self.deals), _by_partner(self.others or ())
+        leads: dict[UUID, list[LeadFacts]] = defaultdict(list)
+        for lead in self.leads:
+            if lead.partner_id is not None:
+                leads[lead.partner_id].append(lead)
+        return {
+            key: Results(
+                self.since,
+                self.until,
+                deals.get(key, []),
+                leads.get(key, []),
+                None if self.others is None else others.get(key, []),
+            )
+            for key in deals.keys() | leads.keys()
+        }
+
+    def of_family(self, key: UUID | None) -> Results:
+        """The same period for one product family."""
+        deals = [deal for deal in self.deals if deal.family_id == key]
+        leads = [lead for lead in self.leads if lead.family_id == key]
+        others = self.deals if self.others is None else self.others
+        return Results(self.since, self.until, deals, leads, others)
+
+    def within(self, since: date, until: date) -> Results:
+        """The same deals in a part of the period."""
+        return Results(since, until, self.deals, self.leads, self.others)
+
+
+def _by_partner(deals: Iterable[DealFacts]) -> dict[UUID, list[DealFacts]]:
+    found: dict[UUID, list[DealFacts]] = defaultdict(list)
+    for deal in deals:
+        found[deal.partner_id].append(deal)
+    return found
 
 
 def as_json(found: Results) -> dict[str, Any]:
@@ -244,7 +343,15 @@ def as_json(found: Results) -> dict[str, Any]:
         "close_rate_within_180_days": found.close_rate_cohort,
         "approval_rate": found.approval_rate,
         "decided_in_time": found.decided_in_time,
+        "registrations_close_rate": found.registered_close_rate,
+        "new_business": found.new_business,
+        "upsell_rate": found.customers_with(UPSELL),
+        "cross_sell_rate": found.customers_with(CROSS_SELL),
+        "upsell_conversion": found.conversion_of(UPSELL),
+        "cross_sell_conversion": found.conversion_of(CROSS_SELL),
+        "upsell_cross_sell_conversion": found.conversion_of(UPSELL, CROSS_SELL),
     }
+    registered = found.registered_cycle_days
     outcomes = Counter(outcome for _days, outcome in found.durations)
     return {
         "from": found.since.isoformat(),
@@ -256,6 +363,9 @@ def as_json(found: Results) -> dict[str, Any]:
         "open_without_day": found.open_without_day,
         "revenue": {code: str(Decimal(n).scaleb(-2)) for code, n in found.revenue.items()},
         **{name: share.value for name, share in shares.items()},
+        "maturing": found.maturing,
+        "sqls": len(found.qualified),
+        "losses": found.losses,
         "close_rate": found.close_rate_headline,
         "cycle_days_mean": found.cycle_mean,
         "cycle_days_median": found.cycle_median,
@@ -263,6 +373,8 @@ def as_json(found: Results) -> dict[str, Any]:
         "decision_hours_median": median(found.decision_hours),
         "decision_hours_p90": reached(found.decision_hours, 0.9),
         "registrations": len(found.registrations),
+        "registrations_cycle_days_mean": fmean(registered) if registered else None,
+        "registrations_cycle_days_median": median(found.registered_durations),
         "registering_partners": len({deal.partner_id for deal in found.registrations}),
         "n": {
             **{name: share.whole for name, share in shares.items()},
@@ -277,6 +389,12 @@ def as_json(found: Results) -> dict[str, Any]:
             "decision_hours_median": len(found.decision_hours),
             "decision_hours_p90": len(found.decision_hours),
             "registrations": len(found.deals),
+            "registrations_cycle_days_mean": len(registered),
+            "registrations_cycle_days_median": len(found.registered_durations),
+            "registering_partners": len(found.registrations),
+            "maturing": len(found.qualified),
+            "sqls": len(found.qualified),
+            "losses": len(found.lost),
         },
         "cycle_outcomes": {
             "won": outcomes[Outcome.happened],

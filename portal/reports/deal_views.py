@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-from flask import Response, url_for
+from flask import Response, render_template, request, url_for
 from flask_babel import gettext as _
 
+from portal import paging
 from portal.accounts.access import vendor_only
 from portal.accounts.service import zone
 from portal.db import db
 from portal.errors import NotFound
-from portal.reports import pipeline
-from portal.reports.views import bp, period_asked, table_page
-from portal.tables import csv_response
+from portal.reports import deal_parts, deal_rows, filters, outcomes, pipeline
+from portal.reports.outcomes import Outcomes
+from portal.reports.views import bp, period_asked
+from portal.tables import Table, csv_response
+from tracking import metrics as tracking
+
+
+def _found() -> Outcomes:
+    return outcomes.found(db.session(), period_asked(), zone(), filters.parse(request.args))
+
+
+def _page(found: Outcomes, tables: list[Table], title: str, csv: str, **more: Any) -> str:
+    """Tables of some deals, with what was chosen and what else can be."""
+    return render_template(
+        "reports/results.html",
+        tables=tables,
+        page_title=title,
+        csv_of=lambda name: url_for(csv, name=name),
+        period=found.period,
+        filters=found.filters,
+        choices=deal_parts.choices(found),
+        as_of=tracking.as_of(db.session()),
+        **more,
+    )
 
 
 @bp.get("/reports/results")
 @vendor_only
 def results() -> str:
     """What became of deals in a period: close rate, cycle, revenue, registrations."""
-    period = period_asked()
-    tables = pipeline.tables(db.session(), period, zone())
-    return table_page(tables, period, _("Deals"), partial(url_for, "reports.results_csv"))
+    found = _found()
+    said = pipeline.sentences(found)
+    tables = [make(found) for make in pipeline.TABLES.values()]
+    return _page(found, tables, _("Deals"), "reports.results_csv", sentences=said)
 
 
 @bp.get("/reports/results/<name>.csv")
 @vendor_only
 def results_csv(name: str) -> Response:
     """One of its tables as a file."""
-    for table in pipeline.tables(db.session(), period_asked(), zone()):
-        if table.name == name:
-            return csv_response(table)
-    raise NotFound(_("There is no such report."))
+    if name not in pipeline.TABLES:
+        raise NotFound(_("There is no such report."))
+    return csv_response(pipeline.TABLES[name](_found()))
+
+
+@bp.get("/reports/results/behind/<name>")
+@vendor_only
+def results_behind(name: str) -> str:
+    """The deals that a number is made of, a page at a time."""
+    found = _found()
+    table = _behind(found, name)
+    page = paging.page_of(table.rows, request.args)
+    shown = table.part((page.number - 1) * paging.SIZE, page.number * paging.SIZE)
+    return _page(found, [shown], table.title, "reports.results_behind_csv", page=page)
+
+
+@bp.get("/reports/results/behind/<name>.csv")
+@vendor_only
+def results_behind_csv(name: str) -> Response:
+    """The same as a file, all of them."""
+    return csv_response(_behind(_found(), name))
+
+
+def _behind(found: Outcomes, name: str) -> Table:
+    if name not in deal_rows.BEHIND:
+        raise NotFound(_("There is no such report."))
+    return deal_rows.behind(found, name)

@@ -316,8 +316,9 @@ DEALS = (
         N_("Close rate within 180 days"),
         N_(
             "Of the deals that became qualified in the period, and at least 180 days before its "
-            "end, those that were won within 180 days. Qualified means approved; an imported deal "
-            "without a day of decision counts from its first contact."
+            "end, those that were won within 180 days. Qualified means a lead that sales accepted, "
+            "or a deal approved without one; an imported deal without a day of decision counts "
+            "from its first contact. Younger ones are maturing."
         ),
         SHARE,
     ),
@@ -374,6 +375,179 @@ DEALS = (
             "waited for the partner. The median takes those still waiting into account."
         ),
         N_("business hours"),
+    ),
+    Definition(
+        "new_business",
+        N_("New business"),
+        N_(
+            "Registrations of the period from partners without a registration in the 12 months "
+            "before, or for a customer of which that partner had no deal here before."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "registrations_close_rate",
+        N_("Close rate of registrations"),
+        N_(
+            "Of the registrations submitted in the period that were closed before it ended, those "
+            "won. The others are still open, and can change it."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "registrations_cycle",
+        N_("Deal cycle of registrations"),
+        N_(
+            "From first contact to the order, of the registrations submitted in the period that "
+            "were won before it ended. The median takes the approved ones still open into account."
+        ),
+        N_("days"),
+    ),
+    Definition(
+        "content_assisted",
+        N_("Content-assisted"),
+        N_(
+            "Registrations before which somebody of the partner had a content activity on a piece "
+            "of the same product family: a download, a share, an open of an own share, a view of "
+            "10 seconds and more, on the day of submitting or in the 30 days before. What partners "
+            "with few people read counts nowhere in it, only what they did on purpose. Content was "
+            "there before the deal; that does not mean the deal is there because of it."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "content_shared",
+        N_("Content shared before closing"),
+        N_(
+            "Of the deals won and lost in the period, those to whose customer the partner had sent "
+            "a link before: the recipient is written as the customer of the deal is. How many, "
+            "never to whom."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "content_declared",
+        N_("Declared use"),
+        N_("Registrations of which the partner says which content helped, of those that answered."),
+        SHARE,
+    ),
+    Definition(
+        "drafts_abandoned",
+        N_("Drafts abandoned"),
+        N_(
+            "Drafts of registrations begun in the period that were never submitted and not touched "
+            "for 14 days. Only how many: what is in them stays with the partner."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "revenue_per_partner",
+        N_("Revenue per partner and 30 days"),
+        N_(
+            "Revenue in this currency, divided by the partners of whom somebody had access when "
+            "the period began, for each 30 days of it."
+        ),
+        N_("an amount"),
+    ),
+    Definition(
+        "order_median",
+        N_("Median order"),
+        N_("Half of the confirmed orders of the period were smaller than this, half larger."),
+        N_("an amount"),
+    ),
+    Definition(
+        "partner_median",
+        N_("Median of the partners that won"),
+        N_("Of the partners with a confirmed order in this currency, half sold less, half more."),
+        N_("an amount"),
+    ),
+    Definition(
+        "top_fifth",
+        N_("Share of the top fifth"),
+        N_(
+            "How much of the revenue in this currency comes from the best fifth of the partners "
+            "that won any, rounded up to whole partners."
+        ),
+        N_("per cent"),
+    ),
+    Definition(
+        "sourced",
+        N_("Sourced by partners"),
+        N_(
+            "Revenue of deals whose customer was not on record with you when the partner "
+            "registered it: no customer, no earlier deal, no lead of yours. A contact that nobody "
+            "wrote down cannot be known. Of imported deals it is not known, and said so. A part of "
+            "the revenue, never added to it."
+        ),
+        N_("an amount"),
+    ),
+    Definition(
+        "assisted_revenue",
+        N_("Content-assisted revenue"),
+        N_(
+            "Revenue of deals whose registration was content-assisted. Of deals that were never "
+            "registered here it is not known. A part of the revenue, never added to it."
+        ),
+        N_("an amount"),
+    ),
+    Definition(
+        "upsell_rate",
+        N_("Upsell rate"),
+        N_(
+            "Customers with a win before the period and an upsell win in it, of all customers with "
+            "a win before it. Upsell is more in a family that they have. Where nobody has stated "
+            "the kind of a deal, earlier wins tell: a larger order in the same family is upsell, "
+            "another one there renewal, one in another family cross-sell."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "cross_sell_rate",
+        N_("Cross-sell rate"),
+        N_(
+            "The same with cross-sell: a product family that the customer did not have before. A "
+            "renewal is neither."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "upsell_conversion",
+        N_("Conversion of upsell and cross-sell"),
+        N_("Won deals of this kind, of those won and lost in the period."),
+        SHARE,
+    ),
+    Definition(
+        "losses",
+        N_("Why deals were lost"),
+        N_("Deals lost in the period with this reason, of all that were lost."),
+        SHARE,
+    ),
+    Definition(
+        "came",
+        N_("Came this far"),
+        N_(
+            "Partners with access in the period, or links made in it, that took this step or a "
+            "later one. Read past half: a page after the middle of a document was read for at "
+            "least 2 seconds. Registered and won: by a deal of that partner with that customer."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "stopped",
+        N_("Stop here"),
+        N_("Those for whom it was the last step in the period. They add up to all."),
+        COUNT,
+    ),
+    Definition(
+        "baseline",
+        N_("Before the portal"),
+        N_(
+            "What somebody has entered or imported for months before the period: of counts and "
+            "amounts the mean of the last 12 of them that are known, of others their mean, too. "
+            "Where only single partners are known, counts and amounts are their sum. It was "
+            "counted elsewhere, perhaps in another way."
+        ),
+        N_("as the metric says"),
     ),
     Definition(
         "results",

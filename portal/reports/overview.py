@@ -11,10 +11,13 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.accounts import service as accounts
 from portal.deals import metrics as deals
 from portal.deals.pipeline import Status
 from portal.deals.wording import STATUS_NAMES
 from portal.formatting import duration, money, number
+from portal.reports import baselines
+from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
 from portal.tables import Column, Table
@@ -53,8 +56,16 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
     figures["dwell"] = duration(now.dwell), duration(then.dwell)
     figures["registrations"] = number(deals_now[0]), number(deals_then[0])
     figures["revenue"] = deals_now[1], deals_then[1]
+    known = baselines.current(baselines.versions(session))
+
+    def earlier(about: str) -> str:
+        """The period before; and the time before the portal, where somebody has entered it."""
+        metric = _ENTERED.get(about)
+        entered = baselines.before(known, metric, period.since) if metric else []
+        return "; ".join([_before(figures[about][1]), *(one.short for one in entered)])
+
     return [
-        Card(about, name, figures[about][0], unit, _before(figures[about][1]), href)
+        Card(about, name, figures[about][0], unit, earlier(about), href)
         for about, name, unit, href in (
             ("views", _("Views"), _("by partners"), content),
             ("dwell", _("Dwell time"), _(RULES[period.rule]), content),
@@ -68,6 +79,12 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
     ]
 
 
+# The cards whose numbers can be entered for the time before the portal.
+_ENTERED = {
+    "views": Metric.content_views,
+    "registrations": Metric.registrations,
+    "revenue": Metric.revenue,
+}
 _COUNTS = ("views", "downloads", "shares", "opens", "likes")
 
 
@@ -164,8 +181,22 @@ def wave_table(session: Session) -> Table:
         columns,
         rows,
         _("No survey has been sent yet."),
-        _("Mean of partner means, 1 to 10."),
+        "; ".join([_("Mean of partner means, 1 to 10"), *_satisfaction_before(session)]) + ".",
     )
+
+
+def _satisfaction_before(session: Session) -> list[str]:
+    """Satisfaction before the portal, where somebody has entered it."""
+    known = baselines.current(baselines.versions(session))
+    today = clock.local_day(clock.now(), accounts.zone())
+    return [
+        f"{label}, {one.short}"
+        for label, metric in (
+            (_("Company"), Metric.satisfaction_company),
+            (_("Experience"), Metric.satisfaction_experience),
+        )
+        for one in baselines.before(known, metric, today)
+    ]
 
 
 def month_rows(session: Session, period: Period, zone: ZoneInfo) -> list[dict[str, object]]:

@@ -1,143 +1,78 @@
-"""Tables of deals: what became of them, over all and by partner and family."""
+"""The report on deals in figures, each with its n, its interval and what is missing for one."""
 
 from __future__ import annotations
 
-import uuid
-from collections import defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from flask import url_for
 from flask_babel import gettext as _
-from sqlalchemy.orm import Session
 
-from portal.accounts import service as accounts
-from portal.content import library
-from portal.deals import metrics
-from portal.deals.results import CYCLE_DAYS, DealFacts, Results
+from portal.deals.facts import CROSS_SELL, UPSELL
+from portal.deals.results import CYCLE_DAYS
 from portal.estimates import Share, median, reached
-from portal.formatting import number, sort_key
+from portal.formatting import count, day, money, number
+from portal.reports import baselines, deal_parts
+from portal.reports.baselines import Metric
+from portal.reports.deal_rows import link
+from portal.reports.outcomes import Outcomes
 from portal.reports.overview import amounts
-from portal.reports.periods import Period
 from portal.tables import Column, Table
 
-# A rate has an interval from so many deals on; below, the page says what is missing.
-MIN_DEALS = 20
+# A rate has an interval from so many deals (or customers) on, a number per partner stands alone
+# from so many partners on; below, the page says what is missing.
+MIN_DEALS, MIN_PARTNERS = 20, 5
 
 
-def tables(session: Session, period: Period, zone: ZoneInfo) -> list[Table]:
-    """All tables of the page."""
-    found = metrics.results(session, period.since, period.until, zone)
-    partners = {row.id: row.name for row in accounts.partner_facts(session)}
-    families = {row.id: row.name for row in library.families(session)}
-    return [
-        _figures(found),
-        _by(
-            "results-partners",
-            _("By partner"),
-            _("Partner"),
-            found,
-            lambda deal: deal.partner_id,
-            partners,
-            lambda key: url_for("reports.partner", partner_id=key) + f"?{period.query}",
-        ),
-        _by(
-            "results-families",
-            _("By product family"),
-            _("Product family"),
-            found,
-            lambda deal: deal.family_id,
-            families,
-        ),
-    ]
+def sentences(found: Outcomes) -> list[str]:
+    """The report in a few words: decisions, deals closed, revenue."""
+    here = found.results
+    hours, closed = median(here.decision_hours), here.close_rate_closed
+    said = [count(len(here.registrations), "%(num)s registration.", "%(num)s registrations.")]
+    if hours is not None:
+        timely = here.decided_in_time
+        said[0] += " " + _(
+            "Half are decided within %(hours)s business hours, %(part)s of %(whole)s in time.",
+            hours=f"{hours:.1f}",
+            part=number(timely.part),
+            whole=number(timely.whole),
+        )
+    said.append(
+        _(
+            "%(won)s won and %(lost)s lost, %(open)s still open.",
+            won=number(closed.part),
+            lost=number(closed.whole - closed.part),
+            open=number(len(here.open)),
+        )
+    )
+    if here.revenue:
+        said.append(_("Revenue %(amounts)s.", amounts=amounts(here.revenue)))
+    return said
 
 
-def _figures(found: Results) -> Table:
-    cycles, lasted = len(found.cycle_days), len(found.durations)
-    rows = [
-        _row("won_deals", _("Won, confirmed by us"), number(len(found.won)), len(found.won)),
-        _row("lost", _("Lost"), number(len(found.lost)), len(found.lost)),
-        _row(
-            "open",
-            _("Open at the end"),
-            number(len(found.open)),
-            len(found.open),
-            _("%(n)s of them without any day", n=number(found.open_without_day))
-            if found.open_without_day
-            else "",
-        ),
-        _row("revenue", _("Revenue"), amounts(found.revenue), len(found.won)),
-        _share(
-            "close_rate_closed",
-            _("Close rate: won of won and lost, by the day of closing"),
-            found.close_rate_closed,
-        ),
-        _share(
-            "close_rate_cohort",
-            _("Close rate: won within 180 days of becoming qualified"),
-            found.close_rate_cohort,
-        ),
-        _row(
-            "close_rate",
-            _("Close rate: won in the period to qualified in it"),
-            "–" if found.close_rate_headline is None else f"{found.close_rate_headline:.0%}",
-            len(found.qualified),
-            _("can exceed 100 % when older deals close"),
-        ),
-        _row("cycle_mean", _("Deal cycle, mean of the wins"), _days(found.cycle_mean), cycles),
-        _row(
-            "cycle_median",
-            _("Deal cycle, median, open ones counted"),
-            _days(found.cycle_median),
-            lasted,
-            "" if found.cycle_median is not None else _("fewer than half are won yet"),
-        ),
-        *(
-            _row(
-                "won_by_day",
-                _("Won by day %(n)s of the deals begun", n=days),
-                "–" if (share := found.won_by(days)) is None else f"{share:.0%}",
-                lasted,
-            )
-            for days in CYCLE_DAYS
-        ),
-        _row(
-            "registrations",
-            _("Registrations"),
-            number(len(found.registrations)),
-            len(found.registrations),
-            _(
-                "of %(n)s partners",
-                n=number(len({deal.partner_id for deal in found.registrations})),
-            ),
-        ),
-        _share(
-            "approval_rate", _("Approval rate, by the day of the decision"), found.approval_rate
-        ),
-        _share("decided_in_time", _("Decided in time"), found.decided_in_time),
-        _row(
-            "decision_hours",
-            _("Time to decide, median, waiting ones counted"),
-            _hours(median(found.decision_hours)),
-            len(found.decision_hours),
-            _("business hours; the slowest tenth took %(n)s and more", n=_hours(slowest))
-            if (slowest := reached(found.decision_hours, 0.9)) is not None
-            else _("business hours"),
-        ),
-    ]
+# --- figures ------------------------------------------------------------------------------------
+
+
+def _figures(name: str, title: str, rows: list[dict[str, Any]], note: str = "") -> Table:
     columns = [
         Column("what", _("What")),
         Column("value", _("Value"), "figure", about="results"),
         Column("interval", _("95 % interval"), "figure"),
         Column("n", _("n"), "number"),
-        Column("note", _("Note"), wide=True),
+        Column("note", _("Note")),
     ]
-    return Table("results", _("What became of deals"), columns, rows, "")
+    return Table(name, title, columns, rows, "", note)
 
 
 def _row(
-    anchor: str, what: str, value: str, n: int, note: str = "", interval: str = ""
+    about: str,
+    what: str,
+    value: str,
+    n: int,
+    note: str = "",
+    *,
+    href: str = "",
+    interval: str = "",
 ) -> dict[str, Any]:
     return {
         "what": what,
@@ -145,65 +80,404 @@ def _row(
         "interval": interval,
         "n": n,
         "note": note,
-        "href": url_for("reports.definition_page") + f"#{anchor}",
+        "about": about,
+        "href": href,
     }
 
 
-def _days(days: float | None) -> str:
-    return "–" if days is None else _("%(n)s days", n=f"{days:.1f}".removesuffix(".0"))
+def _deals(found: Outcomes) -> Table:
+    here = found.results
+    without_day = (
+        _("%(n)s of them without any day", n=number(here.open_without_day))
+        if here.open_without_day
+        else ""
+    )
+    maturing = (
+        count(here.maturing, "%(num)s is maturing", "%(num)s are maturing") if here.maturing else ""
+    )
+    headline = here.close_rate_headline
+    cycles, lasted, begun = len(here.cycle_days), len(here.durations), link(found, "begun")
+    won, qualified = link(found, "won"), link(found, "qualified")
+    rows = [
+        _row(
+            "won_deals", _("Won, confirmed by us"), number(len(here.won)), len(here.won), href=won
+        ),
+        _row("lost", _("Lost"), number(len(here.lost)), len(here.lost), href=link(found, "lost")),
+        _row(
+            "open",
+            _("Open at the end"),
+            number(len(here.open)),
+            len(here.open),
+            without_day,
+            href=link(found, "open"),
+        ),
+        _share(
+            found,
+            "close_rate_closed",
+            _("Close rate: won of won and lost, by the day of closing"),
+            here.close_rate_closed,
+            "closed",
+            href=link(found, "closed"),
+        ),
+        _share(
+            found,
+            "close_rate_cohort",
+            _("Close rate: won within 180 days of becoming qualified"),
+            here.close_rate_cohort,
+            "qualified",
+            maturing,
+            href=qualified,
+        ),
+        _row(
+            "close_rate",
+            _("Close rate: won in the period to qualified in it"),
+            "–" if headline is None else f"{headline:.0%}",
+            len(here.qualified),
+            _join(_("can exceed 100 % when older deals close"), _before(found, Metric.close_rate)),
+            href=qualified,
+        ),
+        _row(
+            "cycle_mean",
+            _("Deal cycle, mean of the wins"),
+            deal_parts.days(here.cycle_mean),
+            cycles,
+            _before(found, Metric.cycle_days),
+            href=won,
+        ),
+        _row(
+            "cycle_median",
+            _("Deal cycle, median, open ones counted"),
+            deal_parts.days(here.cycle_median),
+            lasted,
+            "" if here.cycle_median is not None else _("fewer than half are won yet"),
+            href=begun,
+        ),
+        *(
+            _row(
+                "won_by_day",
+                _("Won by day %(n)s of the deals begun", n=days),
+                "–" if (share := here.won_by(days)) is None else f"{share:.0%}",
+                lasted,
+                href=begun,
+            )
+            for days in CYCLE_DAYS
+        ),
+    ]
+    return _figures("results", _("What became of deals"), rows)
+
+
+def _registrations(found: Outcomes) -> Table:
+    here = found.results
+    registered, decided = link(found, "registrations"), link(found, "decisions")
+    partners = len({deal.partner_id for deal in here.registrations})
+    slowest = reached(here.decision_hours, 0.9)
+    waiting = len(here.decision_hours) - sum(d.waited is not None for d in here.decisions)
+    cycle = here.registered_cycle_days
+    typical = deal_parts.days(median(here.registered_durations))
+    rows = [
+        _row(
+            "registrations",
+            _("Registrations"),
+            number(len(here.registrations)),
+            len(here.registrations),
+            _join(
+                count(partners, "of %(num)s partner", "of %(num)s partners"),
+                _before(found, Metric.registrations),
+            ),
+            href=registered,
+        ),
+        _share(
+            found,
+            "new_business",
+            _("New business among them"),
+            here.new_business,
+            "registered",
+            href=link(found, "new-business"),
+        ),
+        _share(
+            found,
+            "approval_rate",
+            _("Approval rate, by the day of the decision"),
+            here.approval_rate,
+            "decided",
+            href=decided,
+        ),
+        _share(
+            found,
+            "decided_in_time",
+            _("Decided in time"),
+            here.decided_in_time,
+            "decided",
+            href=decided,
+        ),
+        _row(
+            "decision_hours",
+            _("Time to decide, median, waiting ones counted"),
+            _hours(median(here.decision_hours)),
+            len(here.decision_hours),
+            _join(
+                _("business hours"),
+                "" if slowest is None else _("nine of ten took at most %(n)s", n=_hours(slowest)),
+                count(waiting, "%(num)s still waits", "%(num)s still wait") if waiting else "",
+            ),
+            href=decided,
+        ),
+        _share(
+            found,
+            "registrations_close_rate",
+            _("Close rate of these registrations, as far as they are closed"),
+            here.registered_close_rate,
+            "closed",
+            href=link(found, "registrations-won"),
+        ),
+        _row(
+            "registrations_cycle",
+            _("Deal cycle of these registrations, mean of the wins"),
+            deal_parts.days(sum(cycle) / len(cycle) if cycle else None),
+            len(cycle),
+            _("median, open ones counted: %(days)s", days=typical)
+            if here.registered_durations
+            else "",
+            href=link(found, "registrations-won"),
+        ),
+        _share(
+            found,
+            "content_assisted",
+            _("Content-assisted: content of the same family in the 30 days before"),
+            found.assisted_registrations,
+            "registered",
+            deal_parts.hidden_note(found),
+            href=link(found, "assisted"),
+        ),
+        _share(
+            found,
+            "content_shared",
+            _("Content shared with this customer before closing"),
+            found.shared_closed,
+            "closed",
+            href=link(found, "shared"),
+        ),
+        *_declared(found),
+        _row(
+            "drafts_abandoned",
+            _("Drafts abandoned"),
+            number(found.abandoned),
+            found.abandoned,
+            _("begun in the period, not touched for 14 days"),
+        ),
+    ]
+    return _figures("results-registrations", _("Registrations"), rows)
+
+
+def _declared(found: Outcomes) -> list[dict[str, Any]]:
+    if found.declared is None:
+        return []
+    what = _("Declared: partners name content that helped")
+    return [_share(found, "content_declared", what, found.declared, "registered")]
+
+
+def _revenue(found: Outcomes) -> Table:
+    partners = len(found.with_access)
+    rows = []
+    for code, row in found.revenue.items():
+        won, code_of = link(found, "won"), {"code": code}
+        per_partner = "–" if row.per_partner is None else money(round(row.per_partner), code)
+        share = f"{row.top_fifth / row.total:.0%}" if row.total else "–"
+        rows += [
+            _row(
+                "revenue",
+                _("Revenue in %(code)s", **code_of),
+                money(row.total, code),
+                row.orders,
+                _before(found, Metric.revenue, code),
+                href=won,
+            ),
+            _row(
+                "revenue_per_partner",
+                _("Per partner and 30 days"),
+                per_partner,
+                partners,
+                _few_partners(partners, _("partners with access on the first day")),
+            ),
+            _row(
+                "order_median", _("Median order"), money(round(row.order_median), code), row.orders,
+                href=won,
+            ),
+            _row(
+                "partner_median",
+                _("Median of the partners that won"),
+                money(round(row.partner_median), code),
+                row.partners,
+                _few_partners(row.partners),
+            ),
+            _row(
+                "top_fifth",
+                _("Share of the top fifth of them"),
+                share,
+                row.partners,
+                _few_partners(
+                    row.partners,
+                    count(row.top, "won by %(num)s partner", "won by %(num)s partners"),
+                ),
+            ),
+            _row(
+                "sourced",
+                _("Sourced by partners, a part of it"),
+                money(row.sourced, code),
+                row.orders,
+                _unknown(row.sourced_unknown, code),
+                href=link(found, "sourced"),
+            ),
+            _row(
+                "assisted_revenue",
+                _("Content-assisted, a part of it"),
+                money(row.assisted, code),
+                row.orders,
+                _unknown(row.assisted_unknown, code),
+                href=link(found, "assisted-won"),
+            ),
+        ]  # fmt: skip
+    if not rows:
+        before = _before(found, Metric.revenue)
+        rows = [_row("revenue", _("Revenue"), "–", 0, _join(_("no order was confirmed"), before))]
+    return _figures(
+        "results-revenue",
+        _("Revenue"),
+        rows,
+        _("Net amounts that you confirmed. Currencies are never added."),
+    )
+
+
+def _unknown(minor: int, code: str) -> str:
+    return _("not known of %(amount)s", amount=money(minor, code)) if minor else ""
+
+
+def _few_partners(n: int, note: str = "") -> str:
+    missing = MIN_PARTNERS - n
+    if missing <= 0:
+        return note
+    few = count(missing, "needs %(num)s more partner", "needs %(num)s more partners")
+    return _join(note, few)
+
+
+def _growth(found: Outcomes) -> Table:
+    here = found.results
+    without = sum(deal.customer_id is None for deal in here.won)
+    note = (
+        count(
+            without,
+            "%(num)s win is of an unknown customer",
+            "%(num)s wins are of unknown customers",
+        )
+        if without
+        else ""
+    )
+    rows = [
+        _share(
+            found,
+            "upsell_rate",
+            _("Existing customers with an upsell"),
+            here.customers_with(UPSELL),
+            "customers",
+            _join(note, _before(found, Metric.upsell_rate)),
+            href=link(found, "upsell"),
+        ),
+        _share(
+            found,
+            "cross_sell_rate",
+            _("Existing customers with a cross-sell"),
+            here.customers_with(CROSS_SELL),
+            "customers",
+            _before(found, Metric.cross_sell_rate),
+            href=link(found, "cross-sell"),
+        ),
+        *(
+            _share(
+                found,
+                "upsell_conversion",
+                what,
+                here.conversion_of(*kinds),
+                "closed",
+                href=link(found, "closed"),
+            )
+            for what, kinds in (
+                (_("Won of closed upsell deals"), (UPSELL,)),
+                (_("Won of closed cross-sell deals"), (CROSS_SELL,)),
+                (_("Won of both together"), (UPSELL, CROSS_SELL)),
+            )
+        ),
+    ]
+    return _figures("results-growth", _("Upsell and cross-sell"), rows)
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _hours(hours: float | None) -> str:
     return "–" if hours is None else _("%(n)s h", n=f"{hours:.1f}")
 
 
-def _share(anchor: str, what: str, share: Share) -> dict[str, Any]:
+def _share(
+    found: Outcomes,
+    about: str,
+    what: str,
+    share: Share,
+    unit: str,
+    note: str = "",
+    *,
+    href: str = "",
+) -> dict[str, Any]:
     value = _("%(part)s of %(whole)s", part=number(share.part), whole=number(share.whole))
-    if share.whole and share.value is not None:
+    if share.value is not None:
         value = f"{share.value:.0%} · {value}"
-    interval, note = "", ""
+    interval, missing = "", ""
     if share.whole >= MIN_DEALS and share.interval:
         low, high = share.interval
         interval = _("%(low)s to %(high)s", low=f"{low:.0%}", high=f"{high:.0%}")
     else:
-        note = _("an interval needs %(n)s more deals", n=MIN_DEALS - share.whole)
-    return _row(anchor, what, value, share.whole, note, interval)
+        missing = _missing(found, MIN_DEALS - share.whole, share.whole, unit)
+    return _row(about, what, value, share.whole, _join(missing, note), href=href, interval=interval)
 
 
-def _by(
-    name: str,
-    title: str,
-    label: str,
-    found: Results,
-    key_of: Callable[[DealFacts], uuid.UUID | None],
-    names: dict[uuid.UUID, str],
-    href: Callable[[uuid.UUID], str] | None = None,
-) -> Table:
-    groups: dict[uuid.UUID | None, list[DealFacts]] = defaultdict(list)
-    for deal in found.deals:
-        groups[key_of(deal)].append(deal)
-    rows = []
-    for key, deals in groups.items():
-        here = found.of(deals)
-        closed = here.close_rate_closed
-        if not (closed.whole or here.registrations or here.open):
-            continue
-        rows.append(
-            {
-                "name": names.get(key, _("None")) if key else _("None"),
-                "registrations": len(here.registrations),
-                "won": (closed.part, closed.whole),
-                "open": len(here.open),
-                "revenue": amounts(here.revenue) if here.revenue else "–",
-                "href": href(key) if href and key in names and key else "",
-            }
-        )
-    rows.sort(key=lambda row: (-row["won"][0], sort_key(row["name"])))  # type: ignore[index, arg-type]
-    columns = [
-        Column("name", label),
-        Column("registrations", _("Registrations"), "number"),
-        Column("won", _("Won of closed"), "of", about="close_rate_closed"),
-        Column("open", _("Open"), "number"),
-        Column("revenue", _("Revenue"), "figure"),
-    ]
-    return Table(name, title, columns, rows, _("No deal was open or closed in this period."))
+def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
+    """What an interval still needs, and about when it will be there at the pace of the period."""
+    texts = {
+        "closed": ("%(num)s more closed deal", "%(num)s more closed deals"),
+        "decided": ("%(num)s more decision", "%(num)s more decisions"),
+        "registered": ("%(num)s more registration", "%(num)s more registrations"),
+        "qualified": ("%(num)s more deal old enough", "%(num)s more deals old enough"),
+        "customers": ("%(num)s more customer", "%(num)s more customers"),
+    }
+    needs = _("an interval needs %(what)s", what=count(n, *texts[unit]))
+    days = (found.period.until - found.period.since).days
+    if not so_far or unit in ("customers", "qualified") or n * days > so_far * 730:
+        return needs
+    when = found.period.until + timedelta(days=-(-n * days // so_far))
+    return _("%(needs)s, about %(day)s at this pace", needs=needs, day=day(when))
+
+
+def _before(found: Outcomes, metric: Metric, currency: str = "") -> str:
+    """The figure of the time before the portal beside today's; nothing where none was entered or
+    the report is about some deals only."""
+    if found.filters:
+        return ""
+    known = baselines.before(found.before_portal, metric, found.period.since, currency)
+    return "; ".join(one.full for one in known)
+
+
+# Every table of the page, in its order.
+TABLES: dict[str, Callable[[Outcomes], Table]] = {
+    "results": _deals,
+    "results-registrations": _registrations,
+    "results-revenue": _revenue,
+    "results-growth": _growth,
+    "results-partners": deal_parts.partners,
+    "results-tiers": deal_parts.tiers,
+    "results-regions": deal_parts.regions,
+    "results-families": deal_parts.families,
+    "results-months": deal_parts.months,
+    "results-losses": deal_parts.losses,
+    "results-partners-stop": deal_parts.partners_stop,
+    "results-customers-stop": deal_parts.customers_stop,
+}

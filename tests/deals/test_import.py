@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +29,10 @@ from portal.deals.importer import Outcome
 from portal.deals.models import Customer, Deal, DealHistory, Protection
 from portal.deals.results import as_json
 from portal.errors import PortalError
+from portal.imports.kinds import Choices, Source, kind_called
+from portal.reports import outcomes
+from portal.reports.filters import Filters
+from portal.reports.periods import Period
 from portal.sheets import BadSheet, read, refused_csv
 from tests.conftest import Browse
 from tests.deals.test_deals import register
@@ -360,6 +366,74 @@ def test_the_real_pipeline_goes_in_and_its_numbers_are_those_of_the_file(app: Fl
     partners = {row.id: row.name for row in db.session.scalars(select(Partner))}
     by_partner = Counter(partners[deal.partner_id] for deal in quarter.won)
     assert by_partner == Counter(row["sales_agent"] for row in won)
+    with app.test_request_context():
+        the_parts_of_the_real_pipeline_are_those_of_the_file(rows, won, since, until)
+
+
+def the_parts_of_the_real_pipeline_are_those_of_the_file(
+    rows: list[dict[str, str]], won: list[dict[str, str]], since: date, until: date
+) -> None:
+    """The offices of the sales teams as regions, their managers as tiers: counted by hand."""
+    teams = CRM.with_name("sales_teams.csv")
+    columns = {"name": "sales_agent", "tier": "manager", "region": "regional_office"}
+    told = kind_called("partners").run(
+        read(teams.read_bytes()), Choices(mapping=columns), Source(teams.name)
+    )
+    assert (told.created, told.updated, told.refused) == (5, 30, [])
+    agents = {
+        row["sales_agent"]: row
+        for row in csv.DictReader(io.StringIO(teams.read_text(encoding="utf-8")))
+    }
+    period = Period(since, until, "days")
+    found = outcomes.as_json(outcomes.found(db.session(), period, BERLIN, Filters()))
+    lost = [
+        row
+        for row in rows
+        if row["deal_stage"] == "Lost" and since <= day(row["close_date"]) < until
+    ]
+
+    parts_of: dict[str, Callable[[dict[str, str]], str]] = {
+        "partner": lambda row: row["sales_agent"],
+        "tier": lambda row: agents[row["sales_agent"]]["manager"],
+        "region": lambda row: agents[row["sales_agent"]]["regional_office"],
+        "family": lambda row: row["product"],
+        "month": lambda row: f"{day(row['close_date']):%Y-%m}",
+    }
+    for name, part_of in parts_of.items():
+        n_won, n_lost = Counter(map(part_of, won)), Counter(map(part_of, lost))
+        money: Counter[str] = Counter()
+        for row in won:
+            money[part_of(row)] += int(row["close_value"])
+        parts = found["by"][name]
+        assert {key: part["won"] for key, part in parts.items() if part["won"]} == n_won, name
+        assert {key: part["lost"] for key, part in parts.items() if part["lost"]} == n_lost, name
+        for key, part in parts.items():
+            assert part["revenue"] == ({"USD": f"{money[key]}.00"} if money[key] else {}), name
+    best = sorted(Counter(row["sales_agent"] for row in won))
+    money = Counter()
+    for row in won:
+        money[row["sales_agent"]] += int(row["close_value"])
+    dollars = found["revenue_by_currency"]["USD"]
+    top = sorted(money.values(), reverse=True)[: -(-len(best) // 5)]
+    assert dollars["top_fifth_share"] == pytest.approx(sum(top) / sum(money.values()))
+    assert Decimal(dollars["partner_median"]) == Decimal(median(money.values()))
+    assert Decimal(dollars["order_median"]) == Decimal(median(int(r["close_value"]) for r in won))
+    assert (dollars["sourced"], dollars["sourced_not_known"]) == ("0.00", dollars["total"])
+    # Cross-sell: a product that the account had not bought before the deal was begun, of accounts
+    # that had bought something before the quarter.
+    bought: dict[str, list[tuple[date, str]]] = defaultdict(list)
+    for row in rows:
+        if row["deal_stage"] == "Won" and row["account"]:
+            bought[row["account"]].append((day(row["close_date"]), row["product"]))
+    owners = {account for account, orders in bought.items() if min(orders)[0] < since}
+    crossed = set()
+    for row in won:
+        begun = day(row["engage_date"])
+        own = {product for closed, product in bought[row["account"]] if closed < begun}
+        if own and row["product"] not in own:
+            crossed.add(row["account"])
+    assert found["n"]["cross_sell_rate"] == len(owners)
+    assert found["cross_sell_rate"] == pytest.approx(len(crossed & owners) / len(owners))
 
 
 def day(text: str) -> date:
@@ -380,19 +454,19 @@ def by_hand(rows: list[dict[str, str]], until: date) -> dict[str, Any]:
          row["deal_stage"] == "Won")
         for row in begun
     ]  # fmt: skip
-    share, median = 1.0, None
+    share, half = 1.0, None
     for days in range(max(cycles) + 1):
         there = sum(length >= days for length, _won in lasted)
         share *= 1 - sum(length == days and is_won for length, is_won in lasted) / there
-        if share <= 0.5 and median is None:
-            median = days
+        if share <= 0.5 and half is None:
+            half = days
     return {
         "won": 4238,
         "lost": 2473,
         "open": len(rows) - len(won) - len(lost),
         "close_rate_closed": len(won) / (len(won) + len(lost)),
         "cycle_days_mean": fmean(cycles),
-        "cycle_days_median": median,
+        "cycle_days_median": half,
     }
 
 
@@ -422,7 +496,15 @@ def test_the_commands_import_and_report(tmp_path: Path) -> None:
     assert found["revenue"] == {"CHF": "12400.50"}
     assert (found["close_rate_closed"], found["n"]["close_rate_closed"]) == (0.5, 2)
     assert found["cycle_days_mean"] == (date(2026, 3, 3) - date(2026, 2, 1)) / timedelta(days=1)
+    assert (found["upsell_rate"], found["n"]["upsell_rate"]) == (None, 0)
+    assert found["losses"] == {"imported": 1}
+    assert found["by"]["partner"]["Kühn Technik"]["won"] == 1
+    assert found["revenue_by_currency"]["CHF"]["order_median"] == "12400.50"
+    some = runner.invoke(portal, ["report", "deals", *days, "--tier", "Gold", "--json"]).output
+    assert json.loads(some)["won"] == 0
     assert "won" in runner.invoke(portal, ["report", "deals", *days]).output
+    nobody = runner.invoke(portal, ["report", "deals", *days, "--partner", "Nobody"])
+    assert "There are 0 partners" in nobody.output
     wrong = runner.invoke(portal, ["import", "deals", str(file), "--map", "nonsense=Account"])
     assert wrong.exit_code != 0
     assert "is no field" in str(wrong.exception) + wrong.output

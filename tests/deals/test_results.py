@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from portal import clock
 from portal.db import db, new_id
 from portal.deals import metrics
+from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
 from portal.deals.pipeline import Stage, Status
-from portal.deals.results import DealFacts, Results, as_json
-from portal.estimates import Outcome
+from portal.deals.results import CYCLE_DAYS, Results, as_json
+from portal.deals.revenue import by_currency
+from portal.estimates import Outcome, Share, happened_by, survival
+from portal.reports.stops import Step, steps
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
 from tests.deals.test_import import bring_in_app
@@ -23,7 +26,7 @@ from tests.factories import make_family
 from tests.pages import text_of
 from tests.people import anna, kuehn, lena
 
-KUEHN, PUMPS = new_id(), new_id()
+KUEHN, BRANDT, PUMPS, VALVES = (new_id() for _n in range(4))
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
@@ -129,6 +132,128 @@ def test_waiting_registrations_make_the_time_to_decide_longer() -> None:
     assert found["decision_hours_p90"] is None
 
 
+def test_leads_and_deals_without_one_make_the_close_rate_and_young_ones_mature() -> None:
+    of_lead = won(date(2026, 1, 5), date(2026, 3, 20), decided=date(2026, 2, 1))
+    alone = deal(decided=date(2026, 3, 2))
+    lead = LeadFacts(new_id(), KUEHN, PUMPS, date(2026, 1, 2), date(2026, 3, 1), of_lead.id, True)
+    idle = lead._replace(id=new_id(), deal_id=None)
+    found = Results(MARCH, APRIL, with_leads([of_lead, alone], [lead, idle]), [lead, idle])
+    # Two leads and the deal that came without one; the deal of the lead is no second one.
+    assert len(found.qualified) == 3
+    assert found.close_rate_headline == pytest.approx(1 / 3)
+    assert (found.close_rate_cohort.whole, found.maturing) == (0, 3)
+    later = Results(MARCH, date(2026, 12, 1), found.deals, found.leads)
+    assert (later.close_rate_cohort.part, later.close_rate_cohort.whole) == (1, 3)
+    # First contact was when the lead came; a lead of the vendor's is not the partner's own deal.
+    assert found.deals[0].first_contact == date(2026, 1, 2)
+    assert found.deals[0].sourced is False
+
+
+def test_registrations_have_a_close_rate_and_a_cycle_of_their_own() -> None:
+    here: dict[str, Any] = {"submitted": date(2026, 3, 5)}
+    deals = [
+        won(date(2026, 3, 1), date(2026, 3, 11), **here),
+        deal("closed", "lost", first_contact=MARCH, lost=date(2026, 3, 20), **here),
+        # Won after the period: still open in it.
+        won(date(2026, 3, 1), date(2026, 4, 11), **here),
+        deal("rejected", None, **here),
+        won(date(2026, 2, 1), date(2026, 3, 11), submitted=date(2026, 2, 2)),
+    ]
+    found = Results(MARCH, APRIL, deals)
+    assert found.registered_close_rate == Share(1, 2)
+    assert found.registered_cycle_days == [10]
+    assert sorted(found.registered_durations) == [
+        (10, Outcome.happened), (19, Outcome.otherwise), (31, Outcome.open),
+    ]  # fmt: skip
+    assert found.close_rate_closed == Share(2, 3)
+
+
+def test_new_business_is_of_a_quiet_partner_or_for_a_customer_new_to_it() -> None:
+    brandt, a, b = new_id(), new_id(), new_id()
+
+    def registered(day: date, partner: Any, customer: Any, name: str = "") -> DealFacts:
+        return deal(submitted=day, partner_id=partner, customer_id=customer, customer_key=name)
+
+    deals = [
+        registered(date(2024, 3, 1), KUEHN, a),
+        registered(date(2025, 3, 5), KUEHN, a),  # 12 months and 4 days of quiet
+        registered(date(2026, 3, 5), KUEHN, a),  # exactly 12 months: not quiet, not new
+        registered(date(2026, 3, 6), KUEHN, b),  # a new customer
+        registered(date(2026, 3, 7), KUEHN, None, "löwe"),  # not linked yet, new by its name
+        registered(date(2026, 3, 8), KUEHN, None, "löwe"),
+        registered(date(2026, 3, 9), KUEHN, None),  # nobody knows whose it is
+        registered(date(2026, 3, 9), brandt, a),  # new to this partner
+    ]
+    told = with_history(deals)
+    assert [one.new_business for one in told] == [True, True, False, True, True, False, False, True]
+    assert Results(MARCH, APRIL, told).new_business == Share(3, 6)
+    # A deal that was imported before is a customer served, and no registration.
+    before = deal(first_contact=date(2026, 1, 1), customer_id=b, is_imported=True)
+    assert with_history([before, *deals])[4].new_business is False
+    assert with_history([before])[0].new_business is None
+
+
+def test_upsell_and_cross_sell_are_told_by_earlier_wins_where_nobody_states_them() -> None:
+    valves, a, b, c = new_id(), new_id(), new_id(), new_id()
+
+    def order(day: date, customer: Any, amount: int, family: Any = PUMPS, **more: Any) -> DealFacts:
+        return won(day, day, amount, customer_id=customer, family_id=family, **more)
+
+    old = [order(date(2026, 1, 5), customer, 100) for customer in (a, b)]
+    here = [
+        order(date(2026, 3, 1), a, 150),  # more: upsell
+        order(date(2026, 3, 2), a, 150),  # as much: renewal
+        order(date(2026, 3, 3), a, 900, kind="renewal"),  # stated, so it is
+        order(date(2026, 3, 4), b, 50, valves),  # another family
+        order(date(2026, 3, 5), c, 50),  # new
+        order(date(2026, 3, 6), c, 60, kind="upsell"),  # no customer before the period
+        deal("closed", "lost", lost=date(2026, 3, 9), first_contact=MARCH, customer_id=b,
+             family_id=PUMPS, expected_minor=120, expected_currency="EUR"),
+    ]  # fmt: skip
+    told = with_history([*old, *here])
+    assert [one.kind for one in told] == [
+        "new", "new", "upsell", "renewal", "renewal", "cross_sell", "new", "upsell", "upsell",
+    ]  # fmt: skip
+    found = Results(MARCH, APRIL, told)
+    assert found.customers_with("upsell") == Share(1, 2)
+    assert found.customers_with("cross_sell") == Share(1, 2)
+    assert found.conversion_of("upsell") == Share(2, 3)
+    assert found.conversion_of("upsell", "cross_sell") == Share(3, 4)
+    # Of one family: who has ordered anything before could buy it.
+    assert found.of_family(valves).customers_with("cross_sell") == Share(1, 2)
+    assert found.of_family(valves).customers_with("upsell") == Share(0, 2)
+
+
+def test_revenue_is_told_by_partner_and_how_much_of_it_comes_from_few() -> None:
+    partners = [new_id() for _n in range(6)]
+    wins = [
+        won(MARCH, date(2026, 3, 9), 1000 * n, partner_id=partner, submitted=MARCH, sourced=n > 5)
+        for n, partner in enumerate(partners, 1)
+    ]
+    wins += [
+        won(MARCH, date(2026, 3, 9), 500, "CHF", partner_id=partners[0]),
+        won(MARCH, date(2026, 3, 9), 3000, partner_id=partners[0]),
+    ]
+    found = by_currency(Results(MARCH, APRIL, wins), 12, {wins[0].id, wins[1].id})
+    euros = found["EUR"]
+    assert list(found) == ["CHF", "EUR"]
+    assert (euros.total, euros.orders, euros.partners) == (24_000, 7, 6)
+    assert euros.per_partner == pytest.approx(24_000 / 12 / 31 * 30)
+    assert (euros.order_median, euros.partner_median) == (3000, 4000)
+    # A fifth of six, rounded up: the best two, with 6 000 and 5 000.
+    assert (euros.top, euros.top_fifth) == (2, 11_000)
+    assert (euros.sourced, euros.sourced_unknown) == (6000, 3000)
+    assert (euros.assisted, euros.assisted_unknown) == (3000, 3000)
+    assert by_currency(Results(MARCH, APRIL, wins), 0, ())["CHF"].per_partner is None
+
+
+def test_where_they_stop_adds_up_to_all() -> None:
+    way = [("viewed", {1, 2, 9}), ("shared", {2}), ("won", {3})]
+    assert steps({1, 2, 3, 4}, way) == [
+        Step("", 4, 1), Step("viewed", 3, 1), Step("shared", 2, 1), Step("won", 1, 1),
+    ]  # fmt: skip
+
+
 def test_time_to_decide_is_counted_in_business_hours_without_the_partners_turn(
     browse: Browse,
 ) -> None:
@@ -154,9 +279,35 @@ DEALS = st.lists(
         st.sampled_from([None, *(stage.value for stage in Stage)]),
         first_contact=DAYS, submitted=DAYS, decided=DAYS, won=DAYS, lost=DAYS,
         amount_minor=st.integers(0, 10**9), currency=st.sampled_from(["EUR", "CHF"]),
+        partner_id=st.sampled_from([KUEHN, BRANDT]), family_id=st.sampled_from([PUMPS, VALVES]),
+        customer_id=st.sampled_from([None, KUEHN]),
+        loss_reason=st.sampled_from([None, "price", "other"]),
     ),
     max_size=20,
 )  # fmt: skip
+
+
+OTHER_WAY = {
+    Outcome.open: Outcome.open,
+    Outcome.happened: Outcome.otherwise,
+    Outcome.otherwise: Outcome.happened,
+}
+
+
+@given(DEALS)
+def test_parts_add_up_to_the_whole(deals: list[DealFacts]) -> None:
+    whole = Results(date(2026, 2, 1), date(2026, 5, 1), with_history(deals))
+    by_partner = list(whole.by_partner().values())
+    by_family = [whole.of_family(key) for key in (PUMPS, VALVES)]
+    for parts in (by_partner, by_family):
+        for name in ("won", "lost", "open", "registrations", "decisions", "qualified", "durations"):
+            assert sum(len(getattr(part, name)) for part in parts) == len(getattr(whole, name))
+        for code, minor in whole.revenue.items():
+            assert minor == sum(part.revenue.get(code, 0) for part in parts)
+        for share in ("new_business", "close_rate_closed", "approval_rate"):
+            assert getattr(whole, share).part == sum(getattr(part, share).part for part in parts)
+    for part in by_partner:
+        assert whole.of_partners({part.deals[0].partner_id}) == part
 
 
 @given(DEALS, st.dates(date(2026, 1, 2), date(2026, 6, 29)))
@@ -169,6 +320,16 @@ def test_periods_that_follow_each_other_add_up(deals: list[DealFacts], cut: date
         assert len(getattr(whole, name)) == len(getattr(first, name)) + len(getattr(second, name))
     for code, minor in whole.revenue.items():
         assert minor == first.revenue.get(code, 0) + second.revenue.get(code, 0)
+    assert sum(whole.losses.values()) == len(whole.lost)
+    # By any day, the won, the lost and those still open are all of them.
+    for days in CYCLE_DAYS if whole.durations else ():
+        either = [(lasted, min(outcome, Outcome.happened)) for lasted, outcome in whole.durations]
+        still = [share for lasted, share in survival(either) if lasted <= days]
+        lost_by = happened_by(
+            [(lasted, OTHER_WAY[outcome]) for lasted, outcome in whole.durations], days
+        )
+        parts = (whole.won_by(days), lost_by, still[-1] if still else 1.0)
+        assert sum(part or 0 for part in parts) == pytest.approx(1)
     values = as_json(whole)
     for name, interval in values["intervals"].items():
         assert interval is None or 0 <= interval[0] <= values[name] <= interval[1] <= 1
@@ -183,9 +344,9 @@ def test_the_page_shows_what_became_of_deals_with_its_n(browse: Browse) -> None:
     page = text_of(manager.get(f"/reports/results{period}"))
     assert "Won, confirmed by us 1" in page
     assert "50% · 1 of 2" in page
-    assert "an interval needs 18 more deals" in page
+    assert "an interval needs 18 more closed deals" in page
     assert "€ 12 400" in page
     by_partner = manager.get(f"/reports/results/results-partners.csv{period}").text
-    assert "Kühn Technik,1,1 of 2" in by_partner
+    assert "Kühn Technik,1,1 of 1,1 of 2" in by_partner
     assert manager.get("/reports/results/nonsense.csv").status_code == 404
     assert browse(lena()).get("/reports/results").status_code == 404

@@ -15,7 +15,7 @@ from tests.live import Live, portal_on
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
 PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account"]
 MANAGER = ["/", "/library", "/deals", "/surveys", "/surveys/new", "/people", "/reports/days"]
-ADMIN = ["/jobs", "/library/new"]
+ADMIN = ["/jobs", "/library/new", "/people/held"]
 
 
 # One worker fills the demo company for all tests here.
@@ -84,6 +84,9 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             first_link(page, live, "/surveys", "table.plain td a"),
             "/reports/content",
             "/reports/areas",
+            "/reports/results",
+            "/reports/baselines",
+            "/people/import",
             first_link(page, live, "/reports/content", "table.plain td a"),
             first_link(page, live, "/reports/partners", "table.plain td a"),
         ]

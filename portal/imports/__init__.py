@@ -1,0 +1,1 @@
+"""Files that people upload: what their columns mean, what they would do, and doing it."""

@@ -1,0 +1,37 @@
+"""What reports keep of their own: figures of the time before the portal."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts.models import Partner, User
+from portal.db import Base, Key, UTCDateTime, new_id
+
+
+class Baseline(Base):
+    """A figure of a month before the portal, as somebody knows it from elsewhere.
+
+    Rows are only ever added: the latest of a metric, month, partner and currency counts, and one
+    without a value takes it back. `hundredths` of the metric's unit; without a partner it is the
+    figure of all together. `source` is the file that it came from.
+    """
+
+    __tablename__ = "baseline"
+    __table_args__ = (Index("ix_baseline_metric_month", "metric", "month"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    metric: Mapped[str] = mapped_column(String(30))
+    month: Mapped[date]
+    partner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("partner.id"), index=True)
+    currency: Mapped[str] = mapped_column(String(3), default="")
+    hundredths: Mapped[int | None] = mapped_column(BigInteger)
+    entered_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    entered_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
+    source: Mapped[str] = mapped_column(String(200), default="")
+
+    partner: Mapped[Partner | None] = relationship()
+    entered_by: Mapped[User | None] = relationship()
