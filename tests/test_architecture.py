@@ -34,7 +34,7 @@ LEVELS = [
 PURE = {
     "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
-    "portal.estimates", "portal.reports.periods", "portal.clock",
+    "portal.deals.conflicts", "portal.estimates", "portal.reports.periods", "portal.clock",
     "portal.demo.words",
 }  # fmt: skip
 
