@@ -22,7 +22,7 @@ from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
 from portal.db import db, write
-from portal.deals import import_rows, importer, metrics, results
+from portal.deals import import_rows, importer, known_accounts, metrics, results
 from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
@@ -336,6 +336,36 @@ def import_deals(
         outcome = importer.run_import(
             parsed, options, filename=Path(files[0]).name, by_id=None, dry_run=dry_run
         )
+        for sentence in outcome.explained():
+            click.echo(sentence)
+        if dry_run:
+            click.echo("Nothing was written.")
+        if refused:
+            Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
+            click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
+
+
+@import_commands.command(name="accounts")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="Which column holds a field."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
+@click.option("--refused", type=click.Path(), help="Where to write the rows that are refused.")
+@click.pass_obj
+def import_accounts(
+    settings: Settings, file: Path, mapped: tuple[str, ...], dry_run: bool, refused: str | None
+) -> None:
+    """Import the vendor's known accounts from a CSV or XLSX FILE: all that can be used, or nothing.
+
+    Fields: external_id name domain tax_id country postcode product_family owner.
+    """
+    with _app(settings).test_request_context():
+        sheet = sheets.read(file.read_bytes())
+        mapping = known_accounts.mapping_for(sheet, _pairs(mapped))
+        for name, column in mapping.items():
+            click.echo(f"{name:<16} from {column}")
+        outcome = known_accounts.run_import(sheet, mapping, now(), dry_run=dry_run)
         for sentence in outcome.explained():
             click.echo(sentence)
         if dry_run:

@@ -26,7 +26,7 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import import_views, rule_views
+from portal.deals import account_views, customer_views, import_views, rule_views
 from portal.deals import views as deals
 from portal.logs import log_requests
 from portal.reports import deal_views, engagement_views, record_views
@@ -177,6 +177,8 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    account_views,
+    customer_views,
     deal_views,
     edit_views,
     engagement_views,

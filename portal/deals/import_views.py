@@ -78,7 +78,8 @@ def import_file() -> tuple[str, int] | BaseResponse:
 
 
 def _upload_page(error: str) -> tuple[str, int]:
-    runs = select(ImportRun).order_by(ImportRun.at.desc()).limit(10)
+    runs = select(ImportRun).where(ImportRun.kind == "deals")
+    runs = runs.order_by(ImportRun.at.desc()).limit(10)
     page = render_template(
         "deals/import.html", error=error, runs=list(db.session.scalars(runs)), labels=LABELS
     )
@@ -87,7 +88,7 @@ def _upload_page(error: str) -> tuple[str, int]:
 
 def _run_and_sheet(run_id: uuid.UUID) -> tuple[ImportRun, Sheet]:
     found = db.session.get(ImportRun, run_id)
-    if found is None:
+    if found is None or found.kind != "deals":
         raise NotFound(_("There is no such import."))
     try:
         return found, sheets.read(storage().read(found.file_key))

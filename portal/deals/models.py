@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts.models import Partner, User
 from portal.content.models import ProductFamily
 from portal.db import Base, Key, UTCDateTime, new_id
+from portal.deals.keys import company_key_of, domain_key_of, keep_keys, tax_key_of
 from portal.deals.policy import Calendar, Terms
 
 
@@ -34,9 +35,16 @@ class Customer(Base):
     name: Mapped[str] = mapped_column(String(200))
     name_key: Mapped[str] = mapped_column(String(400), index=True)
     domain: Mapped[str] = mapped_column(String(253), default="", index=True)
+    tax_id: Mapped[str] = mapped_column(String(40), default="")
     country: Mapped[str] = mapped_column(String(2))
     postcode: Mapped[str] = mapped_column(String(20), default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # What it is compared by with others.
+    company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
+    domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)
+    tax_key: Mapped[str] = mapped_column(String(42), default=tax_key_of, index=True)
+    # The customer that this one turned out to be; everything of it has moved there.
+    merged_into_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"), index=True)
 
 
 # The move in the history of a deal that came from a file.
@@ -105,6 +113,7 @@ class Deal(Base):
 
     customer_name: Mapped[str] = mapped_column(String(200))
     domain: Mapped[str] = mapped_column(String(253), default="")
+    tax_id: Mapped[str] = mapped_column(String(40), default="")
     country: Mapped[str] = mapped_column(String(2), default="")
     postcode: Mapped[str] = mapped_column(String(20), default="")
     contact: Mapped[str] = mapped_column(String(200), default="")
@@ -137,6 +146,10 @@ class Deal(Base):
     loss_reason: Mapped[str | None] = mapped_column(String(20))
     extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revocation_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    # What the claim is compared by with others.
+    company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
+    domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)
+    tax_key: Mapped[str] = mapped_column(String(42), default=tax_key_of, index=True)
 
     policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
@@ -224,7 +237,8 @@ class ProtectionReminder(Base):
 
 
 class ImportRun(Base):
-    """A file of deals that somebody uploaded: what its columns mean, and what became of it.
+    """A file that somebody uploaded: what its columns mean, and what became of it. `kind` says of
+    what: deals, accounts.
 
     `result` counts rows by what was done with them; the file itself is kept until it is swept.
     """
@@ -232,6 +246,7 @@ class ImportRun(Base):
     __tablename__ = "import_run"
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(String(20), default="deals")
     by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     filename: Mapped[str] = mapped_column(String(200))
@@ -245,5 +260,7 @@ def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:
     raise TypeError(f"history is append-only: {row.id}")
 
 
+keep_keys(Customer)
+keep_keys(Deal)
 event.listen(DealHistory, "before_update", _refuse)
 event.listen(DealHistory, "before_delete", _refuse)

@@ -94,7 +94,9 @@ def test_domains_are_known_without_any_network(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert domain_key("https://a.fresh.name-nobody-asked-for.com.au") == "name-nobody-asked-for.com.au"
+    assert (
+        domain_key("https://a.fresh.name-nobody-asked-for.com.au") == "name-nobody-asked-for.com.au"
+    )
 
 
 def test_numbers_and_postcodes_are_read_as_people_write_them() -> None:
