@@ -150,10 +150,12 @@ def _let_wait(session: Session, test: Any) -> None:
     )
 
 
-def changed(session: Session, deal_id: uuid.UUID) -> None:
-    """What is known of a registration changed: those that found it look again."""
+def approved(session: Session, deal_id: uuid.UUID) -> None:
+    """A registration was approved: its rivals look again."""
     hold(session, WHO_IS_WHO)
-    found = select(ConflictMatch.deal_id).where(ConflictMatch.other_deal_id == deal_id)
+    found = select(ConflictMatch.deal_id).where(
+        ConflictMatch.other_deal_id == deal_id, ConflictMatch.is_rival
+    )
     _let_wait(session, ConflictCheck.deal_id.in_(found))
 
 

@@ -1,5 +1,5 @@
-"""The vendor's pages of customers: who they are, what is reserved of them, merging two that are one;
-and what a reviewer does about a rival."""
+"""The vendor's pages of customers: who they are, what is reserved, merging two that are one; and
+what a reviewer does about a rival."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def merge(
     for name in ("domain", "tax_id", "postcode"):
         if not getattr(survivor, name):
             setattr(survivor, name, getattr(merged, name))
-    row = CustomerMerge(
+    record = CustomerMerge(
         id=new_id(),
         survivor_id=survivor_id,
         merged_id=merged_id,
@@ -254,10 +254,10 @@ def merge(
         deals=moved[0],
         protections=moved[1],
     )
-    session.add(row)
+    session.add(record)
     session.flush()
     checks.customers_changed(session, [survivor_id, merged_id])
-    return row
+    return record
 
 
 def overlapping(session: Session, one_id: uuid.UUID, other_id: uuid.UUID, now: datetime) -> str:

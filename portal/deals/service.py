@@ -396,7 +396,7 @@ def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Gi
         )
     )
     session.flush()
-    checks.changed(session, deal.id)
+    checks.approved(session, deal.id)
     _tell(session, deal, "deal_decided")
 
 

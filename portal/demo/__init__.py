@@ -61,6 +61,8 @@ def fill() -> None:
         opinions.fill(rng, session, people, now, zone())
     rollups.rebuild_marked(db.engine, zone(), at_once=True)
     checks.run_waiting(clock.now())
+    # What was read before belongs to a transaction that is over.
+    g.pop("installation", None)
 
 
 def remove() -> dict[str, int]:

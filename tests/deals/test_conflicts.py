@@ -22,7 +22,7 @@ from portal.deals.conflicts import (
 )
 
 FORMS = ("GmbH", "AG", "GmbH & Co. KG", "mbH", "e.K.", "B.V.", "Oy", "S.p.A.", "S.r.l.", "Ltd.",
-         "Inc.", "KG", "OHG", "UG (haftungsbeschränkt)", "SE", "NV", "SARL", "Ges.m.b.H.")  # fmt: skip
+         "Inc.", "KG", "OHG", "UG (haftungsbeschränkt)", "SE", "NV", "Ges.m.b.H.")  # fmt: skip
 STEMS = ("Brandt & Söhne", "Hafen Emden", "Stadtwerke Lingen", "Müller Pumpen", "Vesi Tampere",
          "Acqua Viva", "Löwe", "Van den Berg Waterbeheer")  # fmt: skip
 KEYS = st.builds(
