@@ -88,7 +88,7 @@ def test_a_rivals_own_pages_show_nothing_of_it(
             assert secret not in answer.text, path
     for path in (
         "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
-        "/reports/results", "/deals/export.csv",
+        "/reports/results", "/deals/export.csv", "/deals/customers", "/deals/accounts",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -37,7 +37,7 @@ WHO_IS_WHO = uuid.UUID("6b1f0c5e-0d1a-4c58-9d53-8a40b1e6c0d7")
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 # A check that failed is tried again by itself after this long.
 RETRY = timedelta(minutes=10)
-AT_ONCE = 200
+AT_ONCE = 100
 # Registrations that still want the customer.
 OPEN = (*UNDECIDED, Status.returned, Status.approved)
 RIVALS = ("deal", "protection")

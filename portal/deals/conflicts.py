@@ -168,15 +168,16 @@ def keys_of(
 
 
 def similarity(one: str, other: str) -> int:
-    """How alike two company keys are, of 100, whatever the order and the spaces of their words."""
+    """How alike two company keys are, of 100, whatever the order and the spaces of their words;
+    0 when they are not even alike."""
     if not one or not other:
         return 0
     if one == other:
         return 100
     first, second = sorted((one, other))
     found = max(
-        fuzz.token_sort_ratio(first, second),
-        fuzz.ratio(first.replace(" ", ""), second.replace(" ", "")),
+        fuzz.token_sort_ratio(first, second, score_cutoff=ALIKE),
+        fuzz.ratio(first.replace(" ", ""), second.replace(" ", ""), score_cutoff=ALIKE),
     )
     # Only what is equal is certain.
     return min(99, int(found))
