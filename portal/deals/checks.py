@@ -166,7 +166,7 @@ def customers_changed(session: Session, customer_ids: Collection[uuid.UUID]) -> 
 
 
 def all_wait(session: Session) -> None:
-    """The list of known accounts changed: every registration is compared again."""
+    """A list was brought in, of accounts or of deals: every registration is compared again."""
     _let_wait(session, ConflictCheck.state == DONE)
 
 
@@ -272,6 +272,15 @@ def _wake(session: Session, deal_id: uuid.UUID, found: Iterable[Found]) -> None:
     stale = {key for key in {*known, *now} if known.get(key) != now.get(key)}
     for some in in_parts(sorted(stale)):
         _let_wait(session, ConflictCheck.deal_id.in_(some))
+
+
+def customers_found(session: Session, deal_id: uuid.UUID) -> list[Customer]:
+    """Customers that are the one of a registration, or very likely, however they are spelled."""
+    query = select(Customer).join(ConflictMatch, ConflictMatch.customer_id == Customer.id)
+    query = query.where(ConflictMatch.deal_id == deal_id, ConflictMatch.band != Band.possible)
+    return list(
+        session.scalars(query.where(Customer.merged_into_id.is_(None)).order_by(Customer.id))
+    )
 
 
 # --- approving ----------------------------------------------------------------------------------

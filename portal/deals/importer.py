@@ -29,7 +29,7 @@ from portal.accounts.models import Partner
 from portal.accounts.service import zone
 from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id, write
-from portal.deals import customers, policy
+from portal.deals import checks, customers, policy
 from portal.deals.import_rows import Options, Parsed, Row
 from portal.deals.keys import changed_keys, name_key
 from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
@@ -257,6 +257,8 @@ def run(
     session.flush()
     note = _("from %(file)s", file=filename)
     _write(session, fresh, changes, note, by_id, now)
+    if fresh or changes:
+        checks.all_wait(session)
     return outcome
 
 

@@ -161,8 +161,10 @@ def moves(session: Session, deal: Deal, user: User, now: datetime) -> set[str]:
 
 
 def customers_like(session: Session, deal: Deal, limit: int = 8) -> list[Customer]:
-    """Customers that the claim may mean: by name, domain or tax number, however spelled."""
-    return customers.like(session, deal, limit)
+    """Customers that the claim may mean: those that share a key, then what the check found."""
+    sharing = customers.like(session, deal, limit)
+    found = checks.customers_found(session, deal.id)
+    return [*sharing, *(row for row in found if row not in sharing)][:limit]
 
 
 # --- policy -------------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ def edit(session: Session, deal: Deal, user: User, claim: Mapping[str, Any], now
     _fill(deal, claim)
     changed = [name for name in CLAIM_FIELDS if before[name] != getattr(deal, name)]
     if changed:
+        checks.wait(session, deal.id)
         _note(session, deal, user, "edit", deal.status, deal.stage, now, Given())
 
 
