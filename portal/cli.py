@@ -431,6 +431,25 @@ def import_baselines(
     _import(settings, "baselines", path, choices, dry_run, refused)
 
 
+@import_commands.command(name="accounts")
+@_of_a_file
+def import_accounts(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import the vendor's known accounts from a CSV or XLSX FILE: new ones are made, known ones
+    brought up to date.
+
+    Fields: external_id name domain tax_id country postcode product_family owner.
+    """
+    path, columns = _columns(words, mapped)
+    _import(settings, "accounts", path, Choices(columns, create), dry_run, refused)
+
+
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
     pairs = [text.split("=", 1) for text in texts]
     if any(len(pair) != 2 for pair in pairs):

@@ -300,7 +300,7 @@ def _door(engine: Engine, until: float) -> Iterator[None]:
         with lock.held(until):
             yield
     except OperationalError as error:
-        if "locked" in str(error.orig) or "lock timeout" in str(error.orig):
+        if any(sign in str(error.orig) for sign in ("locked", "lock timeout", "deadlock")):
             raise Busy(_BUSY) from error
         raise
     finally:
@@ -308,12 +308,17 @@ def _door(engine: Engine, until: float) -> Iterator[None]:
 
 
 @contextmanager
-def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> Iterator[Session]:
+def write(
+    *rows: tuple[type[Base], Any],
+    deadline: float = WRITE_DEADLINE,
+    holding: uuid.UUID | None = None,
+) -> Iterator[Session]:
     """The door for views and jobs: one transaction that commits at its end.
 
-    `rows` are (model, key) pairs to lock, taken in one order everywhere. Whatever was read before
-    is forgotten, so that decisions rest on what is read inside. Raises Busy after `deadline`
-    seconds of waiting; an exception inside rolls everything back.
+    `rows` are (model, key) pairs to lock, taken in one order everywhere; `holding` is a key to
+    `hold` before them. Whatever was read before is forgotten, so that decisions rest on what is
+    read inside. Raises Busy after `deadline` seconds of waiting; an exception inside rolls
+    everything back.
     """
     session: Session = db.session()
     session.rollback()
@@ -321,6 +326,8 @@ def write(*rows: tuple[type[Base], Any], deadline: float = WRITE_DEADLINE) -> It
     with _door(db.engine, until):
         try:
             session.connection(execution_options={WRITE_OPTION: True, DEADLINE_OPTION: until})
+            if holding is not None:
+                hold(session, holding)
             for model, key in sorted(rows, key=lambda row: (row[0].__name__, str(row[1]))):
                 session.get(model, key, with_for_update=True, populate_existing=True)
             yield session

@@ -26,7 +26,7 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import import_views, rule_views
+from portal.deals import account_views, customer_views, import_views, rule_views
 from portal.deals import views as deals
 from portal.imports import partners, people
 from portal.imports import views as imports
@@ -187,6 +187,8 @@ def _locale() -> str:
 _ = (
     baseline_import,
     baseline_views,
+    account_views,
+    customer_views,
     deal_views,
     edit_views,
     engagement_views,

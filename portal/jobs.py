@@ -24,6 +24,7 @@ from portal.accounts.service import zone
 from portal.clock import now as clock_now
 from portal.content import previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
+from portal.deals import checks
 from portal.deals import service as deals
 from portal.errors import N_, NotFound
 from portal.logs import log
@@ -71,6 +72,7 @@ JOBS = {
         ),
         Job("age_days", lambda: _age_days(), timedelta(minutes=30)),
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
+        Job("check_conflicts", lambda: checks.run_waiting(clock_now()), timedelta(seconds=5)),
         Job(
             "remind_protections",
             lambda: deals.remind_protections(clock_now()),

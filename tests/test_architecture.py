@@ -35,7 +35,7 @@ LEVELS = [
 PURE = {
     "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
-    "portal.deals.facts", "portal.deals.revenue",
+    "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
     "portal.demo.words",
 }  # fmt: skip

@@ -90,6 +90,21 @@ def test_its_numbers_are_true_and_its_protections_never_overlap(filled: Flask) -
             assert all(one[1] <= two[0] for one, two in pairs)  # type: ignore[operator]
 
 
+def test_its_rivals_are_found_with_the_evidence_beside_the_claim(filled: Flask) -> None:
+    filled.config["WTF_CSRF_ENABLED"] = False
+    with filled.app_context():
+        mine = select(Deal.id).where(Deal.customer_name == "Brandt & Söhne")
+        key = db.session.scalars(mine).one()
+        anna = filled.test_client()
+        anna.post("/demo/enter/manager")
+        page = text_of(anna.get(f"/deals/{key}"))
+        assert "Brandt Soehne GmbH the same company Registered by Pumpen Nord" in page
+        assert "web domain: brandt-soehne.example" in page
+        lena = filled.test_client()
+        lena.post("/demo/enter/partner")
+        assert "Pumpen Nord" not in lena.get(f"/deals/{key}").text
+
+
 def test_its_people_come_in_by_button_and_by_password(filled: Flask) -> None:
     filled.config["WTF_CSRF_ENABLED"] = False
     with filled.app_context():

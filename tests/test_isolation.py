@@ -90,6 +90,7 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
         "/reports/results", "/deals/export.csv", "/partners/import", "/people/import",
         "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
+        "/deals/customers", "/deals/accounts", "/accounts/import",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

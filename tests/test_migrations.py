@@ -13,7 +13,7 @@ from portal.accounts.models import Partner, User
 from portal.accounts.service import set_up
 from portal.clock import now, now_ms
 from portal.db import db, new_id, write
-from portal.deals.models import Deal, DealHistory, Policy
+from portal.deals.models import Customer, Deal, DealHistory, Policy
 from portal.deals.service import ensure_policy
 from portal.health import migrations_are_current
 from tests import engines
@@ -38,10 +38,22 @@ def add_lost_deal(person: User, manager: User) -> None:
     assert person.partner_id is not None
     with write() as session:
         ensure_policy(session, LOST)
+        customer = Customer(
+            id=new_id(),
+            name="Häfen Emden",
+            name_key="hafen emden",
+            domain="",
+            country="DE",
+            created_at=LOST,
+        )
+        session.add(customer)
+        session.flush()
         deal = Deal(
             id=new_id(),
             reference="R",
-            customer_name="Hafen Emden",
+            customer_name="Hafen Emden GmbH",
+            domain="www.hafen-emden.de",
+            customer_id=customer.id,
             partner_id=person.partner_id,
             submitted_by_id=person.id,
             created_at=LOST,
@@ -88,6 +100,7 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         assert "emptied_at" not in columns_of("day_state")
         assert "partners" not in columns_of("sum_asset")
         assert "decision_days" in columns_of("policy")
+        assert "company_key" not in columns_of("customer")
         with db.engine.connect() as connection:
             assert not migrations_are_current(connection)
             assert connection.scalar(text("SELECT count(*) FROM load")) == 1
@@ -100,6 +113,10 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         db.session.remove()
         rules = db.session.scalars(select(Policy)).one()
         assert (rules.decision_hours, rules.opens, rules.benefits) == (16, 540, "")
+        # Companies are known by their keys again.
+        lost = db.session.scalars(select(Deal)).one()
+        assert (lost.company_key, lost.domain_key) == ("hafen emden", "hafen-emden.de")
+        assert db.session.scalars(select(Customer.company_key)).one() == "haefen emden"
         # The day it was lost is that of the move.
         assert db.session.scalars(select(Deal.lost_at)).one() == LOST
         db.session.remove()

@@ -61,6 +61,7 @@ class ClaimForm(FlaskForm):  # type: ignore[misc]
     country = SelectField(_l("Country"), validate_choice=True)
     postcode = StringField(_l("Postcode"), [Length(max=20)])
     contact = StringField(_l("Contact at the customer"), [Length(max=200)])
+    tax_id = StringField(_l("Customer's VAT number, if you know it"), [Length(max=40)])
     product_family = SelectField(_l("Product family"))
     deal_type = SelectField(
         _l("Kind of deal"), choices=options([("", _l("Please choose")), *TYPE_NAMES.items()])
@@ -87,6 +88,10 @@ class ApproveForm(FlaskForm):  # type: ignore[misc]
     """Which customer the claim is about."""
 
     customer = RadioField(_l("Customer"), validate_choice=True)
+    confirmation = TextAreaField(
+        _l("Why approve it although somebody else is with this customer? (only we see this)"),
+        [Length(max=2000)],
+    )
 
 
 class RejectForm(FlaskForm):  # type: ignore[misc]

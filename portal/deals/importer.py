@@ -29,12 +29,13 @@ from portal.accounts.models import Partner
 from portal.accounts.service import zone
 from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id
-from portal.deals import policy
+from portal.deals import checks, customers, policy
 from portal.deals.import_rows import Options, Parsed, Row
+from portal.deals.keys import changed_keys, name_key
 from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
 from portal.deals.pipeline import UNDECIDED, Side, Stage
 from portal.deals.reasons import IMPORTED
-from portal.deals.service import current_policy, name_key, new_reference
+from portal.deals.service import current_policy, new_reference
 from portal.deals.words import course_of
 from portal.imports import kinds
 from portal.sheets import key_of
@@ -123,8 +124,9 @@ class _Known:
         self.families = {key_of(row.name) or row.name: (row.id, row.name) for row in families}
         self.customers: dict[tuple[str, str], uuid.UUID] = {}
         for row in session.scalars(select(Customer).order_by(Customer.id)):
-            self.customers.setdefault((row.name_key, row.country), row.id)
-            self.customers.setdefault((row.name_key, ""), row.id)
+            meant = row.merged_into_id or row.id
+            self.customers.setdefault((row.name_key, row.country), meant)
+            self.customers.setdefault((row.name_key, ""), meant)
 
     def partner(self, name: str) -> uuid.UUID | None:
         """The partner of this name; made when that is wanted."""
@@ -192,7 +194,7 @@ def run_import(
             local=zone(),
         )
 
-    return kinds.all_or_nothing(work, dry_run)
+    return kinds.all_or_nothing(work, dry_run, customers.WHO_IS_WHO)
 
 
 def run(
@@ -235,6 +237,8 @@ def run(
     session.flush()
     note = _("from %(file)s", file=filename)
     _write(session, fresh, changes, note, by_id, now)
+    if fresh or changes:
+        checks.all_wait(session)
     return outcome
 
 
@@ -372,7 +376,8 @@ def _write(
     history = [moved(row["id"], row, row, note) for row in fresh]
     for deal, changed in changes:
         before = {"status": deal.status, "stage": deal.stage}
-        session.execute(update(Deal).where(Deal.id == deal.id).values(**changed))
+        keys = changed_keys(changed)
+        session.execute(update(Deal).where(Deal.id == deal.id).values(**changed, **keys))
         text = f"{note}: {', '.join(sorted(changed))}"
         history.append(moved(deal.id, before, {**before, **changed}, text))
     for model, rows in ((Deal, fresh), (DealHistory, history)):

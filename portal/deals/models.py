@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts.models import Partner, User
 from portal.content.models import ProductFamily
 from portal.db import Base, Key, UTCDateTime, new_id
+from portal.deals.keys import company_key_of, domain_key_of, keep_keys, tax_key_of
 from portal.deals.policy import Calendar, Terms
 
 
@@ -33,9 +34,16 @@ class Customer(Base):
     name: Mapped[str] = mapped_column(String(200))
     name_key: Mapped[str] = mapped_column(String(400), index=True)
     domain: Mapped[str] = mapped_column(String(253), default="", index=True)
+    tax_id: Mapped[str] = mapped_column(String(40), default="")
     country: Mapped[str] = mapped_column(String(2))
     postcode: Mapped[str] = mapped_column(String(20), default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # What it is compared by with others.
+    company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
+    domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)
+    tax_key: Mapped[str] = mapped_column(String(42), default=tax_key_of, index=True)
+    # The customer that this one turned out to be; everything of it has moved there.
+    merged_into_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("customer.id"), index=True)
 
 
 # The move in the history of a deal that came from a file.
@@ -104,6 +112,7 @@ class Deal(Base):
 
     customer_name: Mapped[str] = mapped_column(String(200))
     domain: Mapped[str] = mapped_column(String(253), default="")
+    tax_id: Mapped[str] = mapped_column(String(40), default="")
     country: Mapped[str] = mapped_column(String(2), default="")
     postcode: Mapped[str] = mapped_column(String(20), default="")
     contact: Mapped[str] = mapped_column(String(200), default="")
@@ -136,6 +145,10 @@ class Deal(Base):
     loss_reason: Mapped[str | None] = mapped_column(String(20))
     extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revocation_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    # What the claim is compared by with others.
+    company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
+    domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)
+    tax_key: Mapped[str] = mapped_column(String(42), default=tax_key_of, index=True)
 
     policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
@@ -226,5 +239,7 @@ def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:
     raise TypeError(f"history is append-only: {row.id}")
 
 
+keep_keys(Customer)
+keep_keys(Deal)
 event.listen(DealHistory, "before_update", _refuse)
 event.listen(DealHistory, "before_delete", _refuse)

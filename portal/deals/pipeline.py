@@ -187,6 +187,7 @@ MOVES: tuple[Move, ...] = (
         "approve", (S.in_review,), S.approved, VENDOR, None, G.qualified, ("customer",), True,
         rules=(ONE_DECIDES,), unlike="first_approver",
     ),
+    Move("team", (S.in_review,), None, VENDOR, needs=("sentence",), decides=True),
     Move("reject", (S.in_review,), S.rejected, VENDOR, needs=("reason_code",), decides=True),
     Move("withdraw", (S.draft, S.submitted, S.in_review, S.returned), S.withdrawn, PARTNER),
     Move("to_qualified", (S.approved,), None, PARTNER, OPEN_STAGES[1:], G.qualified),

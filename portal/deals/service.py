@@ -18,8 +18,9 @@ from portal import clock, mail
 from portal.accounts import service as accounts
 from portal.accounts.models import VENDOR_ROLES, Role, User
 from portal.accounts.service import zone
-from portal.db import db, new_id, write
-from portal.deals import pipeline, policy, reasons
+from portal.db import db, hold, new_id, write
+from portal.deals import checks, customers, pipeline, policy, reasons, teaming
+from portal.deals.keys import name_key as name_key
 from portal.deals.models import (
     Customer,
     Deal,
@@ -31,11 +32,11 @@ from portal.deals.models import (
 )
 from portal.deals.pipeline import Actor, Side, Stage, State, Status
 from portal.errors import NotFound, Refused
-from portal.formatting import day, sort_key
+from portal.formatting import day
 
 # Without letters and digits that look alike when read out on the telephone.
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-CLAIM_FIELDS = (*pipeline.CLAIM, "domain", "postcode", "contact")
+CLAIM_FIELDS = (*pipeline.CLAIM, "domain", "postcode", "contact", "tax_id")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Given:
     won_currency: str = ""
     won_on: date | None = None
     loss_reason: str = ""
+    # Why a deal is approved although somebody else seems to be with this customer.
+    confirmation: str = ""
 
     def names(self) -> set[str]:
         """The needs that are met."""
@@ -77,7 +80,13 @@ def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
 
 
 # What the vendor settles among its own people before it says anything.
-UNSEEN_BY_PARTNERS = ("approve_first", "propose_revocation", "drop_revocation")
+UNSEEN_BY_PARTNERS = (
+    "approve_first",
+    "propose_revocation",
+    "drop_revocation",
+    "confirm_match",
+    "team",
+)
 
 
 def history_for(session: Session, user: User, deal_id: uuid.UUID) -> list[DealHistory]:
@@ -151,18 +160,11 @@ def moves(session: Session, deal: Deal, user: User, now: datetime) -> set[str]:
     return {move.name for move in pipeline.allowed(state_of(session, deal, now), actor_of(user))}
 
 
-def name_key(name: str) -> str:
-    """One spelling of a customer's name, for finding the same one again."""
-    return " ".join(sort_key(name)[0].split())
-
-
 def customers_like(session: Session, deal: Deal, limit: int = 8) -> list[Customer]:
-    """Customers that the claim may mean: the same name or the same domain."""
-    same = Customer.name_key == name_key(deal.customer_name)
-    if deal.domain:
-        same = same | (Customer.domain == deal.domain)
-    rows = session.scalars(select(Customer).where(same).limit(limit))
-    return sorted(rows, key=lambda row: sort_key(row.name, row.id))
+    """Customers that the claim may mean: those that share a key, then what the check found."""
+    sharing = customers.like(session, deal, limit)
+    found = checks.customers_found(session, deal.id)
+    return [*sharing, *(row for row in found if row not in sharing)][:limit]
 
 
 # --- policy -------------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ def edit(session: Session, deal: Deal, user: User, claim: Mapping[str, Any], now
     _fill(deal, claim)
     changed = [name for name in CLAIM_FIELDS if before[name] != getattr(deal, name)]
     if changed:
+        checks.wait(session, deal.id)
         _note(session, deal, user, "edit", deal.status, deal.stage, now, Given())
 
 
@@ -328,6 +331,7 @@ def _submitted(session: Session, deal: Deal, _user: User, now: datetime, _given:
     # Time in which the partner had the ball does not count.
     used = policy.time_used(waits_of(session, deal.id, now), terms.calendar, zone())
     deal.submitted_at = deal.submitted_at or now
+    checks.wait(session, deal.id)
     deal.decision_due_at = policy.decision_due(now, terms, zone(), used)
     for key in _deciders(session, deal):
         mail.queue(session, message="deal_submitted", user_id=key, params={"deal": str(deal.id)})
@@ -362,16 +366,27 @@ def _asked(session: Session, deal: Deal, _user: User, _now: datetime, _given: Gi
 
 
 def _approved_first(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
-    deal.customer_id = _customer(session, deal, given, now).id
+    _check_conflicts(session, deal, user, now, given)
+    deal.customer_id = customers.chosen(session, deal, given.customer_id, now).id
     deal.first_approved_by_id = user.id
+
+
+def _check_conflicts(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
+    """Refuse an approval that nobody could have decided on; keep why a rival did not matter."""
+    if checks.refuse_unless_clear(session, deal, given.confirmation, now):
+        said = Given(note=given.confirmation)
+        _note(session, deal, user, "confirm_match", deal.status, deal.stage, now, said)
 
 
 def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
     assert deal.policy is not None
-    customer = _customer(session, deal, given, now)
+    hold(session, customers.WHO_IS_WHO)
+    _check_conflicts(session, deal, user, now, given)
+    customer = customers.chosen(session, deal, given.customer_id, now)
     ends = policy.protected_until(now, deal.policy.protection_days, zone())
     deal.customer_id = customer.id
     _refuse_overlap(session, deal, now, ends)
+    _share(session, deal, user, now)
     assert deal.product_family_id is not None
     deal.decided_at, deal.decided_by_id = now, user.id
     session.add(
@@ -383,20 +398,46 @@ def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Gi
             ends_at=ends,
         )
     )
+    session.flush()
+    checks.approved(session, deal.id)
     _tell(session, deal, "deal_decided")
 
 
 def _refuse_overlap(session: Session, deal: Deal, since: datetime, until: datetime) -> None:
-    """Raise Refused when another deal has this customer reserved for this family in that time."""
-    taken = select(Protection.id).where(
+    """Raise Refused when another deal has this customer reserved for this family in that time,
+    and nobody recorded that the two work together."""
+    taken = select(Protection.deal_id).where(
         Protection.customer_id == deal.customer_id,
         Protection.product_family_id == deal.product_family_id,
         Protection.deal_id != deal.id,
         Protection.starts_at < until,
         Protection.ends_at > since,
     )
-    if session.scalars(taken).first() is not None:
+    if set(session.scalars(taken)) - teaming.partners_of(session, deal.id):
         raise Refused(_("This customer is already reserved for this product family."))
+
+
+def record_teaming(
+    session: Session, deal: Deal, other: Deal, user: User, sentence: str, now: datetime
+) -> None:
+    """Two partners work together on one customer and family: `deal` may be approved beside the
+    protection of `other`. Neither partner reads of it before that. Lock both deals before."""
+    given = Given(sentence=sentence)
+    checked(session, deal, user, "team", given.names(), now)
+    teaming.record(session, deal, other, user, given.sentence, now)
+    for row in (deal, other):
+        _note(session, row, user, "team", row.status, row.stage, now, given)
+
+
+def _share(session: Session, deal: Deal, user: User, now: datetime) -> None:
+    """Tell both partners that they share the customer, in the words of whoever recorded it."""
+    for row, other in teaming.of_deal(session, deal.id):
+        if other.customer_id != deal.customer_id or other.status != Status.approved:
+            continue
+        given = Given(sentence=row.sentence)
+        for told in (deal, other):
+            _note(session, told, user, "share", told.status, told.stage, now, given)
+        _tell(session, other, "deal_news")
 
 
 def _extension_asked(
@@ -454,31 +495,6 @@ def _end_protection(session: Session, deal: Deal, now: datetime) -> None:
     running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
     for protection in session.scalars(running):
         protection.ends_at = max(now, protection.starts_at)
-
-
-def _customer(session: Session, deal: Deal, given: Given, now: datetime) -> Customer:
-    if given.customer_id is not None:
-        chosen = session.get(Customer, given.customer_id)
-        if chosen is None:
-            raise Refused(_(pipeline.missing("customer")))
-        return chosen
-    key = name_key(deal.customer_name)
-    same = select(Customer).where(Customer.name_key == key, Customer.country == deal.country)
-    known = session.scalars(same.order_by(Customer.id)).first()
-    if known is not None:
-        return known
-    fresh = Customer(
-        id=new_id(),
-        name=deal.customer_name,
-        name_key=key,
-        domain=deal.domain,
-        country=deal.country,
-        postcode=deal.postcode,
-        created_at=now,
-    )
-    session.add(fresh)
-    session.flush()
-    return fresh
 
 
 def _rejected(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> Given:
@@ -617,7 +633,7 @@ def prepare_news(session: Session, _user: User, params: dict[str, str]) -> dict[
     """For the partner: what the vendor decided about an extension, or that it revoked."""
     context = _deal_context(session, params)
     deal: Any = context["deal"]
-    told = ("extend", "refuse_extension", "revoke")
+    told = ("extend", "refuse_extension", "revoke", "share")
     rows = [row for row in history(session, deal.id) if row.move in told]
     ends = session.scalars(select(Protection.ends_at).where(Protection.deal_id == deal.id)).first()
     last = policy.last_day(ends, zone()) if ends else None

@@ -20,7 +20,8 @@ from portal.choices import options
 from portal.content import library
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import metrics, policy, service
+from portal.deals import customers, metrics, policy, service, teaming
+from portal.deals.evidence import BAND_KINDS, BAND_NAMES, evidence
 from portal.deals.forms import (
     TYPE_NAMES,
     ApproveForm,
@@ -31,7 +32,7 @@ from portal.deals.forms import (
     WonForm,
     sensible,
 )
-from portal.deals.models import Customer, Deal, DealHistory
+from portal.deals.models import Deal, DealHistory
 from portal.deals.pipeline import CLAIM, Status, missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.service import Given
@@ -86,6 +87,8 @@ def _words() -> dict[str, object]:
         "status_name": lambda name: STATUS_NAMES.get(name, name),
         "stage_name": lambda name: STAGE_NAMES.get(name, name),
         "move_name": lambda name: MOVE_NAMES.get(name, name),
+        "band_names": BAND_NAMES,
+        "band_kinds": BAND_KINDS,
     }
 
 
@@ -193,6 +196,7 @@ def _claim(form: ClaimForm) -> dict[str, Any]:
         "country": form.country.data or "",
         "postcode": form.postcode.data or "",
         "contact": form.contact.data or "",
+        "tax_id": form.tax_id.data or "",
         "product_family_id": uuid.UUID(family) if family else None,
         "deal_type": form.deal_type.data or "",
         "expected_close": form.expected_close.data,
@@ -312,6 +316,9 @@ def _page(deal: Deal, **forms: Any) -> str:
         ask_form=forms.get("ask_form") or AskForm(formdata=None),
         reject_form=forms.get("reject_form") or RejectForm(formdata=None),
         approve_form=forms.get("approve_form") or _approve_form(deal, formdata=None),
+        approve_error=forms.get("approve_error", ""),
+        found=evidence(session, [deal])[deal.id],
+        teamed=teaming.partners_of(session, deal.id),
         **context,
     )
 
@@ -348,10 +355,14 @@ def _approve_form(deal: Deal, **kwargs: Any) -> ApproveForm:
 
 
 def _do(
-    deal_id: uuid.UUID, name: str, given: Given | None = None, lock: list[Any] | None = None
+    deal_id: uuid.UUID,
+    name: str,
+    given: Given | None = None,
+    lock: list[Any] | None = None,
+    holding: uuid.UUID | None = None,
 ) -> None:
     user = current_user()
-    with write((Deal, deal_id), *(lock or [])) as session:
+    with write((Deal, deal_id), *(lock or []), holding=holding) as session:
         person, deal = session.get_one(User, user.id), service.get(session, user, deal_id)
         service.move(session, deal, person, name, clock.now(), given)
 
@@ -401,12 +412,23 @@ def approve(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         return _page(deal, approve_form=form), 400
     chosen = form.customer.data
     customer_id = None if chosen == NEW_CUSTOMER else uuid.UUID(chosen)
-    lock = _family_lock(deal_id)
-    lock += [(Customer, customer_id)] if customer_id else []
-    given = Given(customer_id=customer_id, new_customer=customer_id is None)
+    lock = customers.locks(db.session(), deal, customer_id)
+    given = Given(
+        customer_id=customer_id,
+        new_customer=customer_id is None,
+        confirmation=form.confirmation.data or "",
+    )
     now = clock.now()
     first = "approve_first" in service.moves(db.session(), deal, current_user(), now)
-    _do(deal_id, "approve_first" if first else "approve", given, lock)
+    name = "approve_first" if first else "approve"
+    try:
+        _do(deal_id, name, given, lock, holding=customers.WHO_IS_WHO)
+    except Refused as refusal:
+        # Beside the evidence, with all that was written.
+        fresh = service.get(db.session(), current_user(), deal_id)
+        if name not in service.moves(db.session(), fresh, current_user(), now):
+            raise
+        return _page(fresh, approve_form=form, approve_error=str(refusal)), refusal.status
     flash(
         _("Approved by you. A colleague has to approve it, too.")
         if first

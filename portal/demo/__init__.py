@@ -19,6 +19,7 @@ from portal.accounts.service import installation, set_up, zone
 from portal.accounts.views import DEMO_PEOPLE
 from portal.content.storage import storage
 from portal.db import Base, db, write
+from portal.deals import checks
 from portal.deals.service import ensure_policy
 from portal.demo import attention, cast, contents, deals, opinions
 from portal.errors import Refused
@@ -59,6 +60,9 @@ def fill() -> None:
         deals.save(session, deals.build(rng, now, zone(), session, people, library))
         opinions.fill(rng, session, people, now, zone())
     rollups.rebuild_marked(db.engine, zone(), at_once=True)
+    checks.run_waiting(clock.now())
+    # What was read before belongs to a transaction that is over.
+    g.pop("installation", None)
 
 
 def remove() -> dict[str, int]:

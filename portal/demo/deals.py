@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.deals import policy, reasons, service
+from portal.deals.customer_models import KnownAccount
 from portal.deals.models import Customer, Deal, DealHistory, Protection
 from portal.deals.pipeline import Side, Stage, Status
 from portal.demo.attention import CUSTOMERS
@@ -323,8 +324,11 @@ def _by_hand(
         _submit(told, at)
         return told
 
-    _close(story(kuehn, "Brandt & Söhne", pumps, 20, 1_840_000), record)
-    _close(story(rival, "Brandt Soehne GmbH", pumps, 26, 1_790_000), record)
+    brandt = story(kuehn, "Brandt & Söhne", pumps, 20, 1_840_000)
+    other = story(rival, "Brandt Soehne GmbH", pumps, 26, 1_790_000)
+    for told, domain in ((brandt, "brandt-soehne.example"), (other, "www.brandt-soehne.example")):
+        told.row |= {"domain": domain, "country": "DE", "postcode": "26721"}
+        _close(told, record)
     lingen = story(kuehn, "Stadtwerke Lingen", plans, 30 * 24, 2_460_000)
     decided = now - timedelta(days=29)
     lingen.row |= {
@@ -346,8 +350,23 @@ def _by_hand(
     _close(emden, record)
 
 
+ACCOUNTS = (
+    ("NW-1001", "Hafen Emden GmbH & Co. KG", "hafen-emden.example", "DE", "26723", "Ida Boysen"),
+    ("NW-1002", "Brandt Chemie AG", "brandt-chemie.example", "DE", "67056", "Ida Boysen"),
+    ("NW-1003", "Waterschap Noord", "waterschap-noord.example", "NL", "9712", "Jan Visser"),
+    ("NW-1004", "Vesilaitos Tampere Oy", "vesi-tampere.example", "FI", "33100", "Jan Visser"),
+    ("NW-1005", "Acquedotto Lario S.p.A.", "acquedotto-lario.example", "IT", "22100", ""),
+)
+
+
 def save(session: Session, record: Record) -> None:
-    """Write them down."""
+    """Write them down, with a few accounts that the vendor's own sellers look after."""
+    names = ("external_id", "name", "domain", "country", "postcode", "owner")
+    moment = max(row["at"] for row in record.history)
+    session.execute(
+        insert(KnownAccount),
+        [{**dict(zip(names, row, strict=True)), "imported_at": moment} for row in ACCOUNTS],
+    )
     for model, rows in (
         (Customer, record.customers),
         (Deal, record.deals),

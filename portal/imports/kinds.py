@@ -133,11 +133,13 @@ class _NotMeant(Exception):
     """Takes a dry run back."""
 
 
-def all_or_nothing(work: Callable[[Session], O], dry_run: bool) -> O:
-    """Do `work` in one transaction; with `dry_run`, take it back."""
+def all_or_nothing(
+    work: Callable[[Session], O], dry_run: bool, holding: uuid.UUID | None = None
+) -> O:
+    """Do `work` in one transaction, `holding` a key; with `dry_run`, take it back."""
     found: list[O] = []
     try:
-        with write(deadline=PATIENCE_S) as session:
+        with write(deadline=PATIENCE_S, holding=holding) as session:
             found.append(work(session))
             session.flush()
             if dry_run:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from portal import clock, mail
 from portal.accounts.models import User
 from portal.db import db, write
-from portal.deals import metrics, reasons, service
+from portal.deals import checks, metrics, reasons, service
 from portal.deals.models import Customer, Deal, DealHistory, Protection, ProtectionReminder
 from portal.deals.service import Given
 from portal.errors import Refused
@@ -51,16 +51,29 @@ def claim(**more: Any) -> dict[str, Any]:
 
 
 def register(browse: Browse, person: User, **more: Any) -> uuid.UUID:
-    """`person` registers a deal; its key."""
+    """`person` registers a deal, and the check for conflicts is done; its key."""
     answer = browse(person).post("/deals/new", data=claim(**more))
     assert answer.status_code == 302, text_of(answer)
+    look_for_conflicts()
     return uuid.UUID(answer.location.rsplit("/", 1)[1])
 
 
+def look_for_conflicts() -> None:
+    """Run the job until nothing waits any more."""
+    db.session.rollback()
+    while checks.run_waiting(clock.now()):
+        pass
+
+
+# A new customer, and why a rival does not matter.
+APPROVAL = {"customer": "new", "confirmation": "They were first."}
+
+
 def approve(browse: Browse, deal_id: uuid.UUID) -> Any:
-    """Anna takes it in review and approves it for a new customer."""
+    """Anna takes it in review and approves it for a new customer, rival or not."""
+    look_for_conflicts()
     browse(anna()).post(f"/deals/{deal_id}/move/take_in_review")
-    return browse(anna()).post(f"/deals/{deal_id}/approve", data={"customer": "new"})
+    return browse(anna()).post(f"/deals/{deal_id}/approve", data=APPROVAL)
 
 
 def deal(deal_id: uuid.UUID) -> Deal:
@@ -86,6 +99,7 @@ def test_a_deal_is_claimed_asked_about_approved_won_and_confirmed(
     assert answered.status_code == 302
     assert deal(key).status == "in_review"
     assert deal(key).decision_due_at is not None
+    look_for_conflicts()
     manager.post(f"{path}/approve", data={"customer": "new"})
     assert "the customer is reserved for you until" in text_of(page.get(path))
     page.post(f"{path}/move/to_proposal")
@@ -207,7 +221,7 @@ def test_of_two_rival_approvals_at_the_same_moment_exactly_one_succeeds(
                 with write((Deal, deal_id), (ProductFamily, family)) as session:
                     person = session.get_one(User, manager)
                     row = service.get(session, person, deal_id)
-                    given = Given(new_customer=True)
+                    given = Given(new_customer=True, confirmation="Both asked.")
                     service.move(session, row, person, "approve", clock.now(), given)
                 results.append("approved")
             except Refused:

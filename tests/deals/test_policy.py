@@ -15,7 +15,7 @@ from portal.db import db, write
 from portal.deals import policy, service
 from portal.deals.policy import Calendar, Terms, after_business_time, business_time
 from tests.conftest import Browse
-from tests.deals.test_deals import claim, deal, register
+from tests.deals.test_deals import approve, claim, deal, register
 from tests.pages import text_of
 from tests.people import ada, anna, lena
 
@@ -139,10 +139,8 @@ def test_new_rules_hold_for_what_is_submitted_from_then_on(browse: Browse) -> No
         assert rules is not None
         versions.append(rules.version)
     assert versions == [1, 2]
-    manager = browse(anna())
     for key, days in ((before, 90), (after, 30)):
-        manager.post(f"/deals/{key}/move/take_in_review")
-        manager.post(f"/deals/{key}/approve", data={"customer": "new"})
+        approve(browse, key)
         last = clock.local_day(clock.now(), BERLIN) + timedelta(days=days)
         assert f"until {last.day} {last:%b %Y}" in text_of(browse(lena()).get(f"/deals/{key}"))
 

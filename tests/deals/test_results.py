@@ -20,7 +20,7 @@ from portal.deals.revenue import by_currency
 from portal.estimates import Outcome, Share, happened_by, survival
 from portal.reports.stops import Step, steps
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, claim, register
+from tests.deals.test_deals import approve, claim, look_for_conflicts, register
 from tests.deals.test_import import bring_in_app
 from tests.factories import make_family
 from tests.pages import text_of
@@ -264,6 +264,7 @@ def test_time_to_decide_is_counted_in_business_hours_without_the_partners_turn(
         browse(anna()).post(f"/deals/{key}/ask", data={"sentence": "Who?"})
         forward(timedelta(days=1))
         browse(lena()).post(f"/deals/{key}/edit", data=claim())
+        look_for_conflicts()
         forward(timedelta(hours=1))
         browse(anna()).post(f"/deals/{key}/approve", data={"customer": "new"})
         zone = ZoneInfo("Europe/Berlin")

@@ -20,7 +20,7 @@ from portal.deals.models import Deal, Protection
 from portal.deals.service import Given
 from portal.errors import PortalError
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, claim, deal, register
+from tests.deals.test_deals import approve, claim, deal, look_for_conflicts, register
 from tests.deals.test_policy import set_rules
 from tests.mailbox import deliver, mailbox
 from tests.mailbox import text_of as mail_text
@@ -62,6 +62,7 @@ def test_a_changed_claim_is_approved_afresh(browse: Browse) -> None:
     browse(otto()).post(f"/deals/{key}/ask", data={"sentence": "Who?"})
     browse(lena()).post(f"/deals/{key}/edit", data=claim(amount="90 000"))
     assert deal(key).first_approved_by_id is None
+    look_for_conflicts()
     browse(otto()).post(f"/deals/{key}/approve", data={"customer": "new"})
     assert deal(key).status == "in_review"
 

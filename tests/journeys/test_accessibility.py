@@ -81,6 +81,8 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
         return [
             *MANAGER,
             first_link(page, live, "/deals"),
+            "/deals/accounts",
+            first_link(page, live, "/deals/customers", "table.plain td a"),
             first_link(page, live, "/surveys", "table.plain td a"),
             "/reports/content",
             "/reports/areas",
