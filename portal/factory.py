@@ -26,7 +26,7 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import import_views, rule_views
+from portal.deals import form_views, import_views, list_views, rule_views, talk_views
 from portal.deals import views as deals
 from portal.logs import log_requests
 from portal.reports import deal_views, engagement_views, record_views
@@ -180,9 +180,12 @@ _ = (
     deal_views,
     edit_views,
     engagement_views,
+    form_views,
     import_views,
+    list_views,
     record_views,
     rule_views,
     share_views,
+    talk_views,
     tracking.models,
 )

@@ -20,7 +20,7 @@ from portal.deals import export, import_rows, importer
 from portal.deals.import_rows import FIELDS, BadMapping, Options
 from portal.deals.importer import Outcome
 from portal.deals.models import ImportRun
-from portal.deals.views import bp, listed, status_asked
+from portal.deals.views import bp
 from portal.deals.words import Order
 from portal.errors import Gone, NotFound, PortalError
 from portal.sheets import BadSheet, Sheet
@@ -43,6 +43,7 @@ LABELS = {
     "closed": _l("Won or lost"),
     "amount": _l("Amount, net"),
     "currency": _l("Currency"),
+    "order_number": _l("Order number"),
 }
 
 
@@ -151,7 +152,9 @@ def import_refused(run_id: uuid.UUID) -> Response:
 @vendor_only
 def export_csv() -> Response:
     """All deals, as a file that can be imported again."""
-    return csv_response(export.table(listed(current_user(), status_asked()), zone()))
+    return csv_response(
+        export.table(export.deals(db.session(), request.args.get("status", "")), zone())
+    )
 
 
 def _given() -> dict[str, Any]:

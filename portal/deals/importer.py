@@ -40,7 +40,9 @@ from portal.sheets import Line, key_of
 
 PATIENCE_S = 30.0
 # What says how a deal has ended.
-_ENDS = ("stage", "won_amount_minor", "won_currency", "won_at", "lost_at", "loss_reason")
+_ENDS = (
+    "stage", "won_amount_minor", "won_currency", "won_at", "order_number", "lost_at", "loss_reason",
+)  # fmt: skip
 
 
 @dataclass
@@ -330,6 +332,7 @@ class _Maker:
             "won_amount_minor": row.amount if won else None,
             "won_currency": row.currency if won else None,
             "won_at": closed if won else None,
+            "order_number": row.order_number if won else "",
             "lost_at": closed if lost else None,
             "loss_reason": IMPORTED if lost else None,
         }
