@@ -23,10 +23,12 @@ from tracking.engagement import (
 )
 from tracking.opens import (
     Open,
+    assets_read,
     attention_of_loads,
     devices_of_links,
     erased_since,
     links_opened,
+    opens_of,
     people_of,
     recent_opens,
     shares_opened,
@@ -73,6 +75,7 @@ __all__ = [
     "activities_by_partner",
     "areas",
     "as_of",
+    "assets_read",
     "attention_of_loads",
     "by_asset",
     "by_day",
@@ -85,6 +88,7 @@ __all__ = [
     "median_dwell",
     "median_of",
     "most_read",
+    "opens_of",
     "pages",
     "partners_of_assets",
     "people",
