@@ -32,7 +32,7 @@ MEDIA_TYPES = {
     ".eml": "message/rfc822",
     ".zip": "application/zip",
 }
-LARGEST_MB = 20
+LARGEST_BYTES = 20 * 1024 * 1024
 MOST = 20
 
 
@@ -55,6 +55,12 @@ def get(session: Session, user: User, deal_id: uuid.UUID, file_id: uuid.UUID) ->
     return found
 
 
+def largest() -> int:
+    """How many bytes a file may have."""
+    accepted: int = current_app.config["SETTINGS"].max_upload_bytes
+    return min(LARGEST_BYTES, accepted)
+
+
 def media_type_of(filename: str, stream: IO[bytes]) -> str:
     """What an attached file is. Raises Refused when it may not be attached."""
     suffix = "." + filename.rsplit(".", 1)[-1].lower() if "." in filename else ""
@@ -63,10 +69,9 @@ def media_type_of(filename: str, stream: IO[bytes]) -> str:
         raise Refused(_("Files of this kind are not accepted. Use one of: %(kinds)s.", kinds=kinds))
     size = stream.seek(0, 2)
     stream.seek(0)
-    largest: int = min(LARGEST_MB * 1024 * 1024, current_app.config["SETTINGS"].max_upload_bytes)
-    if size > largest:
+    if size > largest():
         raise Refused(
-            _("This file is larger than %(n)s MB. Attach a smaller one.", n=largest // 1024**2)
+            _("This file is larger than %(n)s MB. Attach a smaller one.", n=largest() // 1024**2)
         )
     if not size:
         raise Refused(_("This file is empty. Choose another one."))

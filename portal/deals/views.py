@@ -102,7 +102,7 @@ def _page(deal: Deal, **forms: Any) -> str:
         "history": history,
         "entries": timeline.of(session, user, deal, history),
         "files": files.of_deal(session, deal.id),
-        "largest_file": files.LARGEST_MB,
+        "largest_file": files.largest() // 1024**2,
         "reading": reading.of_deal(session, deal),
         "helped": helped.titles(session, deal.id),
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
