@@ -12,15 +12,14 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
 from portal.deals.import_rows import FIELDS
-from portal.deals.models import Deal
-from portal.deals.pipeline import Status
+from portal.deals.models import REGISTERED, Deal
 from portal.tables import Column, Table
 
 
 def deals(session: Session, status: str = "") -> list[Deal]:
     """Every registration, or those of one status, the newest first."""
     query = select(Deal).options(joinedload(Deal.partner), joinedload(Deal.product_family))
-    query = query.where(Deal.status != Status.draft)
+    query = query.where(REGISTERED)
     if status:
         query = query.where(Deal.status == status)
     return list(session.scalars(query.order_by(Deal.created_at.desc(), Deal.id.desc())))

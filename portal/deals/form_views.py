@@ -170,7 +170,20 @@ def new() -> tuple[str, int] | BaseResponse:
     assert user.partner_id is not None
     currency = prefill.usual_currency(session, user.partner_id)
     form = _form(**{"currency": currency, "key": str(new_id()), **found.values})
+    if form.customer_name.data:
+        form.propose(drafts.proposed_kind(session, user.partner_id, _read_values(form)))
     return _page(form, None)
+
+
+def _read_values(form: ClaimForm) -> dict[str, Any]:
+    """What a prefilled form says that the kind of deal depends on."""
+    family = form.product_family.data
+    return {
+        "customer_name": form.customer_name.data,
+        "domain": form.domain.data,
+        "product_family_id": uuid.UUID(family) if family else None,
+        "currency": form.currency.data,
+    }
 
 
 @bp.route("/deals/<uuid:deal_id>/edit", methods=["GET", "POST"])

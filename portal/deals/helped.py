@@ -18,7 +18,6 @@ from portal.content.attention import subjects_of
 from portal.db import write
 from portal.deals import service
 from portal.deals.models import Deal, Helped
-from portal.deals.pipeline import Status
 from portal.errors import Refused
 from portal.formatting import sort_key
 from tracking import metrics
@@ -69,7 +68,7 @@ def answer(
     with write((Deal, deal_id)) as session:
         person = session.get_one(User, user.id)
         deal = service.get(session, person, deal_id)
-        if deal.status == Status.draft:
+        if not deal.is_registered:
             raise Refused(_("Submit the registration first."))
         before = chosen(session, deal_id)
         for key in set(asset_ids) - before:

@@ -105,11 +105,13 @@ def board() -> str:
 def months() -> str:
     """Open deals by the month that their order is expected in."""
     filters = _asked().without("status", "stage")
-    rows = listing.by_month(listing.lines(db.session(), current_user(), filters))
-    this_month = f"{clock.local_day(clock.now(), zone()):%Y-%m}"
-    return render_template(
-        "deals/months.html", rows=rows, this_month=this_month, **_filter_context(filters)
-    )
+    rows = _months_of(filters)
+    return render_template("deals/months.html", rows=rows, **_filter_context(filters))
+
+
+def _months_of(filters: Filters) -> list[listing.Month]:
+    today = clock.local_day(clock.now(), zone())
+    return listing.by_month(listing.lines(db.session(), current_user(), filters), today)
 
 
 @bp.get("/deals/wins")
@@ -170,7 +172,7 @@ def _row(line: Line) -> dict[str, Any]:
 def months_csv() -> Response:
     """Open deals by month as a file, a column for each currency."""
     filters = _asked().without("status", "stage")
-    rows = listing.by_month(listing.lines(db.session(), current_user(), filters))
+    rows = _months_of(filters)
     currencies = sorted({code for row in rows for code in row.totals})
     columns = [Column("month", _("Month")), Column("n", _("Deals"), "number")]
     columns += [Column(code, code, "amount") for code in currencies]

@@ -21,7 +21,7 @@ from portal.accounts.models import Partner, User
 from portal.accounts.service import zone
 from portal.content.models import ProductFamily
 from portal.deals.forms import TYPE_NAMES
-from portal.deals.models import Deal
+from portal.deals.models import REGISTERED, Deal
 from portal.deals.pipeline import OPEN_STAGES, UNDECIDED, Stage, Status
 from portal.errors import PortalError
 from portal.formatting import sort_key
@@ -177,7 +177,7 @@ def _text(line: Line) -> str:
 
 def _may_see(user: User) -> list[ColumnElement[bool]]:
     if user.is_vendor:
-        return [Deal.status != Status.draft]
+        return [REGISTERED]
     return [Deal.partner_id == user.partner_id]
 
 
@@ -256,21 +256,31 @@ def board(found: Sequence[Line]) -> list[BoardColumn]:
 
 @dataclass(frozen=True)
 class Month:
-    """Open deals whose order is expected in a month, `2026-12`; empty: no day was given."""
+    """Open deals whose order is expected in a month, `2026-12`, in one before this (`overdue`), or
+    without a day (empty)."""
 
     month: str
     n: int
     totals: Mapping[str, int]
 
 
-def by_month(found: Iterable[Line]) -> list[Month]:
-    """Open deals by the month that their order is expected in."""
+OVERDUE = "overdue"
+
+
+def by_month(found: Iterable[Line], today: date) -> list[Month]:
+    """Open deals by the month that their order is expected in, what is overdue before all."""
     groups: dict[str, list[Line]] = {}
     for line in found:
         if line.is_open:
-            groups.setdefault(f"{line.expected:%Y-%m}" if line.expected else "", []).append(line)
+            groups.setdefault(_month(line.expected, today), []).append(line)
     months = [Month(key, len(some), totals(some)) for key, some in groups.items()]
-    return sorted(months, key=lambda row: (not row.month, row.month))
+    return sorted(months, key=lambda row: (row.month != OVERDUE, not row.month, row.month))
+
+
+def _month(expected: date | None, today: date) -> str:
+    if expected is None:
+        return ""
+    return OVERDUE if expected < today.replace(day=1) else f"{expected:%Y-%m}"
 
 
 # --- what can be chosen -------------------------------------------------------------------------
@@ -283,8 +293,8 @@ class Choices:
     partners: Sequence[tuple[str, str]]
     families: Sequence[tuple[str, str]]
     managers: Sequence[tuple[str, str]]
-    tiers: Sequence[str]
-    regions: Sequence[str]
+    tiers: Sequence[tuple[str, str]]
+    regions: Sequence[tuple[str, str]]
 
 
 def choices(session: Session, user: User) -> Choices:
@@ -301,9 +311,13 @@ def choices(session: Session, user: User) -> Choices:
         _by_name(partners),
         families,
         _by_name(managers),
-        sorted({row.tier for row in partners if row.tier}, key=sort_key),
-        sorted({row.region for row in partners if row.region}, key=sort_key),
+        _themselves(row.tier for row in partners),
+        _themselves(row.region for row in partners),
     )
+
+
+def _themselves(words: Iterable[str]) -> list[tuple[str, str]]:
+    return [(word, word) for word in sorted(set(words), key=sort_key) if word]
 
 
 def _by_name(rows: Sequence[Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
 from portal.deals import policy
-from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy, Protection
+from portal.deals.models import BY_IMPORT, REGISTERED, Deal, DealHistory, Policy, Protection
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import DealFacts, Results
@@ -151,7 +151,7 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
             amount_minor=row.won_amount_minor,
             currency=row.won_currency,
         )
-        for row in session.execute(select(*columns).where(Deal.status != Status.draft))
+        for row in session.execute(select(*columns).where(REGISTERED))
     ]
 
 

@@ -15,7 +15,9 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     event,
+    or_,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -154,6 +156,12 @@ class Deal(Base):
     revocation_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     pursued_anyway: Mapped[str] = mapped_column(String(10), default="", server_default=text("''"))
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether the vendor knows of it; the same as REGISTERED."""
+        known = self.submitted_at is not None or self.external_id is not None
+        return known and self.status != "draft"
+
     policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
     submitted_by: Mapped[User | None] = relationship(foreign_keys=[submitted_by_id])
@@ -163,6 +171,12 @@ class Deal(Base):
     revocation_by: Mapped[User | None] = relationship(foreign_keys=[revocation_by_id])
     customer: Mapped[Customer | None] = relationship(foreign_keys=[customer_id])
     product_family: Mapped[ProductFamily | None] = relationship(foreign_keys=[product_family_id])
+
+
+# What the vendor knows of: a draft that was given up never was a registration.
+REGISTERED = and_(
+    Deal.status != "draft", or_(Deal.submitted_at.is_not(None), Deal.external_id.is_not(None))
+)
 
 
 class DealHistory(Base):

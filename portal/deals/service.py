@@ -74,7 +74,7 @@ def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
         raise missing
     if not user.is_vendor and deal.partner_id != user.partner_id:
         raise missing
-    if user.is_vendor and deal.status == Status.draft:
+    if user.is_vendor and not deal.is_registered:
         raise missing
     return deal
 

@@ -19,7 +19,7 @@ from portal.deals import service
 from portal.deals.files import of_deal
 from portal.deals.forms import TYPE_NAMES
 from portal.deals.models import Deal, DealComment, DealHistory
-from portal.deals.pipeline import Side, Status
+from portal.deals.pipeline import Side
 from portal.deals.wording import MOVE_NAMES
 from portal.errors import Refused
 
@@ -92,8 +92,8 @@ def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) ->
     with write((Deal, deal_id)) as session:
         author = session.get_one(User, user_id)
         deal = service.get(session, author, deal_id)
-        if deal.status == Status.draft:
-            raise Refused(_("This is a draft: the vendor does not see it before it is submitted."))
+        if not deal.is_registered:
+            raise Refused(_("This was not submitted: the vendor does not see it."))
         row = DealComment(deal_id=deal_id, author_id=user_id, at=now, text=text)
         session.add(row)
         session.flush()

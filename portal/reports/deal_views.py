@@ -8,6 +8,7 @@ from functools import partial
 from flask import Response, jsonify, request, url_for
 from flask_babel import gettext as _
 
+from portal import clock
 from portal.accounts.access import current_user, vendor_only
 from portal.accounts.service import zone
 from portal.db import db
@@ -47,7 +48,7 @@ def pipeline_chart() -> Response:
     currency = most[0][0] if most else ""
     months = [
         {"month": f"{row.month}-01", "n": row.totals.get(currency, 0) / 100}
-        for row in listing.by_month(open_lines)
-        if row.month
+        for row in listing.by_month(open_lines, clock.local_day(clock.now(), zone()))
+        if row.month not in ("", listing.OVERDUE)
     ]
     return jsonify(charts.pipeline(months, currency))

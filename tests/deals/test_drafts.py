@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -187,6 +188,17 @@ def test_nothing_typed_makes_no_draft_and_drafts_are_counted_nowhere(browse: Bro
     assert browse(anna()).get(f"/deals/{key}").status_code == 404
     end = clock.now() + timedelta(days=1)
     assert metrics.by_status(db.session(), end - timedelta(days=9), end) == []
+
+
+def test_the_vendor_never_hears_of_a_draft_that_was_given_up(browse: Browse) -> None:
+    key = new_id()
+    saved(browse, lena(), key, customer_name="Geheimkunde")
+    browse(lena()).post(f"/deals/{key}/move/withdraw")
+    assert "Withdrawn" in text_of(browse(lena()).get(f"/deals/{key}"))
+    for path in ("/", "/deals", "/deals/list", "/deals.csv", "/deals/export.csv"):
+        assert "Geheimkunde" not in browse(anna()).get(path).text, path
+    assert browse(anna()).get(f"/deals/{key}").status_code == 404
+    assert metrics.facts(db.session(), date(2100, 1, 1), ZoneInfo("Europe/Berlin")) == []
 
 
 def test_a_rival_cannot_write_into_a_draft(browse: Browse) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from portal import clock
 from portal.accounts.models import Partner, User
 from portal.db import db, new_id, write
 from portal.deals import listing
@@ -121,21 +122,25 @@ def test_currencies_are_never_added(browse: Browse) -> None:
         add(kuehn(), status="approved", stage="qualified"),
         add(kuehn(), status="closed", stage="won", won_amount_minor=70_000, won_currency="CHF"),
         add(kuehn(), expected_close=None),
+        add(kuehn(), expected_close=date(2026, 10, 31)),
     )
-    page = text_of(browse(anna()).get("/deals/list"))
-    assert "Together: CHF 750 · € 3 000" in page
-    board = text_of(browse(anna()).get("/deals/board"))
-    assert "Submitted 3 CHF 50 · € 2 000" in board
+    with clock.at(datetime(2026, 11, 25, 12, tzinfo=UTC)):
+        manager = browse(anna())
+        page = text_of(manager.get("/deals/list"))
+        board = text_of(manager.get("/deals/board"))
+        months = text_of(manager.get("/deals/months"))
+        rows = csv_of(browse, anna(), "/deals/months.csv")
+        chart: Any = manager.get("/reports/charts/pipeline.json").json
+    assert "Together: CHF 750 · € 4 000" in page
+    assert "Submitted 4 CHF 50 · € 3 000" in board
     assert "Qualified 1 € 1 000" in board
-    months = text_of(browse(anna()).get("/deals/months"))
-    assert "2026-12 3 CHF 50 · € 2 000" in months
+    assert "Before this month overdue 1 € 1 000 2026-12 3 CHF 50 · € 2 000" in months
     assert "No day given 1 € 1 000" in months
-    rows = csv_of(browse, anna(), "/deals/months.csv")
     assert rows == [
+        {"Month": "overdue", "Deals": "1", "CHF": "", "EUR": "1000.00"},
         {"Month": "2026-12", "Deals": "3", "CHF": "50.00", "EUR": "2000.00"},
         {"Month": "", "Deals": "1", "CHF": "", "EUR": "1000.00"},
     ]
-    chart = browse(anna()).get("/reports/charts/pipeline.json").json
     assert chart["title"]["text"] == "EUR"
     assert chart["data"]["values"] == [{"month": "2026-12-01", "n": 2000.0}]
 
@@ -156,7 +161,11 @@ def test_an_empty_list_says_so_and_a_long_one_has_pages(browse: Browse) -> None:
 
 
 def test_the_board_holds_every_open_deal_once(browse: Browse) -> None:
-    statuses = [("submitted", None), ("in_review", None), ("returned", None)]
+    statuses: list[tuple[str, str | None]] = [
+        ("submitted", None),
+        ("in_review", None),
+        ("returned", None),
+    ]
     statuses += [("approved", stage) for stage in ("qualified", "proposal", "negotiation", "won")]
     over = [("closed", "won"), ("closed", "lost"), ("rejected", None), ("withdrawn", None)]
     fill(*(add(kuehn(), status=status, stage=stage) for status, stage in statuses + over))

@@ -58,7 +58,7 @@ def test_nobody_is_written_to_about_a_draft(browse: Browse) -> None:
     browse(lena()).post(f"/deals/{key}/draft", data=draft)
     answer = browse(lena()).post(f"/deals/{key}/comments", data={"text": "Hello"})
     assert answer.status_code == 409
-    assert "This is a draft" in text_of(answer)
+    assert "This was not submitted" in text_of(answer)
 
 
 def test_internal_notes_reach_no_page_of_a_partner(browse: Browse) -> None:
