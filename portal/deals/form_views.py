@@ -39,10 +39,12 @@ def _form(deal: Deal | None = None, **values: Any) -> ClaimForm:
     if deal is not None:
         minor = deal.amount_minor
         values["amount"] = "" if minor is None else f"{minor / 100:.2f}"
-        values["product_family"] = str(deal.product_family_id or "")
         values["key"] = str(deal.id)
     form = ClaimForm(families, obj=deal, **values)
     if not form.is_submitted():
+        if deal is not None:
+            # The deal's own is a row, which no option of the list is.
+            form.product_family.data = str(deal.product_family_id or "")
         _show_first_contact(form)
         for name, text in (deal.typed if deal else {}).items():
             _show_typed(form, name, text)

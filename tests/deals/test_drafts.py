@@ -127,9 +127,12 @@ def test_a_draft_saves_itself_and_is_one_deal_however_often_it_is_sent(browse: B
     assert answer.json["version"] == 1
     assert answer.json["proposal"] == "Proposed: New business"
     assert answer.json["action"] == f"/deals/{key}/edit"
-    saved(browse, lena(), key, customer_name="Brandt", version="1")
+    family = str(make_family().id)
+    saved(browse, lena(), key, customer_name="Brandt", product_family=family, version="1")
     assert "Brandt" in text_of(browse(jonas()).get("/deals"))
-    assert 'value="Brandt"' in browse(jonas()).get(f"/deals/{key}/edit").text
+    form = browse(jonas()).get(f"/deals/{key}/edit").text
+    assert 'value="Brandt"' in form
+    assert f'selected value="{family}"' in form
     for _press in range(2):
         sent = browse(lena()).post("/deals/new", data=claim(key=str(key), version="2"))
         assert sent.location == f"/deals/{key}"
