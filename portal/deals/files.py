@@ -43,6 +43,11 @@ def of_deal(session: Session, deal_id: uuid.UUID) -> list[DealFile]:
     return list(session.scalars(query.order_by(DealFile.at, DealFile.id)))
 
 
+def attached_by(session: Session, user_id: uuid.UUID) -> list[DealFile]:
+    """The files that one person has attached to deals, those taken away included."""
+    return list(session.scalars(select(DealFile).where(DealFile.by_id == user_id)))
+
+
 def get(session: Session, user: User, deal_id: uuid.UUID, file_id: uuid.UUID) -> DealFile:
     """A file of a deal that this person may see. Raises NotFound."""
     service.get(session, user, deal_id)

@@ -81,7 +81,7 @@ def asked(session: Session, user: User, args: Mapping[str, str]) -> Prefill:
     for name, source in SOURCES.items():
         if args.get(name):
             return source(session, user, _key(args[name]))
-    return Prefill({"customer_name": args.get("customer", "")[:200]})
+    return Prefill()
 
 
 def attach(session: Session, user: User, deal: Deal, args: Mapping[str, str]) -> None:

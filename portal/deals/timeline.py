@@ -83,6 +83,13 @@ def comments(session: Session, deal_id: uuid.UUID) -> list[DealComment]:
     return list(session.scalars(query.order_by(DealComment.at, DealComment.id)))
 
 
+def written_by(session: Session, user_id: uuid.UUID) -> list[tuple[DealComment, str]]:
+    """What one person has written about deals, each with its customer's name."""
+    query = select(DealComment, Deal.customer_name).join(Deal, Deal.id == DealComment.deal_id)
+    rows = session.execute(query.where(DealComment.author_id == user_id))
+    return [(row[0], row[1]) for row in rows]
+
+
 def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) -> None:
     """Say something to the other side; it hears of it by mail. Raises Refused for no words, or
     while the vendor does not know the deal yet."""

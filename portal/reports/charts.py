@@ -137,5 +137,5 @@ def pipeline(months: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
     """What open deals are expected to bring a month, in one currency: others are not added."""
     chart = registrations(months)
     chart["description"] = _("Expected orders by month, in %(currency)s", currency=currency)
-    chart["title"] = {"text": currency, "anchor": "start", "fontSize": 12, "fontWeight": "normal"}
+    chart["encoding"]["y"]["title"] = currency
     return chart

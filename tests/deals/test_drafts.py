@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,8 +16,9 @@ from sqlalchemy import func, select
 
 from portal import clock
 from portal.accounts.models import User
-from portal.db import db, new_id
-from portal.deals import kinds, metrics
+from portal.db import db, new_id, write
+from portal.deals import drafts, kinds, metrics
+from portal.deals.drafts import Claim
 from portal.deals.kinds import Win
 from portal.deals.models import Deal, DealHistory
 from tests.conftest import Browse
@@ -142,6 +144,28 @@ def test_a_draft_saves_itself_and_is_one_deal_however_often_it_is_sent(browse: B
     assert late.status_code == 409
     assert "has been submitted already" in late.json["error"]
     assert deal(key).customer_name == "Brandt & Söhne"
+
+
+def test_one_new_form_sent_twice_at_the_same_moment_makes_one_draft(
+    app: Flask, browse: Browse
+) -> None:
+    person, key, together = lena().id, new_id(), threading.Barrier(2)
+    said = Claim({"customer_name": "Brandt", "currency": "EUR"})
+    db.session.remove()
+
+    def send() -> None:
+        with app.app_context():
+            together.wait()
+            with write((Deal, key)) as session:
+                drafts.save(session, session.get_one(User, person), key, said, clock.now())
+            db.session.remove()
+
+    threads = [threading.Thread(target=send) for _n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (deal(key).version, deal(key).customer_name) == (2, "Brandt")
 
 
 def test_two_tabs_do_not_overwrite_each_other_unnoticed(browse: Browse) -> None:

@@ -141,7 +141,7 @@ def test_currencies_are_never_added(browse: Browse) -> None:
         {"Month": "2026-12", "Deals": "3", "CHF": "50.00", "EUR": "2000.00"},
         {"Month": "", "Deals": "1", "CHF": "", "EUR": "1000.00"},
     ]
-    assert chart["title"]["text"] == "EUR"
+    assert chart["encoding"]["y"]["title"] == "EUR"
     assert chart["data"]["values"] == [{"month": "2026-12-01", "n": 2000.0}]
 
 

@@ -52,6 +52,16 @@ def test_a_comment_is_read_by_both_sides_and_the_other_hears_of_it(
     assert browse(mia()).post(f"/deals/{key}/comments", data={"text": "x"}).status_code == 404
 
 
+def test_people_find_what_they_wrote_and_attached_among_what_is_recorded(browse: Browse) -> None:
+    key = register(browse, lena())
+    browse(lena()).post(f"/deals/{key}/comments", data={"text": "Frau Brandt decides."})
+    attach(browse, lena(), key, "offer.pdf", b"%PDF-1.7")
+    page = text_of(browse(lena()).get("/account/recorded"))
+    assert "Frau Brandt decides." in page
+    assert "offer.pdf" in page
+    assert "Frau Brandt decides." not in text_of(browse(jonas()).get("/account/recorded"))
+
+
 def test_nobody_is_written_to_about_a_draft(browse: Browse) -> None:
     key = new_id()
     draft = {"customer_name": "Later", "currency": "EUR"}

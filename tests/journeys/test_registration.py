@@ -28,10 +28,10 @@ def live() -> Iterator[Live]:
     """The portal with Kühn Technik, its Lena, and Anna at the vendor."""
     with portal_on("sqlite", "registration") as running:
         with engines.opened(running.settings):
-            secret = {"password_hash": hash_password(PASSWORD)}
+            secret = hash_password(PASSWORD)
             kuehn = make_partner("Kühn Technik")
-            make_user("Lena Kühn", Role.partner_user, kuehn, email=LENA, **secret)
-            make_user("Anna Keller", Role.channel_manager, email=ANNA, **secret)
+            make_user("Lena Kühn", Role.partner_user, kuehn, email=LENA, password_hash=secret)
+            make_user("Anna Keller", Role.channel_manager, email=ANNA, password_hash=secret)
             make_asset("Pump datasheet", families=(make_family("Pumps"),))
         running.start("serve")
         running.wait_until_ready()
