@@ -26,7 +26,15 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import account_views, customer_views, import_views, rule_views
+from portal.deals import (
+    account_views,
+    customer_views,
+    form_views,
+    import_views,
+    list_views,
+    rule_views,
+    talk_views,
+)
 from portal.deals import views as deals
 from portal.imports import partners, people
 from portal.imports import views as imports
@@ -192,12 +200,15 @@ _ = (
     deal_views,
     edit_views,
     engagement_views,
+    form_views,
     held_views,
     import_views,
+    list_views,
     partners,
     people,
     record_views,
     rule_views,
     share_views,
+    talk_views,
     tracking.models,
 )

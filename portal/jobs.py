@@ -25,6 +25,7 @@ from portal.clock import now as clock_now
 from portal.content import previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import checks
+from portal.deals import files as deal_files
 from portal.deals import service as deals
 from portal.errors import N_, NotFound
 from portal.logs import log
@@ -78,7 +79,7 @@ JOBS = {
             lambda: deals.remind_protections(clock_now()),
             timedelta(minutes=10),
         ),
-        Job("sweep_files", lambda: storage.sweep_orphans(), timedelta(hours=6)),
+        Job("sweep_files", lambda: _sweep_files(), timedelta(hours=6)),
     )
 }
 
@@ -86,6 +87,10 @@ JOBS = {
 def _age_days() -> int:
     months: int = current_app.config["SETTINGS"].retention_months
     return retention.age(db.engine, zone(), clock_now(), months)
+
+
+def _sweep_files() -> int:
+    return storage.sweep_orphans(deal_files.known_keys(db.session()))
 
 
 def run_due() -> int:

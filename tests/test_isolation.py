@@ -16,7 +16,7 @@ from surveys import waves
 from surveys.models import Invitation
 from tests.conftest import Browse
 from tests.deals.test_deals import register
-from tests.factories import make_asset, version_of
+from tests.factories import make_asset, make_family, version_of
 from tests.pages import text_of
 from tests.people import jonas, kuehn, lena, mia
 
@@ -96,6 +96,7 @@ def test_a_rivals_own_pages_show_nothing_of_it(
 
 
 def test_a_partner_page_is_the_same_with_and_without_a_rivals_deal(browse: Browse) -> None:
+    make_family()
     before = text_of(browse(mia()).get("/deals")), text_of(browse(mia()).get("/"))
     register(browse, lena())
     assert (text_of(browse(mia()).get("/deals")), text_of(browse(mia()).get("/"))) == before

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,7 +106,33 @@ def recent_opens(
         .order_by(Load.issued_at.desc())
         .limit(limit * 5)
     )
-    rows = {load.id: load for load in session.scalars(query)}
+    return _opens(session, session.scalars(query))[:limit]
+
+
+def opens_of(session: Session, share_ids: Collection[uuid.UUID]) -> list[Open]:
+    """Every open of some links, newest first. From base rows, so seconds after reading."""
+    query = select(Load).where(
+        Load.share_id.in_(list(share_ids)), Load.audience == CUSTOMER, Load.machine == 0
+    )
+    return _opens(session, session.scalars(query))
+
+
+def assets_read(
+    session: Session, subjects: Collection[uuid.UUID], since: datetime
+) -> set[uuid.UUID]:
+    """What some subjects of partners have viewed since a moment, as far as it is known by whom."""
+    query = select(Load.asset_id).where(
+        Load.subject.in_(list(subjects)),
+        Load.audience == PARTNER,
+        Load.asset_id.is_not(None),
+        Load.activated_at.is_not(None),
+        Load.issued_at >= clock.to_ms(since),
+    )
+    return {key for key in session.scalars(query.distinct()) if key is not None}
+
+
+def _opens(session: Session, loads: Iterable[Load]) -> list[Open]:
+    rows = {load.id: load for load in loads}
     seen = attention_of_loads(session, rows)
     devices = devices_of_links(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
@@ -128,7 +154,7 @@ def recent_opens(
                 device=devices.get((share_id, rows[first.id].device), 1),
             )
         )
-    return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
+    return sorted(opens, key=lambda found: found.at, reverse=True)
 
 
 def devices_of_links(

@@ -58,6 +58,7 @@ class ShareForm(FlaskForm):  # type: ignore[misc]
     """A link for a customer."""
 
     recipient = StringField(_l("For whom (only you see this)"), [Length(max=200)])
+    deal = SelectField(_l("For a deal"), default="")
     days = SelectField(
         _l("Expires in"),
         coerce=int,

@@ -160,6 +160,8 @@ class ShareLink(Base):
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"))
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"))
     recipient_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("recipient.id"))
+    # What it was shared for; of a customer that is registered, all that was shared with them.
+    deal_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deal.id"), index=True)
     allow_download: Mapped[bool] = mapped_column(Boolean, default=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -45,6 +45,12 @@ def share(asset_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     assert version is not None
     form = ShareForm()
     others = [a for a in library.find(db.session(), user, library.Filters()) if a.id != asset_id]
+    deals = sharing.deals_for(db.session(), user)
+    form.deal.choices = options(
+        [("", _("None")), *((str(key), name) for key, name in deals.items())]
+    )
+    if not form.is_submitted():
+        form.deal.data = request.args.get("deal", "")
     form.also.choices = options((str(a.id), a.title) for a in others)
     if not form.validate_on_submit():
         page = render_template("content/share.html", asset=shown, version=version, form=form)
@@ -69,6 +75,7 @@ def _make_link(user: User, wanted: list[tuple[uuid.UUID, str]], form: ShareForm)
             days=form.days.data,
             allow_download=form.allow_download.data,
             now=now(),
+            deal_id=uuid.UUID(form.deal.data) if form.deal.data else None,
         )
         return link.id
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.accounts.models import User
@@ -19,8 +19,23 @@ from portal.errors import Gone, NotFound
 from portal.formatting import sort_key
 from tracking import events
 
+# Deals lie above content: they register what a partner may make links for, by key and name.
+Offer = Callable[[Session, User], list[tuple[uuid.UUID, str]]]
+_offers: list[Offer] = []
+
 DEFAULT_DAYS = 90
 LIFE_CHOICES = (7, 30, 90, 365)
+
+
+def offers_deals(function: Offer) -> Offer:
+    """Register what says for which deals a person may make links."""
+    _offers.append(function)
+    return function
+
+
+def deals_for(session: Session, user: User) -> dict[uuid.UUID, str]:
+    """The deals that `user` may make links for, by name."""
+    return {key: name for offer in _offers for key, name in offer(session, user)}
 
 
 def make_link(
@@ -32,14 +47,23 @@ def make_link(
     days: int,
     allow_download: bool,
     now: datetime,
+    deal_id: uuid.UUID | None = None,
 ) -> ShareLink:
-    """A new link to `assets` (each with a language), good for `days` days."""
+    """A new link to `assets` (each with a language), good for `days` days.
+
+    It belongs to the deal that is named, or to the open one that the same recipient's links do.
+    """
     assert user.partner_id is not None
+    recipient_id = _recipient(session, user.partner_id, recipient, now)
+    deals = deals_for(session, user)
+    if deal_id is not None and deal_id not in deals:
+        raise NotFound(_("There is no such deal."))
     link = ShareLink(
         slug=secrets.token_urlsafe(18),
         partner_id=user.partner_id,
         user_id=user.id,
-        recipient_id=_recipient(session, user.partner_id, recipient, now),
+        recipient_id=recipient_id,
+        deal_id=deal_id or _deal_of(session, recipient_id, deals),
         allow_download=allow_download,
         created_at=now,
         expires_at=now + timedelta(days=days),
@@ -69,6 +93,38 @@ def _recipient(
     session.add(fresh)
     session.flush()
     return fresh.id
+
+
+def _deal_of(
+    session: Session, recipient_id: uuid.UUID | None, deals: Collection[uuid.UUID]
+) -> uuid.UUID | None:
+    newest = (
+        select(ShareLink.deal_id)
+        .where(ShareLink.recipient_id == recipient_id, ShareLink.deal_id.in_(list(deals)))
+        .order_by(ShareLink.created_at.desc())
+    )
+    return session.scalars(newest).first() if recipient_id and deals else None
+
+
+def links_of_deal(session: Session, deal_id: uuid.UUID) -> list[ShareLink]:
+    """What was shared for a deal, newest first. The vendor is shown none of whom it was for."""
+    query = select(ShareLink).where(ShareLink.deal_id == deal_id).options(*_WITH_ITEMS)
+    return list(session.scalars(query.order_by(ShareLink.created_at.desc())))
+
+
+def adopt(session: Session, deal_id: uuid.UUID) -> None:
+    """Whatever else was shared with the recipients of a deal's links belongs to it, too, unless it
+    belongs to another."""
+    recipients = select(ShareLink.recipient_id).where(
+        ShareLink.deal_id == deal_id, ShareLink.recipient_id.is_not(None)
+    )
+    others = (ShareLink.recipient_id.in_(recipients), ShareLink.deal_id.is_(None))
+    session.execute(
+        update(ShareLink)
+        .where(*others)
+        .values(deal_id=deal_id)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def recipient_names(session: Session) -> list[tuple[uuid.UUID, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -97,9 +98,10 @@ def preview_key(file_key: str, page: int) -> str:
     return f"previews/{file_key.split('.')[0]}/{page}.webp"
 
 
-def sweep_orphans() -> int:
-    """Job: remove files that no row knows, a day after they were written."""
-    known = set(db.session.scalars(select(AssetVersion.file_key)))
+def sweep_orphans(also_known: Collection[str] = ()) -> int:
+    """Job: remove files that no row knows, a day after they were written. `also_known` are those
+    that other areas keep."""
+    known = {*db.session.scalars(select(AssetVersion.file_key)), *also_known}
     old = (clock_now() - ORPHAN_AGE).timestamp()
     removed = 0
     for entry in storage().listing():

@@ -7,10 +7,23 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
 from portal import clock
 from portal.deals.import_rows import FIELDS
-from portal.deals.models import Deal
+from portal.deals.models import REGISTERED, Deal
 from portal.tables import Column, Table
+
+
+def deals(session: Session, status: str = "") -> list[Deal]:
+    """Every registration, or those of one status, the newest first."""
+    query = select(Deal).options(joinedload(Deal.partner), joinedload(Deal.product_family))
+    query = query.where(REGISTERED)
+    if status:
+        query = query.where(Deal.status == status)
+    return list(session.scalars(query.order_by(Deal.created_at.desc(), Deal.id.desc())))
+
 
 _DAYS = ("first_contact", "submitted", "decided", "closed")
 
@@ -43,4 +56,5 @@ def _row(deal: Deal, zone: ZoneInfo) -> dict[str, Any]:
         "closed": day(deal.won_at or deal.lost_at),
         "amount": "" if minor is None else f"{minor / 100:.2f}",
         "currency": (deal.won_currency if is_won else deal.currency) or "",
+        "order_number": deal.order_number,
     }

@@ -10,8 +10,16 @@ from babel import Locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import DateField, Field, RadioField, SelectField, StringField, TextAreaField
-from wtforms.validators import Length, Optional, ValidationError
+from wtforms import (
+    DateField,
+    Field,
+    HiddenField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import UUID, Length, Optional, ValidationError
 
 from portal.choices import options
 from portal.deals.money import parse_amount
@@ -53,9 +61,14 @@ class AmountField(StringField):  # type: ignore[misc]
             ) from None
 
 
+TODAY, EARLIER = "today", "earlier"
+
+
 class ClaimForm(FlaskForm):  # type: ignore[misc]
     """What a partner claims. What is still missing is asked for when submitting."""
 
+    key = HiddenField(validators=[Optional(), UUID()])
+    version = HiddenField()
     customer_name = StringField(_l("Customer (legal name)"), [Length(max=200)])
     domain = StringField(_l("Customer's web domain"), [Length(max=253)])
     country = SelectField(_l("Country"), validate_choice=True)
@@ -63,19 +76,35 @@ class ClaimForm(FlaskForm):  # type: ignore[misc]
     contact = StringField(_l("Contact at the customer"), [Length(max=200)])
     tax_id = StringField(_l("Customer's VAT number, if you know it"), [Length(max=40)])
     product_family = SelectField(_l("Product family"))
-    deal_type = SelectField(
-        _l("Kind of deal"), choices=options([("", _l("Please choose")), *TYPE_NAMES.items()])
-    )
-    expected_close = DateField(_l("Expected order"), [Optional()])
+    deal_type = SelectField(_l("Kind of deal"))
+    expected_close = DateField(_l("Expected order on"), [Optional()])
     amount = AmountField(_l("Expected order, net"), [Length(max=20)])
     currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
-    first_contact = DateField(_l("First contact"), [Optional()])
+    contact_when = RadioField(
+        _l("First contact"),
+        [Optional()],
+        choices=options([(TODAY, _l("Today")), (EARLIER, _l("Earlier"))]),
+    )
+    first_contact = DateField(_l("Day of the first contact"), [Optional()])
 
     def __init__(self, families: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         nothing = ("", _("Please choose"))
         self.country.choices = options([nothing, *countries()])
         self.product_family.choices = options([nothing, *families])
+        self.propose("")
+
+    def propose(self, kind: str) -> None:
+        """Offer the kind of deal that the partner's own wins say, before all others."""
+        proposal = proposal_text(kind)
+        self.deal_type.choices = options([("", proposal), *TYPE_NAMES.items()])
+
+
+def proposal_text(kind: str) -> str:
+    """The kind that is meant when none is chosen."""
+    if kind not in TYPE_NAMES:
+        return _("As your earlier orders say")
+    return _("Proposed: %(kind)s", kind=TYPE_NAMES[kind])
 
 
 class AskForm(FlaskForm):  # type: ignore[misc]
@@ -91,6 +120,9 @@ class ApproveForm(FlaskForm):  # type: ignore[misc]
     confirmation = TextAreaField(
         _l("Why approve it although somebody else is with this customer? (only we see this)"),
         [Length(max=2000)],
+    )
+    deal_type = SelectField(
+        _l("Kind of deal"), [Optional()], choices=options([("", ""), *TYPE_NAMES.items()])
     )
 
 
@@ -110,6 +142,7 @@ class WonForm(FlaskForm):  # type: ignore[misc]
     amount = AmountField(_l("Order, net, without VAT"), [Length(max=20)])
     currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
     won_on = DateField(_l("Day of the order"), [Optional()])
+    order_number = StringField(_l("Order number (optional)"), [Length(max=60)])
 
 
 class LostForm(FlaskForm):  # type: ignore[misc]

@@ -47,6 +47,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "closed": ("close_date", "closed date", "won date", "order date"),
     "amount": ("close_value", "value", "deal value", "expected order", "order"),
     "currency": ("currency code", "währung"),
+    "order_number": ("order no", "po number", "purchase order", "bestellnummer"),
 }
 NEEDED = ("external_id", "partner")
 _TYPES = {**dict.fromkeys(("", *TYPE_NAMES)), "new business": "new", "cross sell": "cross_sell"}
@@ -79,6 +80,7 @@ class Row:
     days: Mapping[str, date | None]
     amount: int | None
     currency: str
+    order_number: str = ""
 
 
 @dataclass
@@ -188,6 +190,7 @@ class _Reader:
                 days=days,
                 amount=amount,
                 currency=currency,
+                order_number=" ".join(cells.get("order_number", "").split())[:60],
             )
         )
 

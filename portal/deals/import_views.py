@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from portal.accounts.access import current_user, vendor_only
+from portal.accounts.access import vendor_only
 from portal.accounts.service import zone
+from portal.db import db
 from portal.deals import export, import_rows, importer
 from portal.deals.import_rows import FIELDS, Options
-from portal.deals.views import bp, listed, status_asked
+from portal.deals.views import bp
 from portal.deals.words import Order
 from portal.imports.kinds import Choices, Kind, Outcome, Source, register
 from portal.sheets import BadMapping, Sheet
@@ -32,6 +33,7 @@ LABELS = {
     "closed": _l("Won or lost"),
     "amount": _l("Amount, net"),
     "currency": _l("Currency"),
+    "order_number": _l("Order number"),
 }
 
 
@@ -75,4 +77,5 @@ KIND = register(
 @vendor_only
 def export_csv() -> Response:
     """All deals, as a file that can be imported again."""
-    return csv_response(export.table(listed(current_user(), status_asked()), zone()))
+    found = export.deals(db.session(), request.args.get("status", ""))
+    return csv_response(export.table(found, zone()))

@@ -41,7 +41,9 @@ from portal.imports import kinds
 from portal.sheets import key_of
 
 # What says how a deal has ended.
-_ENDS = ("stage", "won_amount_minor", "won_currency", "won_at", "lost_at", "loss_reason")
+_ENDS = (
+    "stage", "won_amount_minor", "won_currency", "won_at", "order_number", "lost_at", "loss_reason",
+)  # fmt: skip
 
 
 @dataclass
@@ -314,6 +316,7 @@ class _Maker:
             "won_amount_minor": row.amount if won else None,
             "won_currency": row.currency if won else None,
             "won_at": closed if won else None,
+            "order_number": row.order_number if won else "",
             "lost_at": closed if lost else None,
             "loss_reason": IMPORTED if lost else None,
         }

@@ -17,7 +17,15 @@ from portal import clock
 from portal.db import in_parts
 from portal.deals import policy
 from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
-from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy, Protection
+from portal.deals.models import (
+    BY_IMPORT,
+    REGISTERED,
+    Customer,
+    Deal,
+    DealHistory,
+    Policy,
+    Protection,
+)
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
@@ -173,9 +181,7 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
             sourced=_sourced(row.submitted_at, row.external_id, row.customer_since),
         )
         for row in session.execute(
-            select(*columns)
-            .outerjoin(Customer, Customer.id == Deal.customer_id)
-            .where(Deal.status != Status.draft)
+            select(*columns).outerjoin(Customer, Customer.id == Deal.customer_id).where(REGISTERED)
         )
     ]
 

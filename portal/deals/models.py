@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -14,7 +15,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     event,
+    or_,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -57,7 +61,7 @@ class Policy(Base):
     `decision_hours` are business hours: `opens` and `closes` are minutes of the local day, Monday
     to Friday, without the public holidays of `holiday_country`. Orders of at least
     `two_person_minor` (in `two_person_currency`) need two approvers where the vendor has two.
-    `benefits` says what an approval brings.
+    `benefits` says what an approval brings, `tier_benefits` the same to partners of some tiers.
     """
 
     __tablename__ = "policy"
@@ -76,6 +80,7 @@ class Policy(Base):
     two_person_minor: Mapped[int | None] = mapped_column(BigInteger)
     two_person_currency: Mapped[str] = mapped_column(String(3), default="EUR")
     benefits: Mapped[str] = mapped_column(Text, default="")
+    tier_benefits: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
 
     created_by: Mapped[User | None] = relationship()
@@ -92,9 +97,19 @@ class Policy(Base):
             max_resubmissions=self.max_resubmissions,
         )
 
+    def benefits_for(self, tier: str) -> str:
+        """What an approval brings a partner of this tier."""
+        return self.tier_benefits.get(tier) or self.benefits
+
 
 class Deal(Base):
-    """A registration: what the partner claims, what the vendor decided, how far it has come."""
+    """A registration: what the partner claims, what the vendor decided, how far it has come.
+
+    `version` counts how often the claim was written, so that two tabs do not overwrite each other
+    unnoticed. `typed` keeps what was typed into a draft and cannot be read yet, by field.
+    `pursued_anyway` is the partner's answer to whether they would have pursued it without the
+    portal.
+    """
 
     __tablename__ = "deal"
     __table_args__ = (
@@ -124,6 +139,8 @@ class Deal(Base):
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3), default="")
     first_contact: Mapped[date | None]
+    version: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    typed: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
 
     status: Mapped[str] = mapped_column(String(20))
     stage: Mapped[str | None] = mapped_column(String(20))
@@ -141,6 +158,7 @@ class Deal(Base):
     won_currency: Mapped[str | None] = mapped_column(String(3))
     won_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     won_confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
+    order_number: Mapped[str] = mapped_column(String(60), default="", server_default=text("''"))
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     loss_reason: Mapped[str | None] = mapped_column(String(20))
     extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -149,6 +167,13 @@ class Deal(Base):
     company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
     domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)
     tax_key: Mapped[str] = mapped_column(String(42), default=tax_key_of, index=True)
+    pursued_anyway: Mapped[str] = mapped_column(String(10), default="", server_default=text("''"))
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the vendor knows of it; the same as REGISTERED."""
+        known = self.submitted_at is not None or self.external_id is not None
+        return known and self.status != "draft"
 
     policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
@@ -159,6 +184,12 @@ class Deal(Base):
     revocation_by: Mapped[User | None] = relationship(foreign_keys=[revocation_by_id])
     customer: Mapped[Customer | None] = relationship(foreign_keys=[customer_id])
     product_family: Mapped[ProductFamily | None] = relationship(foreign_keys=[product_family_id])
+
+
+# What the vendor knows of: a draft that was given up never was a registration.
+REGISTERED = and_(
+    Deal.status != "draft", or_(Deal.submitted_at.is_not(None), Deal.external_id.is_not(None))
+)
 
 
 class DealHistory(Base):
@@ -200,6 +231,52 @@ class InternalNote(Base):
     text: Mapped[str] = mapped_column(Text)
 
     author: Mapped[User] = relationship()
+
+
+class DealComment(Base):
+    """What one side says to the other about a deal; both read it."""
+
+    __tablename__ = "deal_comment"
+    __table_args__ = (Index("ix_deal_comment_deal_id_at", "deal_id", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"))
+    author_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    text: Mapped[str] = mapped_column(Text)
+
+    author: Mapped[User] = relationship()
+
+
+class DealFile(Base):
+    """A file that one side attached to a deal; both may fetch it until it is taken away."""
+
+    __tablename__ = "deal_file"
+    __table_args__ = (Index("ix_deal_file_deal_id_at", "deal_id", "at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"))
+    by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    filename: Mapped[str] = mapped_column(String(200))
+    media_type: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BigInteger)
+    file_key: Mapped[str] = mapped_column(String(200))
+    removed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    by: Mapped[User] = relationship()
+
+
+class Helped(Base):
+    """The partner says that this content helped with the deal."""
+
+    __tablename__ = "deal_helped"
+
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"), primary_key=True)
+    asset_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("asset.id"), primary_key=True, index=True
+    )
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Protection(Base):

@@ -171,7 +171,7 @@ PROPOSED = Rule(
 S, G, PARTNER, VENDOR = Status, Stage, (Side.partner,), (Side.vendor,)
 
 MOVES: tuple[Move, ...] = (
-    Move("edit", (S.draft, S.returned), None, PARTNER, needs=("customer_name",)),
+    Move("edit", (S.draft, S.returned), None, PARTNER),
     Move("submit", (S.draft,), S.submitted, PARTNER, needs=CLAIM),
     Move("take_in_review", (S.submitted,), S.in_review, VENDOR, decides=True),
     Move(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from flask import flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel.speaklater import LazyString
@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional, Val
 
 from portal import clock
 from portal.accounts.access import admin_only, current_user, vendor_only
-from portal.accounts.service import zone
+from portal.accounts.service import partner_facts, zone
 from portal.choices import options
 from portal.db import db, write
 from portal.deals import policy, service
@@ -23,6 +23,9 @@ from portal.deals.forms import CURRENCIES, AmountField, countries
 from portal.deals.models import Policy
 from portal.deals.policy import Calendar, Terms
 from portal.deals.views import bp
+from portal.formatting import sort_key
+
+LONGEST = 500
 
 
 def _number(label: LazyString, low: int, high: int) -> IntegerField:
@@ -46,7 +49,9 @@ class RulesForm(FlaskForm):  # type: ignore[misc]
     two_person_currency = SelectField(
         _l("in"), choices=options((code, code) for code in CURRENCIES)
     )
-    benefits = TextAreaField(_l("What an approval brings, in a sentence"), [Length(max=500)])
+    benefits = TextAreaField(
+        _l("What an approval brings, in a sentence (all tiers)"), [Length(max=LONGEST)]
+    )
     valid_from = DateField(_l("In force from (empty: now)"), [Optional()])
 
     def validate_closes(self, field: TimeField) -> None:
@@ -109,10 +114,23 @@ def new_rules() -> tuple[str, int] | BaseResponse:
             two_person_minor=form.two_person.minor,
             two_person_currency=form.two_person_currency.data,
             benefits=form.benefits.data or "",
+            tier_benefits=_tier_benefits(),
             by_id=user_id,
         )
     flash(_("Saved. Registrations that are already submitted keep their rules."))
     return redirect(url_for("deals.rules"))
+
+
+def _tiers(rules: Policy) -> list[str]:
+    """The tiers that partners have, and those that have a sentence already."""
+    found = {row.tier for row in partner_facts(db.session()) if row.tier}
+    return sorted(found | rules.tier_benefits.keys(), key=sort_key)
+
+
+def _tier_benefits() -> dict[str, str]:
+    """What the form says an approval brings, by tier; the fields are numbered like the tiers."""
+    tiers, texts = request.form.getlist("tier"), request.form.getlist("tier_benefits")
+    return {tier[:40]: words.strip()[:LONGEST] for tier, words in zip(tiers, texts, strict=False)}
 
 
 def _begins(day: date | None) -> datetime:
@@ -124,12 +142,16 @@ def _begins(day: date | None) -> datetime:
 
 def _page(form: RulesForm) -> str:
     now = clock.now()
+    current = service.current_policy(db.session(), now)
+    said = _tier_benefits() if form.is_submitted() else current.tier_benefits
     return render_template(
         "deals/rules.html",
         form=form,
-        current=service.current_policy(db.session(), now),
+        tiers=[(tier, said.get(tier, "")) for tier in _tiers(current)],
+        longest=LONGEST,
+        current=current,
         versions=service.policies(db.session()),
-        example=policy.decision_due(now, service.current_policy(db.session(), now).terms, zone()),
+        example=policy.decision_due(now, current.terms, zone()),
         time_of=policy.time_of,
         now=now,
     )

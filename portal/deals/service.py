@@ -18,6 +18,7 @@ from portal import clock, mail
 from portal.accounts import service as accounts
 from portal.accounts.models import VENDOR_ROLES, Role, User
 from portal.accounts.service import zone
+from portal.content import sharing
 from portal.db import db, hold, new_id, write
 from portal.deals import checks, customers, pipeline, policy, reasons, teaming
 from portal.deals.keys import name_key as name_key
@@ -48,9 +49,11 @@ class Given:
     note: str = ""
     customer_id: uuid.UUID | None = None
     new_customer: bool = False
+    deal_type: str = ""
     won_amount: int | None = None
     won_currency: str = ""
     won_on: date | None = None
+    order_number: str = ""
     loss_reason: str = ""
     # Why a deal is approved although somebody else seems to be with this customer.
     confirmation: str = ""
@@ -74,7 +77,7 @@ def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
         raise missing
     if not user.is_vendor and deal.partner_id != user.partner_id:
         raise missing
-    if user.is_vendor and deal.status == Status.draft:
+    if user.is_vendor and not deal.is_registered:
         raise missing
     return deal
 
@@ -141,6 +144,8 @@ def state_of(session: Session, deal: Deal, now: datetime) -> State:
 
 
 _WRITING = ("edit", "submit", "resubmit")
+# In the history of an approval: the kind that was claimed, and the one it was approved as.
+KIND_CHANGED = "kind:"
 
 
 def needs_two(session: Session, deal: Deal) -> bool:
@@ -196,6 +201,7 @@ def add_policy(
     two_person_minor: int | None = None,
     two_person_currency: str = "EUR",
     benefits: str = "",
+    tier_benefits: Mapping[str, str] | None = None,
     by_id: uuid.UUID | None = None,
 ) -> Policy:
     """A new version of the rules, for registrations submitted from `valid_from` on."""
@@ -217,6 +223,7 @@ def add_policy(
         two_person_minor=two_person_minor,
         two_person_currency=two_person_currency,
         benefits=benefits.strip(),
+        tier_benefits={tier: words for tier, words in (tier_benefits or {}).items() if words},
         created_by_id=by_id,
     )
     session.add(row)
@@ -227,20 +234,26 @@ def add_policy(
 # --- moving -------------------------------------------------------------------------------------
 
 
-def start(session: Session, user: User, claim: Mapping[str, Any], now: datetime) -> Deal:
+def start(
+    session: Session,
+    user: User,
+    claim: Mapping[str, Any],
+    now: datetime,
+    deal_id: uuid.UUID | None = None,
+) -> Deal:
     """A new draft of the person's partner."""
     assert user.partner_id is not None
     deal = Deal(
-        id=new_id(),
+        id=deal_id or new_id(),
         reference=new_reference(),
         partner_id=user.partner_id,
         submitted_by_id=user.id,
         status=Status.draft,
         created_at=now,
+        version=0,
+        typed={},
     )
     _fill(deal, claim)
-    if not deal.customer_name:
-        raise Refused(_(pipeline.missing("customer_name")))
     session.add(deal)
     session.flush()
     return deal
@@ -252,13 +265,14 @@ def new_reference() -> str:
 
 
 def edit(session: Session, deal: Deal, user: User, claim: Mapping[str, Any], now: datetime) -> None:
-    """Change the claim of a draft, or of one that was sent back."""
+    """Change the claim of a draft, or of one that was sent back; only the latter is history."""
     checked(session, deal, user, "edit", {name for name, value in claim.items() if value}, now)
     before = {name: getattr(deal, name) for name in CLAIM_FIELDS}
     _fill(deal, claim)
     changed = [name for name in CLAIM_FIELDS if before[name] != getattr(deal, name)]
     if changed:
         checks.wait(session, deal.id)
+    if changed and deal.status != Status.draft:
         _note(session, deal, user, "edit", deal.status, deal.stage, now, Given())
 
 
@@ -330,8 +344,9 @@ def _submitted(session: Session, deal: Deal, _user: User, now: datetime, _given:
     terms = deal.policy.terms
     # Time in which the partner had the ball does not count.
     used = policy.time_used(waits_of(session, deal.id, now), terms.calendar, zone())
-    deal.submitted_at = deal.submitted_at or now
+    deal.submitted_at, deal.typed = deal.submitted_at or now, {}
     checks.wait(session, deal.id)
+    sharing.adopt(session, deal.id)
     deal.decision_due_at = policy.decision_due(now, terms, zone(), used)
     for key in _deciders(session, deal):
         mail.queue(session, message="deal_submitted", user_id=key, params={"deal": str(deal.id)})
@@ -365,10 +380,13 @@ def _asked(session: Session, deal: Deal, _user: User, _now: datetime, _given: Gi
     _tell(session, deal, "deal_question")
 
 
-def _approved_first(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
+def _approved_first(
+    session: Session, deal: Deal, user: User, now: datetime, given: Given
+) -> Given | None:
     _check_conflicts(session, deal, user, now, given)
     deal.customer_id = customers.chosen(session, deal, given.customer_id, now).id
     deal.first_approved_by_id = user.id
+    return _corrected(deal, given)
 
 
 def _check_conflicts(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
@@ -378,7 +396,18 @@ def _check_conflicts(session: Session, deal: Deal, user: User, now: datetime, gi
         _note(session, deal, user, "confirm_match", deal.status, deal.stage, now, said)
 
 
-def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
+def _corrected(deal: Deal, given: Given) -> Given | None:
+    """The reviewer may know better what kind of deal it is; the history says what was claimed."""
+    if not given.deal_type or given.deal_type == deal.deal_type:
+        return None
+    claimed, deal.deal_type = deal.deal_type, given.deal_type
+    # The kinds by their keys: they are put into words where the history is shown.
+    return Given(note=f"{KIND_CHANGED}{claimed}>{given.deal_type}")
+
+
+def _approved(
+    session: Session, deal: Deal, user: User, now: datetime, given: Given
+) -> Given | None:
     assert deal.policy is not None
     hold(session, customers.WHO_IS_WHO)
     _check_conflicts(session, deal, user, now, given)
@@ -401,6 +430,7 @@ def _approved(session: Session, deal: Deal, user: User, now: datetime, given: Gi
     session.flush()
     checks.approved(session, deal.id)
     _tell(session, deal, "deal_decided")
+    return _corrected(deal, given)
 
 
 def _refuse_overlap(session: Session, deal: Deal, since: datetime, until: datetime) -> None:
@@ -514,6 +544,7 @@ def _won(_session: Session, deal: Deal, user: User, now: datetime, given: Given)
         raise Refused(_("The day of the order lies in the future."))
     deal.won_amount_minor = given.won_amount
     deal.won_currency = given.won_currency or deal.currency
+    deal.order_number = given.order_number.strip()[:60]
     # Noon, so that the day is the same for everyone who reads it.
     deal.won_at = clock.resolve_local(datetime.combine(given.won_on, time(12)), zone())
     deal.won_confirmed_by_id = user.id if user.is_vendor else None
@@ -521,6 +552,7 @@ def _won(_session: Session, deal: Deal, user: User, now: datetime, given: Given)
 
 def _questioned(session: Session, deal: Deal, _user: User, _now: datetime, _given: Given) -> None:
     deal.won_amount_minor = deal.won_currency = deal.won_at = None
+    deal.order_number = ""
     _tell(session, deal, "deal_question")
 
 
@@ -534,6 +566,11 @@ def _lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given
 def _tell(session: Session, deal: Deal, message: str) -> None:
     for key in _told(session, deal):
         mail.queue(session, message=message, user_id=key, params={"deal": str(deal.id)})
+
+
+def listeners(session: Session, deal: Deal, side: Side) -> list[uuid.UUID]:
+    """Who of one side is told when the other says something about a deal."""
+    return _told(session, deal) if side == Side.partner else _deciders(session, deal)
 
 
 def _told(session: Session, deal: Deal) -> list[uuid.UUID]:

@@ -5,35 +5,42 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal import clock
-from portal.accounts.access import current_user, partners_only, signed_in, vendor_only
+from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.choices import options
-from portal.content import library
+from portal.content import sharing
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import customers, metrics, policy, service, teaming
+from portal.deals import (
+    customers,
+    drafts,
+    files,
+    helped,
+    metrics,
+    reading,
+    service,
+    teaming,
+    timeline,
+)
 from portal.deals.evidence import BAND_KINDS, BAND_NAMES, evidence
 from portal.deals.forms import (
     TYPE_NAMES,
     ApproveForm,
     AskForm,
-    ClaimForm,
     LostForm,
     RejectForm,
     WonForm,
     sensible,
 )
 from portal.deals.models import Deal, DealHistory
-from portal.deals.pipeline import CLAIM, Status, missing
+from portal.deals.pipeline import missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.service import Given
 from portal.deals.wording import (
@@ -46,8 +53,6 @@ from portal.deals.wording import (
 )
 from portal.errors import NotFound, Refused
 from portal.formatting import money
-from portal.paging import page_of
-from portal.tables import Column, Table, csv_response
 
 bp = Blueprint("deals", __name__)
 SIMPLE = {
@@ -92,196 +97,6 @@ def _words() -> dict[str, object]:
     }
 
 
-# --- lists --------------------------------------------------------------------------------------
-
-
-def listed(user: User, status: str) -> list[Deal]:
-    """The deals that this person may see, the newest first."""
-    query = select(Deal).options(
-        joinedload(Deal.partner), joinedload(Deal.product_family), joinedload(Deal.seen_by)
-    )
-    if user.is_vendor:
-        query = query.where(Deal.status != Status.draft)
-    else:
-        query = query.where(Deal.partner_id == user.partner_id)
-    if status:
-        query = query.where(Deal.status == status)
-    return list(db.session.scalars(query.order_by(Deal.created_at.desc(), Deal.id.desc())))
-
-
-def status_asked() -> str:
-    """The status that the address asks for; nothing for all."""
-    wanted = request.args.get("status", "")
-    return wanted if wanted in set(Status) else ""
-
-
-@bp.get("/deals")
-@signed_in
-def index() -> str:
-    """A partner's deals, or the vendor's queue and all deals."""
-    user, status = current_user(), status_asked()
-    page = page_of(listed(user, status), request.args)
-    protections = metrics.protection_of(db.session(), [deal.id for deal in page.rows])
-    context = {"page": page, "deals": page.rows, "protections": protections, "status": status}
-    if not user.is_vendor:
-        return render_template("deals/mine.html", statuses=STATUS_NAMES, **context)
-    return render_template(
-        "deals/queue.html",
-        statuses={key: name for key, name in STATUS_NAMES.items() if key != Status.draft},
-        waiting=metrics.needs_decision(db.session(), 50),
-        wins=metrics.wins_to_confirm(db.session(), 50),
-        now=clock.now(),
-        **context,
-    )
-
-
-@bp.get("/deals.csv")
-@signed_in
-def index_csv() -> Response:
-    """The list as a file."""
-    user = current_user()
-    columns = [
-        Column("reference", _("Reference")),
-        Column("customer", _("Customer")),
-        Column("family", _("Product family")),
-        Column("kind", _("Kind of deal")),
-        Column("amount", _("Expected order"), "money"),
-        Column("status", _("Status")),
-        Column("stage", _("Stage")),
-        Column("submitted", _("Submitted"), "day"),
-        Column("won", _("Order"), "money"),
-    ]
-    if user.is_vendor:
-        columns.insert(1, Column("partner", _("Partner")))
-    rows = [_csv_row(deal) for deal in listed(user, status_asked())]
-    return csv_response(Table("deals", _("Deals"), columns, rows, ""))
-
-
-def _csv_row(deal: Deal) -> dict[str, Any]:
-    won = (deal.won_amount_minor, deal.won_currency) if deal.won_amount_minor else None
-    return {
-        "reference": deal.reference,
-        "partner": deal.partner.name,
-        "customer": deal.customer_name,
-        "family": deal.product_family.name if deal.product_family else "",
-        "kind": str(TYPE_NAMES.get(deal.deal_type, "")),
-        "amount": (deal.amount_minor, deal.currency),
-        "status": str(STATUS_NAMES[deal.status]),
-        "stage": str(STAGE_NAMES[deal.stage]) if deal.stage else "",
-        "submitted": clock.local_day(deal.submitted_at, zone()) if deal.submitted_at else None,
-        "won": won,
-    }
-
-
-# --- the claim ----------------------------------------------------------------------------------
-
-
-def _claim_form(deal: Deal | None = None) -> ClaimForm:
-    families = [(str(row.id), row.name) for row in library.families(db.session())]
-    if deal is None:
-        form = ClaimForm(families, customer_name=request.args.get("customer", "")[:200])
-        if not form.is_submitted():
-            form.first_contact.data = clock.local_day(clock.now(), zone())
-        return form
-    amount = "" if deal.amount_minor is None else f"{deal.amount_minor / 100:.2f}"
-    family = str(deal.product_family_id or "")
-    return ClaimForm(families, obj=deal, amount=amount, product_family=family)
-
-
-def _claim(form: ClaimForm) -> dict[str, Any]:
-    family = form.product_family.data
-    return {
-        "customer_name": " ".join((form.customer_name.data or "").split()),
-        "domain": (form.domain.data or "").strip().lower(),
-        "country": form.country.data or "",
-        "postcode": form.postcode.data or "",
-        "contact": form.contact.data or "",
-        "tax_id": form.tax_id.data or "",
-        "product_family_id": uuid.UUID(family) if family else None,
-        "deal_type": form.deal_type.data or "",
-        "expected_close": form.expected_close.data,
-        "amount_minor": form.amount.minor,
-        "currency": form.currency.data or "",
-        "first_contact": form.first_contact.data,
-    }
-
-
-_FIELD_OF = {"product_family_id": "product_family", "amount_minor": "amount"}
-
-
-def _is_complete(form: ClaimForm, needed: tuple[str, ...]) -> bool:
-    """Whether the form can be used; what is missing is said at its field."""
-    valid: bool = form.validate_on_submit()
-    for day in (form.expected_close, form.first_contact):
-        sensible(day.data, day)
-    claim = _claim(form)
-    for name in needed:
-        field = form[_FIELD_OF.get(name, name)]
-        if claim[name] in (None, "") and not field.errors:
-            field.errors = [_(missing(name))]
-    return valid and not any(field.errors for field in form)
-
-
-def _needed(deal: Deal | None) -> tuple[str, ...]:
-    if request.form.get("then") == "draft" and (deal is None or deal.status == Status.draft):
-        return ("customer_name",)
-    return CLAIM
-
-
-@bp.route("/deals/new", methods=["GET", "POST"])
-@partners_only
-def new() -> tuple[str, int] | BaseResponse:
-    """Claim a deal in a minute."""
-    user, form = current_user(), _claim_form()
-    if request.method == "GET" or not _is_complete(form, _needed(None)):
-        return _form_page(form, None)
-    then, claim = request.form.get("then", "submit"), _claim(form)
-    with write() as session:
-        person = session.get_one(User, user.id)
-        deal = service.start(session, person, claim, clock.now())
-        if then != "draft":
-            service.move(session, deal, person, "submit", clock.now())
-        key = deal.id
-    flash(_("Saved as a draft.") if then == "draft" else str(SIMPLE["submit"]))
-    return redirect(url_for("deals.show", deal_id=key))
-
-
-def _form_page(form: ClaimForm, deal: Deal | None) -> tuple[str, int]:
-    now = clock.now()
-    rules = service.current_policy(db.session(), now)
-    page = render_template(
-        "deals/form.html",
-        form=form,
-        deal=deal,
-        due=policy.decision_due(now, rules.terms, zone()),
-        rules=rules,
-    )
-    return page, 400 if form.errors else 200
-
-
-@bp.route("/deals/<uuid:deal_id>/edit", methods=["GET", "POST"])
-@partners_only
-def edit(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
-    """Change the claim of a draft, or answer a question by completing it."""
-    user = current_user()
-    deal = service.get(db.session(), user, deal_id)
-    if deal.status not in (Status.draft, Status.returned):
-        raise Refused(_("This registration cannot be changed now."))
-    form = _claim_form(deal)
-    if request.method == "GET" or not _is_complete(form, _needed(deal)):
-        return _form_page(form, deal)
-    then, claim = request.form.get("then", "submit"), _claim(form)
-    note = request.form.get("note", "")[:2000]
-    with write((Deal, deal_id)) as session:
-        person, fresh = session.get_one(User, user.id), service.get(session, user, deal_id)
-        service.edit(session, fresh, person, claim, clock.now())
-        if then != "draft":
-            name = "submit" if fresh.status == Status.draft else "resubmit"
-            service.move(session, fresh, person, name, clock.now(), Given(note=note))
-    flash(_("Saved."))
-    return redirect(url_for("deals.show", deal_id=deal_id))
-
-
 # --- one deal -----------------------------------------------------------------------------------
 
 
@@ -298,21 +113,35 @@ def _page(deal: Deal, **forms: Any) -> str:
     context = {
         "deal": deal,
         "history": history,
+        "entries": timeline.of(session, user, deal, history),
+        "files": files.of_deal(session, deal.id),
+        "largest_file": files.largest() // 1024**2,
+        "reading": reading.of_deal(session, deal),
+        "helped": helped.titles(session, deal.id),
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
         "moves": service.moves(session, deal, user, now),
         "type_names": TYPE_NAMES,
         "loss_names": LOSS_NAMES,
         "now": now,
-        "won_form": forms.get("won_form") or _won_form(deal),
+        "won_form": forms.get("won_form") or won_form(deal),
         "lost_form": forms.get("lost_form") or LostForm(formdata=None),
     }
     if not user.is_vendor:
-        return render_template("deals/show_partner.html", **context)
+        return render_template(
+            "deals/show_partner.html",
+            links=sharing.links_of_deal(session, deal.id),
+            helped_choices=helped.choices(session, user, deal, now),
+            pursued_names=helped.PURSUED,
+            comment=forms.get("comment", ""),
+            **context,
+        )
     return render_template(
         "deals/show_vendor.html",
         notes=service.notes(session, deal.id),
         extension_reason=_extension_reason(history),
         reason_names=LABELS,
+        pursued_names=helped.PURSUED,
+        comment=forms.get("comment", ""),
         ask_form=forms.get("ask_form") or AskForm(formdata=None),
         reject_form=forms.get("reject_form") or RejectForm(formdata=None),
         approve_form=forms.get("approve_form") or _approve_form(deal, formdata=None),
@@ -328,7 +157,8 @@ def _extension_reason(history: list[DealHistory]) -> str:
     return asked[-1] if asked else ""
 
 
-def _won_form(deal: Deal) -> WonForm:
+def won_form(deal: Deal) -> WonForm:
+    """The order as it is reported, or as it was expected."""
     minor = deal.won_amount_minor or deal.amount_minor
     day = clock.local_day(deal.won_at or clock.now(), zone())
     return WonForm(
@@ -336,6 +166,7 @@ def _won_form(deal: Deal) -> WonForm:
         amount="" if minor is None else f"{minor / 100:.2f}",
         currency=deal.won_currency or deal.currency,
         won_on=day,
+        order_number=deal.order_number,
     )
 
 
@@ -345,6 +176,7 @@ NEW_CUSTOMER = "new"
 def _approve_form(deal: Deal, **kwargs: Any) -> ApproveForm:
     known = service.customers_like(db.session(), deal)
     form = ApproveForm(**kwargs)
+    form.deal_type.data = form.deal_type.data or deal.deal_type
     pairs = [
         *((str(row.id), f"{row.name}, {row.country}") for row in known),
         (NEW_CUSTOMER, _("A new customer: %(name)s", name=deal.customer_name)),
@@ -367,6 +199,13 @@ def _do(
         service.move(session, deal, person, name, clock.now(), given)
 
 
+def _submit(deal_id: uuid.UUID) -> None:
+    user = current_user()
+    with write((Deal, deal_id)) as session:
+        person, deal = session.get_one(User, user.id), service.get(session, user, deal_id)
+        drafts.submit(session, deal, person, clock.now())
+
+
 def _family_lock(deal_id: uuid.UUID) -> list[Any]:
     """Whatever reserves a customer for a family waits for each other: so no two of them overlap."""
     deal = service.get(db.session(), current_user(), deal_id)
@@ -384,7 +223,10 @@ def move(deal_id: uuid.UUID, name: str) -> BaseResponse:
     if name not in SIMPLE:
         service.get(db.session(), current_user(), deal_id)
         raise NotFound(_("There is no such step."))
-    _do(deal_id, name, lock=_family_lock(deal_id) if name == "extend" else None)
+    if name == "submit":
+        _submit(deal_id)
+    else:
+        _do(deal_id, name, lock=_family_lock(deal_id) if name == "extend" else None)
     flash(str(SIMPLE[name]))
     return _shown(deal_id)
 
@@ -417,6 +259,7 @@ def approve(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         customer_id=customer_id,
         new_customer=customer_id is None,
         confirmation=form.confirmation.data or "",
+        deal_type=form.deal_type.data or "",
     )
     now = clock.now()
     first = "approve_first" in service.moves(db.session(), deal, current_user(), now)
@@ -469,13 +312,18 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     if form.errors:
         return _page(deal, won_form=form), 400
     given = Given(
-        won_amount=form.amount.minor, won_currency=form.currency.data, won_on=form.won_on.data
+        won_amount=form.amount.minor,
+        won_currency=form.currency.data,
+        won_on=form.won_on.data,
+        order_number=form.order_number.data or "",
     )
     _do(deal_id, "confirm_win" if user.is_vendor else "report_won", given)
     if user.is_vendor:
         flash(_("Confirmed: %(value)s.", value=money(given.won_amount, given.won_currency)))
     else:
         flash(_("Congratulations. The vendor confirms it."))
+    if user.is_vendor and request.form.get("then") == "wins":
+        return redirect(url_for("deals.wins"))
     return _shown(deal_id)
 
 

@@ -67,6 +67,8 @@ MOVE_NAMES: dict[str, LazyString] = {
 
 def customer_of(deal: Deal) -> str:
     """The customer as the partner states it; imported deals may have none."""
+    if deal.status == Status.draft:
+        return deal.customer_name or _("A customer without a name yet")
     return deal.customer_name or _("Customer unknown")
 
 

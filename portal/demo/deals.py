@@ -9,10 +9,11 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert
-from sqlalchemy.orm import Session
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
+from portal.content.models import Recipient, ShareLink
 from portal.deals import policy, reasons, service
 from portal.deals.customer_models import KnownAccount
 from portal.deals.models import Customer, Deal, DealHistory, Protection
@@ -180,6 +181,7 @@ def _claim(
         "won_currency": None,
         "won_at": None,
         "won_confirmed_by_id": None,
+        "order_number": "",
         "lost_at": None,
         "loss_reason": None,
     }
@@ -284,6 +286,7 @@ def _win(story: _Story, at: datetime) -> None:
     row, rng = story.row, story.rng
     row["won_amount_minor"] = int(row["amount_minor"] / 100 * rng.uniform(0.7, 1.2)) * 100
     row["won_currency"] = row["currency"]
+    row["order_number"] = f"PO-{row['reference'][:5]}"
     day = clock.local_day(at, story.zone)
     row["won_at"] = clock.resolve_local(datetime.combine(day, time(12)), story.zone)
     story.move("report_won", story.person, at, stage=Stage.won)
@@ -374,3 +377,14 @@ def save(session: Session, record: Record) -> None:
         (Protection, record.protections),
     ):
         session.execute(insert(model), rows)
+    _tie_links(session, record)
+
+
+def _tie_links(session: Session, record: Record) -> None:
+    """What was shared with a customer who is registered belongs to that deal."""
+    deals = {(row["partner_id"], row["customer_name"]): row["id"] for row in record.deals}
+    query = select(ShareLink).join(Recipient, ShareLink.recipient_id == Recipient.id)
+    for link in session.scalars(query.options(joinedload(ShareLink.recipient))):
+        if link.recipient is not None:
+            link.deal_id = deals.get((link.partner_id, link.recipient.name))
+    session.flush()

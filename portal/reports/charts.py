@@ -131,3 +131,11 @@ def satisfaction(waves: Sequence[dict[str, Any]]) -> dict[str, Any]:
         layer["encoding"]["y"]["scale"] = {"domain": [1, 10]}
     chart["layer"][0]["mark"]["point"] = True
     return chart
+
+
+def pipeline(months: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
+    """What open deals are expected to bring a month, in one currency: others are not added."""
+    chart = registrations(months)
+    chart["description"] = _("Expected orders by month, in %(currency)s", currency=currency)
+    chart["encoding"]["y"]["title"] = currency
+    return chart

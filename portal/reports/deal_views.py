@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from flask import Response, render_template, request, url_for
+from flask import Response, jsonify, render_template, request, url_for
 from flask_babel import gettext as _
 
-from portal import paging
-from portal.accounts.access import vendor_only
+from portal import clock, paging
+from portal.accounts.access import current_user, vendor_only
 from portal.accounts.service import zone
 from portal.db import db
+from portal.deals import listing
 from portal.errors import NotFound
-from portal.reports import deal_parts, deal_rows, filters, outcomes, pipeline
+from portal.reports import charts, deal_parts, deal_rows, filters, outcomes, pipeline
 from portal.reports.outcomes import Outcomes
 from portal.reports.views import bp, period_asked
 from portal.tables import Table, csv_response
@@ -79,3 +81,19 @@ def _behind(found: Outcomes, name: str) -> Table:
     if name not in deal_rows.BEHIND:
         raise NotFound(_("There is no such report."))
     return deal_rows.behind(found, name)
+
+
+@bp.get("/reports/charts/pipeline.json")
+@vendor_only
+def pipeline_chart() -> Response:
+    """Open deals by the month they are expected in, of the currency that most of them have."""
+    found = listing.lines(db.session(), current_user(), listing.filters_of(request.args))
+    open_lines = [line for line in found if line.is_open]
+    most = Counter(line.value[1] for line in open_lines).most_common(1)
+    currency = most[0][0] if most else ""
+    months = [
+        {"month": f"{row.month}-01", "n": row.totals.get(currency, 0) / 100}
+        for row in listing.by_month(open_lines, clock.local_day(clock.now(), zone()))
+        if row.month not in ("", listing.OVERDUE)
+    ]
+    return jsonify(charts.pipeline(months, currency))

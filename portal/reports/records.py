@@ -15,6 +15,7 @@ from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.content import library
 from portal.content.attention import privacy_mode, subjects_of
+from portal.deals import files, timeline
 from portal.deals import metrics as deals
 from portal.errors import N_
 from portal.formatting import duration
@@ -48,6 +49,8 @@ KINDS = {
     "like": N_("Liked"),
     "share": N_("Shared"),
     "deal": N_("Registered a deal"),
+    "comment": N_("Wrote about a deal"),
+    "file": N_("Attached a file"),
     "answer": N_("Answered a survey"),
     "session": N_("Signed in"),
 }
@@ -70,6 +73,13 @@ def of_user(session: Session, user: User) -> list[Line]:
     lines += [
         Line("deal", found.created_at, found.customer_name, found.reference)
         for found in deals.submitted_by(session, user.id)
+    ]
+    lines += [
+        Line("comment", found.at, customer, found.text)
+        for found, customer in timeline.written_by(session, user.id)
+    ]
+    lines += [
+        Line("file", found.at, found.filename, "") for found in files.attached_by(session, user.id)
     ]
     lines += [
         Line("answer", found.at, found.survey, found.scores)

@@ -27,3 +27,7 @@ if (pages.length) {
     if (turn) pages[Math.min(pages.length - 1, Math.max(0, current() + Number(turn.dataset.turn)))].scrollIntoView();
   });
 }
+
+// A registration that arrived on its own page needs no copy on this device any more.
+const sent = sessionStorage.getItem("sent");
+if (sent && /^\/deals\/[0-9a-f-]{36}$/.test(location.pathname)) for (const key of [sent, "sent"]) sessionStorage.removeItem(key);

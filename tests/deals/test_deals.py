@@ -131,11 +131,11 @@ def test_both_sides_get_the_mails_they_need(app: Flask, browse: Browse) -> None:
 
 def test_a_form_that_is_not_complete_keeps_everything_typed(browse: Browse) -> None:
     answer = browse(lena()).post(
-        "/deals/new", data=claim(amount="a lot", deal_type="", customer_name="Löwe <b>")
+        "/deals/new", data=claim(amount="a lot", country="", customer_name="Löwe <b>")
     )
     assert answer.status_code == 400
     assert "Write the amount in figures" in text_of(answer)
-    assert "Please choose what kind of deal it is." in text_of(answer)
+    assert "Please choose the customer's country." in text_of(answer)
     assert 'value="a lot"' in answer.text
     assert "Löwe &lt;b&gt;" in answer.text
     assert db.session.query(Deal).count() == 0

@@ -81,6 +81,35 @@ def test_no_sequence_of_moves_breaks_a_rule(
     assert all(sentence.endswith(".") for sentence in sentences)
 
 
+STATES = st.builds(
+    State,
+    status=st.sampled_from(Status),
+    stage=st.none() | st.sampled_from(Stage),
+    partner_id=st.just(KUEHN),
+    authors=st.sampled_from([frozenset({LENA}), frozenset({ANNA}), frozenset()]),
+    protected=st.booleans(),
+    may_ask=st.booleans(),
+    may_extend=st.booleans(),
+    extension_asked=st.booleans(),
+    needs_two=st.booleans(),
+    first_approver=st.sampled_from([None, ANNA, OTTO]),
+    revoker=st.sampled_from([None, ANNA, OTTO]),
+)
+
+
+@given(STATES, st.sampled_from(sorted(PEOPLE)))
+def test_what_is_offered_is_what_is_allowed_and_all_else_has_its_sentence(
+    state: State, who: str
+) -> None:
+    offered = {move.name for move in pipeline.allowed(state, PEOPLE[who])}
+    for name in TABLE:
+        if name in offered:
+            pipeline.check(name, state, PEOPLE[who], EVERYTHING)
+        else:
+            with pytest.raises(Refused, match=r"\.$"):
+                pipeline.check(name, state, PEOPLE[who], EVERYTHING)
+
+
 def test_nobody_decides_on_a_claim_they_wrote() -> None:
     author = Actor(ANNA, Side.vendor, None)
     state = State(Status.in_review, None, KUEHN, frozenset({ANNA}))

@@ -14,7 +14,10 @@ from tests.live import Live, portal_on
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
 PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account"]
-MANAGER = ["/", "/library", "/deals", "/surveys", "/surveys/new", "/people", "/reports/days"]
+MANAGER = [
+    "/", "/library", "/deals", "/deals/list", "/deals/board", "/deals/months", "/deals/wins",
+    "/surveys", "/surveys/new", "/people", "/reports/days",
+]  # fmt: skip
 ADMIN = ["/jobs", "/library/new", "/people/held"]
 
 

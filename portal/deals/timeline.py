@@ -1,0 +1,123 @@
+"""What happened with a deal, in one line of time: moves, comments and files. Internal notes are in
+another table and never come here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from portal import mail
+from portal.accounts.models import User
+from portal.db import write
+from portal.deals import service
+from portal.deals.files import of_deal
+from portal.deals.forms import TYPE_NAMES
+from portal.deals.models import Deal, DealComment, DealHistory
+from portal.deals.pipeline import Side
+from portal.deals.wording import MOVE_NAMES
+from portal.errors import Refused
+
+LONGEST = 4000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: who did what, and the words that came with it. `reason_code` is the vendor's."""
+
+    at: datetime
+    who: str
+    what: str
+    words: tuple[str, ...] = ()
+    is_comment: bool = False
+    reason_code: str | None = None
+
+
+def of(session: Session, user: User, deal: Deal, history: Sequence[DealHistory]) -> list[Entry]:
+    """Everything both sides may read of a deal, the latest first; `history` are the moves that this
+    person may see."""
+    entries = [_moved(row, user) for row in history]
+    entries += [
+        Entry(row.at, row.author.name, _("wrote"), (row.text,), is_comment=True)
+        for row in comments(session, deal.id)
+    ]
+    entries += [
+        Entry(row.at, row.by.name, _("attached %(name)s", name=row.filename))
+        for row in of_deal(session, deal.id)
+    ]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)
+
+
+def _moved(row: DealHistory, user: User) -> Entry:
+    words = (row.sentence, _note(row.note))
+    return Entry(
+        row.at,
+        row.actor.name if row.actor else _("Import"),
+        str(MOVE_NAMES.get(row.move, row.move)),
+        tuple(text for text in words if text),
+        reason_code=row.reason_code if user.is_vendor else None,
+    )
+
+
+def _note(note: str) -> str:
+    """A note in words; that the kind of deal was corrected is kept by the kinds' keys."""
+    if not note.startswith(service.KIND_CHANGED):
+        return note
+    claimed, _mark, approved = note.removeprefix(service.KIND_CHANGED).partition(">")
+    return _(
+        "Claimed as: %(claimed)s. Approved as: %(approved)s.",
+        claimed=TYPE_NAMES.get(claimed, claimed),
+        approved=TYPE_NAMES.get(approved, approved),
+    )
+
+
+def comments(session: Session, deal_id: uuid.UUID) -> list[DealComment]:
+    """What both sides said to each other, oldest first."""
+    query = select(DealComment).where(DealComment.deal_id == deal_id)
+    query = query.options(joinedload(DealComment.author))
+    return list(session.scalars(query.order_by(DealComment.at, DealComment.id)))
+
+
+def written_by(session: Session, user_id: uuid.UUID) -> list[tuple[DealComment, str]]:
+    """What one person has written about deals, each with its customer's name."""
+    query = select(DealComment, Deal.customer_name).join(Deal, Deal.id == DealComment.deal_id)
+    rows = session.execute(query.where(DealComment.author_id == user_id))
+    return [(row[0], row[1]) for row in rows]
+
+
+def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) -> None:
+    """Say something to the other side; it hears of it by mail. Raises Refused for no words, or
+    while the vendor does not know the deal yet."""
+    text = text.strip()[:LONGEST]
+    if not text:
+        raise Refused(_("Write your comment first."))
+    with write((Deal, deal_id)) as session:
+        author = session.get_one(User, user_id)
+        deal = service.get(session, author, deal_id)
+        if not deal.is_registered:
+            raise Refused(_("This was not submitted: the vendor does not see it."))
+        row = DealComment(deal_id=deal_id, author_id=user_id, at=now, text=text)
+        session.add(row)
+        session.flush()
+        other = Side.partner if author.is_vendor else Side.vendor
+        for key in service.listeners(session, deal, other):
+            params = {"deal": str(deal_id), "comment": str(row.id)}
+            mail.queue(session, message="deal_comment", user_id=key, params=params)
+
+
+@mail.prepares("deal_comment")
+def prepare_comment(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
+    """For the other side: what somebody wrote about a deal."""
+    row = session.get_one(DealComment, uuid.UUID(params["comment"]))
+    deal = session.get_one(Deal, row.deal_id)
+    return {
+        "deal": deal,
+        "author": row.author.name,
+        "text": row.text,
+        "link": mail.absolute(f"/deals/{deal.id}"),
+    }
