@@ -307,6 +307,8 @@ def move(
     if effect:
         given = effect(session, deal, user, now, given) or given
     _note(session, deal, user, name, before_status, before_stage, now, given)
+    if name == "approve":
+        _share(session, deal, user, now)
 
 
 def _note(
@@ -318,6 +320,7 @@ def _note(
     from_stage: str | None,
     now: datetime,
     given: Given,
+    to_status: str = "",
 ) -> None:
     session.add(
         DealHistory(
@@ -327,9 +330,9 @@ def _note(
             side=actor_of(user).side,
             move=name,
             from_status=from_status,
-            to_status=deal.status,
+            to_status=to_status or deal.status,
             from_stage=from_stage,
-            to_stage=deal.stage,
+            to_stage=None if to_status else deal.stage,
             reason_code=given.reason_code or None,
             sentence=given.sentence.strip(),
             note=given.note.strip(),
@@ -393,7 +396,17 @@ def _check_conflicts(session: Session, deal: Deal, user: User, now: datetime, gi
     """Refuse an approval that nobody could have decided on; keep why a rival did not matter."""
     if checks.refuse_unless_clear(session, deal, given.confirmation, now):
         said = Given(note=given.confirmation)
-        _note(session, deal, user, "confirm_match", deal.status, deal.stage, now, said)
+        _note(
+            session,
+            deal,
+            user,
+            "confirm_match",
+            Status.in_review,
+            None,
+            now,
+            said,
+            Status.in_review,
+        )
 
 
 def _corrected(deal: Deal, given: Given) -> Given | None:
@@ -415,7 +428,6 @@ def _approved(
     ends = policy.protected_until(now, deal.policy.protection_days, zone())
     deal.customer_id = customer.id
     _refuse_overlap(session, deal, now, ends)
-    _share(session, deal, user, now)
     assert deal.product_family_id is not None
     deal.decided_at, deal.decided_by_id = now, user.id
     session.add(
