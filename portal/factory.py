@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
 from portal import formatting, jobs, pages
-from portal.accounts import sessions
+from portal.accounts import absence_views, notice_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
 from portal.accounts.service import installation, zone
@@ -26,7 +26,7 @@ from portal.content import edit_views, share_views
 from portal.content import views as content
 from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
-from portal.deals import import_views, rule_views
+from portal.deals import calendar_views, import_views, queue_views, rule_views
 from portal.deals import views as deals
 from portal.logs import log_requests
 from portal.reports import deal_views, engagement_views, record_views
@@ -110,6 +110,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
     app.jinja_env.filters["clock_time"] = lambda value: formatting.clock_time(value, now(), zone())
+    app.jinja_env.filters["soon"] = lambda value: formatting.soon(value, now(), zone())
     app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
     app.jinja_env.globals["count"] = formatting.count
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -177,10 +178,14 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    absence_views,
+    calendar_views,
     deal_views,
     edit_views,
     engagement_views,
     import_views,
+    notice_views,
+    queue_views,
     record_views,
     rule_views,
     share_views,

@@ -105,6 +105,7 @@ class WonForm(FlaskForm):  # type: ignore[misc]
     amount = AmountField(_l("Order, net, without VAT"), [Length(max=20)])
     currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
     won_on = DateField(_l("Day of the order"), [Optional()])
+    contract_ends = DateField(_l("The contract ends on (optional)"), [Optional()])
 
 
 class LostForm(FlaskForm):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from portal.choices import options
 from portal.content import library
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import metrics, policy, service
+from portal.deals import metrics, policy, promise, renewals, service
 from portal.deals.forms import (
     TYPE_NAMES,
     ApproveForm,
@@ -175,6 +175,9 @@ def _csv_row(deal: Deal) -> dict[str, Any]:
 
 def _claim_form(deal: Deal | None = None) -> ClaimForm:
     families = [(str(row.id), row.name) for row in library.families(db.session())]
+    if deal is None and (renews := request.args.get("renews", type=uuid.UUID)):
+        today = clock.local_day(clock.now(), zone())
+        return ClaimForm(families, **renewals.claim(db.session(), current_user(), renews, today))
     if deal is None:
         form = ClaimForm(families, customer_name=request.args.get("customer", "")[:200])
         if not form.is_submitted():
@@ -251,6 +254,7 @@ def _form_page(form: ClaimForm, deal: Deal | None) -> tuple[str, int]:
         deal=deal,
         due=policy.decision_due(now, rules.terms, zone()),
         rules=rules,
+        promise=promise.for_partner(db.session(), current_user(), now),
     )
     return page, 400 if form.errors else 200
 
@@ -303,7 +307,12 @@ def _page(deal: Deal, **forms: Any) -> str:
         "lost_form": forms.get("lost_form") or LostForm(formdata=None),
     }
     if not user.is_vendor:
-        return render_template("deals/show_partner.html", **context)
+        return render_template(
+            "deals/show_partner.html",
+            promise=promise.for_partner(session, user, now),
+            may_renew=renewals.is_near(session, deal, now),
+            **context,
+        )
     return render_template(
         "deals/show_vendor.html",
         notes=service.notes(session, deal.id),
@@ -329,6 +338,7 @@ def _won_form(deal: Deal) -> WonForm:
         amount="" if minor is None else f"{minor / 100:.2f}",
         currency=deal.won_currency or deal.currency,
         won_on=day,
+        contract_ends=deal.contract_ends,
     )
 
 
@@ -440,6 +450,7 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     deal, form = service.get(db.session(), user, deal_id), WonForm()
     form.validate()
     sensible(form.won_on.data, form.won_on)
+    sensible(form.contract_ends.data, form.contract_ends)
     if form.amount.minor is None and not form.amount.errors:
         form.amount.errors = [_(missing("won_amount"))]
     if form.won_on.data is None and not form.won_on.errors:
@@ -447,7 +458,10 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     if form.errors:
         return _page(deal, won_form=form), 400
     given = Given(
-        won_amount=form.amount.minor, won_currency=form.currency.data, won_on=form.won_on.data
+        won_amount=form.amount.minor,
+        won_currency=form.currency.data,
+        won_on=form.won_on.data,
+        contract_ends=form.contract_ends.data,
     )
     _do(deal_id, "confirm_win" if user.is_vendor else "report_won", given)
     if user.is_vendor:

@@ -1,0 +1,214 @@
+"""The vendor's queue: what waits for a decision, by business time left, and what is known of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from flask_babel import gettext as _
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from portal import clock
+from portal.accounts import absences
+from portal.accounts.absences import StandIns
+from portal.accounts.models import Partner, User
+from portal.accounts.service import zone
+from portal.deals import policy, service
+from portal.deals.models import Customer, Deal, Protection
+from portal.deals.pipeline import UNDECIDED, Status
+from portal.errors import NotFound, Refused
+
+MINE, UNASSIGNED, ALL = "mine", "unassigned", "all"
+LONGEST = timedelta(days=3650)
+
+
+@dataclass
+class Evidence:
+    """What is known already of the customer that a registration names."""
+
+    customers: list[Customer] = field(default_factory=list)
+    protections: list[Protection] = field(default_factory=list)
+    # Other registrations for the same customer: of the same partner, and of others.
+    own: list[Deal] = field(default_factory=list)
+    others: list[Deal] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this customer is new to the vendor."""
+        return not (self.customers or self.protections or self.own or self.others)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One registration in the queue: `left` is business time, less than nothing when it is late;
+    `acting` looks after it now, instead of its assignee if they are away."""
+
+    deal: Deal
+    left: timedelta | None
+    acting: User | None
+    evidence: Evidence
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it was promised for earlier."""
+        return self.left is not None and self.left < timedelta()
+
+
+@dataclass(frozen=True)
+class Queue:
+    """All that waits, by time left, and how it is divided."""
+
+    waiting: list[tuple[Deal, timedelta | None]]
+    people: dict[uuid.UUID, User]
+    stand_ins: StandIns
+    reader: User
+
+    def of(self, whose: str) -> list[tuple[Deal, timedelta | None]]:
+        """The part that is the reader's, or nobody's, or all of it."""
+        return [row for row in self.waiting if whose == ALL or self._whose(row[0]) == whose]
+
+    def _whose(self, deal: Deal) -> str:
+        acting = self.acting_for(deal)
+        if acting is None:
+            return UNASSIGNED
+        return MINE if acting.id == self.reader.id else ""
+
+    def acting_for(self, deal: Deal) -> User | None:
+        """Who looks after it now; None when nobody does."""
+        key = self.stand_ins.acting_for(deal.assignee_id)
+        return self.people.get(key) if key else None
+
+
+def load(session: Session, reader: User, now: datetime) -> Queue:
+    """Everything that waits for a decision, the least business time left first."""
+    query = (
+        select(Deal)
+        .where(Deal.status.in_(UNDECIDED))
+        .options(
+            joinedload(Deal.partner).joinedload(Partner.channel_manager),
+            joinedload(Deal.product_family),
+            joinedload(Deal.policy),
+            joinedload(Deal.assignee),
+        )
+    )
+    rows = [(deal, time_left(deal, now)) for deal in session.scalars(query)]
+    rows.sort(key=lambda row: (LONGEST if row[1] is None else row[1], row[0].id))
+    people = {person.id: person for person in absences.vendor_people(session)}
+    today = clock.local_day(now, zone())
+    return Queue(rows, people, absences.stand_ins(session, today), reader)
+
+
+def time_left(deal: Deal, now: datetime) -> timedelta | None:
+    """The business time left to decide; None where nothing was promised."""
+    if deal.decision_due_at is None or deal.policy is None:
+        return None
+    return policy.time_left(now, deal.decision_due_at, deal.policy.terms.calendar, zone())
+
+
+def items(
+    session: Session, queue: Queue, rows: Sequence[tuple[Deal, timedelta | None]], now: datetime
+) -> list[Item]:
+    """Some of the queue, with what is known of each."""
+    known = evidence(session, [deal for deal, _left in rows], now)
+    return [Item(deal, left, queue.acting_for(deal), known[deal.id]) for deal, left in rows]
+
+
+# --- what is known --------------------------------------------------------------------------------
+
+
+def evidence(session: Session, deals: Sequence[Deal], now: datetime) -> dict[uuid.UUID, Evidence]:
+    """What is known of the customers of some registrations, by the same name or domain."""
+    found = {deal.id: Evidence() for deal in deals}
+    keys = {deal.id: _keys(deal.customer_name, deal.domain) for deal in deals}
+    customers = _customers(session, set().union(*keys.values()) if keys else set())
+    protections = _protections(session, [row.id for row in customers], now)
+    others = _registrations(session, deals)
+    for deal in deals:
+        mine = found[deal.id]
+        mine.customers = [
+            row for row in customers if keys[deal.id] & _keys(row.name, row.domain, row.name_key)
+        ]
+        for row in mine.customers:
+            mine.protections += [p for p in protections[row.id] if p.deal_id != deal.id]
+        for other in others:
+            if other.id != deal.id and keys[deal.id] & _keys(other.customer_name, other.domain):
+                (mine.own if other.partner_id == deal.partner_id else mine.others).append(other)
+    return found
+
+
+def _keys(name: str, domain: str, key: str = "") -> set[tuple[str, str]]:
+    found = {("name", key or service.name_key(name))} if name else set()
+    return found | ({("domain", domain)} if domain else set())
+
+
+def _values(keys: Iterable[tuple[str, str]], kind: str) -> list[str]:
+    return sorted(value for its, value in keys if its == kind)
+
+
+def _customers(session: Session, keys: set[tuple[str, str]]) -> list[Customer]:
+    query = select(Customer).where(
+        or_(
+            Customer.name_key.in_(_values(keys, "name")),
+            Customer.domain.in_(_values(keys, "domain")),
+        )
+    )
+    return list(session.scalars(query.order_by(Customer.id)))
+
+
+def _protections(
+    session: Session, customer_ids: list[uuid.UUID], now: datetime
+) -> dict[uuid.UUID, list[Protection]]:
+    query = (
+        select(Protection)
+        .where(Protection.customer_id.in_(customer_ids), Protection.ends_at > now)
+        .options(
+            joinedload(Protection.deal).joinedload(Deal.partner),
+            joinedload(Protection.deal).joinedload(Deal.product_family),
+        )
+        .order_by(Protection.ends_at)
+    )
+    found: dict[uuid.UUID, list[Protection]] = defaultdict(list)
+    for row in session.scalars(query):
+        found[row.customer_id].append(row)
+    return found
+
+
+def _registrations(session: Session, deals: Sequence[Deal]) -> list[Deal]:
+    """Registrations that name the same customers, the newest first."""
+    names = {deal.customer_name for deal in deals if deal.customer_name}
+    domains = {deal.domain for deal in deals if deal.domain}
+    query = (
+        select(Deal)
+        .where(Deal.status != Status.draft)
+        .where(or_(Deal.customer_name.in_(names), Deal.domain.in_(domains)))
+        .options(joinedload(Deal.partner), joinedload(Deal.product_family))
+        .order_by(Deal.created_at.desc(), Deal.id)
+    )
+    return list(session.scalars(query))
+
+
+# --- assigning ------------------------------------------------------------------------------------
+
+
+def assign(
+    session: Session,
+    actor: User,
+    deal_ids: Sequence[uuid.UUID],
+    assignee_id: uuid.UUID | None,
+    now: datetime,
+) -> int:
+    """Let one person look after several deals, or nobody; returns how many. Lock the deals before:
+    all of them are assigned or none is."""
+    if not deal_ids:
+        raise Refused(_("Tick the registrations first."))
+    assignee = session.get(User, assignee_id) if assignee_id else None
+    there = assignee is not None and assignee.is_vendor and assignee.deactivated_at is None
+    if assignee_id is not None and not there:
+        raise NotFound(_("There is no such person."))
+    for key in deal_ids:
+        service.assign(session, service.get(session, actor, key), actor, assignee, now)
+    return len(deal_ids)
