@@ -45,10 +45,10 @@ class Promise:
     readers: Readers
 
     @property
-    def median_hours(self) -> float | None:
-        """Half of the decisions took so many business hours or fewer."""
+    def median_hours(self) -> int:
+        """Half of the decisions took so many business hours or fewer, begun hours counted."""
         minutes = self.kept.median_minutes if self.kept else None
-        return None if minutes is None else minutes / 60
+        return max(1, -(-(minutes or 0) // 60))
 
 
 def this_month(now: datetime) -> date:
@@ -84,9 +84,9 @@ def sum_up(now: datetime) -> int:
 def kept(session: Session, now: datetime) -> KeptPromise | None:
     """What the vendor achieved, when that is enough to be told."""
     row = session.get(KeptPromise, this_month(now))
-    if row is None or row.decisions < MIN_DECISIONS or row.partners < MIN_PARTNERS:
+    if row is None or row.median_minutes is None:
         return None
-    return row
+    return row if row.decisions >= MIN_DECISIONS and row.partners >= MIN_PARTNERS else None
 
 
 def readers(session: Session, partner_manager: User | None) -> Readers:
