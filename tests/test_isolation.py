@@ -81,14 +81,23 @@ def test_a_rivals_own_pages_show_nothing_of_it(
     browse: Browse, objects: dict[str, uuid.UUID]
 ) -> None:
     rival = browse(mia())
-    for path in ("/", "/library", "/deals", "/deals.csv", "/shares", "/account"):
+    for path in (
+        "/",
+        "/library",
+        "/deals",
+        "/deals.csv",
+        "/shares",
+        "/account",
+        "/account/notices",
+        "/deals/protections.ics",
+    ):
         answer = rival.get(path)
         assert answer.status_code == 200
         for secret in SECRETS:
             assert secret not in answer.text, path
     for path in (
         "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
-        "/reports/results", "/deals/export.csv",
+        "/reports/results", "/deals/export.csv", "/deals/queue", "/account/absence",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import clock
 from portal.accounts import absences
 from portal.accounts.absences import StandIns
-from portal.accounts.models import Partner, User
+from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.deals import policy, service
 from portal.deals.models import Customer, Deal, Protection
@@ -89,7 +89,7 @@ def load(session: Session, reader: User, now: datetime) -> Queue:
         select(Deal)
         .where(Deal.status.in_(UNDECIDED))
         .options(
-            joinedload(Deal.partner).joinedload(Partner.channel_manager),
+            joinedload(Deal.partner),
             joinedload(Deal.product_family),
             joinedload(Deal.policy),
             joinedload(Deal.assignee),

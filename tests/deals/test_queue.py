@@ -15,12 +15,13 @@ from portal.accounts import absences
 from portal.accounts.models import Partner, Role, User
 from portal.accounts.notices import Notice
 from portal.db import db, write
+from portal.deals import policy, promise, service
 from portal.deals.models import Deal, DealHistory, KeptPromise
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, register
 from tests.deals.test_policy import set_rules
 from tests.deals.test_second_person import protection
-from tests.factories import make_user
+from tests.factories import make_family, make_user
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia, otto
 
@@ -263,8 +264,6 @@ def decided(n: int, partners: int, month: datetime) -> None:
     """So many registrations of so many partners decided an hour of work after they came, the last
     one three days later."""
     people = [make_user() for _n in range(partners)]
-    from portal.deals import policy, service
-
     with write() as session:
         rules = service.current_policy(session, month)
         for number in range(n):
@@ -297,8 +296,6 @@ def decided(n: int, partners: int, month: datetime) -> None:
 def test_what_the_vendor_achieved_is_told_from_twenty_decisions_of_five_partners_on(
     app: Flask, browse: Browse, n: int, partners: int, shown: bool
 ) -> None:
-    from portal.deals import promise
-
     decided(n, partners, MONDAY)
     with clock.at(MONDAY + timedelta(days=7)):
         # This month is not over.
@@ -315,6 +312,21 @@ def test_what_the_vendor_achieved_is_told_from_twenty_decisions_of_five_partners
     assert (sentence in page) is shown
     assert ("half of the decisions" in page) is shown
     assert db.session.query(KeptPromise).count() == 2
+
+
+def test_what_is_told_does_not_change_when_a_rival_registers_and_is_decided(
+    browse: Browse,
+) -> None:
+    decided(20, 5, datetime(2026, 10, 12, 10, tzinfo=BERLIN))
+    make_family(), anna()
+    with clock.at(MONDAY):
+        promise.sum_up(clock.now())
+        before = browse(lena()).get("/deals/new")
+        assert "All partners together, 20 decisions." in text_of(before)
+        approve(browse, register(browse, mia()))
+        promise.sum_up(clock.now())
+        after = browse(lena()).get("/deals/new")
+    assert text_of(before) == text_of(after)
 
 
 # --- contracts ------------------------------------------------------------------------------------

@@ -134,7 +134,9 @@ def test_a_reminder_that_can_wait_for_the_morning_does(browse: Browse) -> None:
 def test_escalation_goes_to_whom_the_rules_name(browse: Browse) -> None:
     ada(), otto()
     manage(kuehn(), anna())
-    cases = (("admins", [ada()]), ("managers", [otto()]), ("", []))
+    cases: list[tuple[str, list[User]]] = [
+        ("admins", [ada()]), ("managers", [otto()]), ("", []),
+    ]  # fmt: skip
     for number, (who, told_of) in enumerate(cases):
         with clock.at(MONDAY + timedelta(minutes=number)):
             set_rules(browse, escalate_to=who, decision_hours="8")
