@@ -86,7 +86,7 @@ def kept(session: Session, now: datetime) -> KeptPromise | None:
     row = session.get(KeptPromise, this_month(now))
     if row is None or row.median_minutes is None:
         return None
-    return row if row.decisions >= MIN_DECISIONS and row.partners >= MIN_PARTNERS else None
+    return row if row.timed >= MIN_DECISIONS and row.partners >= MIN_PARTNERS else None
 
 
 def readers(session: Session, partner_manager: User | None) -> Readers:

@@ -29,10 +29,10 @@ def in_words(left: timedelta | None) -> str:
     """Business time left, or how late it is: `3 h 20 min left`, `2 h late`."""
     if left is None:
         return _("no time was promised")
-    minutes = int(abs(left) / timedelta(minutes=1))
-    text = _("%(m)s min", m=minutes)
-    if minutes >= 60:
-        text = _("%(h)s h %(m)s min", h=minutes // 60, m=minutes % 60)
+    hours, minutes = divmod(int(abs(left) / timedelta(minutes=1)), 60)
+    text = _("%(h)s h", h=hours) if hours else ""
+    if minutes or not hours:
+        text = f"{text} {_('%(m)s min', m=minutes)}".strip()
     return _("%(time)s late", time=text) if left < timedelta() else _("%(time)s left", time=text)
 
 

@@ -13,8 +13,18 @@ from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
-PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account"]
-MANAGER = ["/", "/library", "/deals", "/surveys", "/surveys/new", "/people", "/reports/days"]
+PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account", "/account/notices"]
+MANAGER = [
+    "/",
+    "/library",
+    "/deals",
+    "/deals/queue",
+    "/account/absence",
+    "/surveys",
+    "/surveys/new",
+    "/people",
+    "/reports/days",
+]
 ADMIN = ["/jobs", "/library/new"]
 
 
