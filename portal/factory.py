@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
 from portal import formatting, jobs, pages
-from portal.accounts import held_views, sessions
+from portal.accounts import absence_views, held_views, notice_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
 from portal.accounts.service import installation, zone
@@ -28,10 +28,12 @@ from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
 from portal.deals import (
     account_views,
+    calendar_views,
     customer_views,
     form_views,
     import_views,
     list_views,
+    queue_views,
     rule_views,
     talk_views,
 )
@@ -126,6 +128,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.jinja_env.filters.update(formatting.FILTERS)
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
     app.jinja_env.filters["clock_time"] = lambda value: formatting.clock_time(value, now(), zone())
+    app.jinja_env.filters["soon"] = lambda value: formatting.soon(value, now(), zone())
     app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
     app.jinja_env.globals["count"] = formatting.count
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -193,9 +196,11 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    absence_views,
+    account_views,
     baseline_import,
     baseline_views,
-    account_views,
+    calendar_views,
     customer_views,
     deal_views,
     edit_views,
@@ -204,8 +209,10 @@ _ = (
     held_views,
     import_views,
     list_views,
+    notice_views,
     partners,
     people,
+    queue_views,
     record_views,
     rule_views,
     share_views,

@@ -70,6 +70,19 @@ def moment(value: datetime | None, zone: ZoneInfo) -> str:
     return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
 
 
+def soon(value: datetime | None, now: datetime, zone: ZoneInfo) -> str:
+    """A moment near now as people say it: `today 14:00`, `Thursday 14:00`; else with its day."""
+    if value is None:
+        return "–"
+    local, days = (
+        value.astimezone(zone),
+        (value.astimezone(zone).date() - now.astimezone(zone).date()).days,
+    )
+    if days == 0:
+        return _("today %(time)s", time=f"{local:%H:%M}")
+    return f"{local:%A %H:%M}" if 0 < days < 7 else moment(value, zone)
+
+
 def ago(value: datetime | None, now: datetime, zone: ZoneInfo) -> str:
     """How long since: `just now`, `12 min ago`, `today 10:42`, `yesterday`, `5 Nov 2026`."""
     if value is None:

@@ -18,15 +18,15 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from werkzeug.wrappers import Response
 
 from portal import mail
+from portal.accounts import notices
 from portal.accounts.access import admin_only
 from portal.accounts.models import Installation
 from portal.accounts.service import zone
 from portal.clock import now as clock_now
 from portal.content import previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
-from portal.deals import checks
+from portal.deals import checks, promise, reminders
 from portal.deals import files as deal_files
-from portal.deals import service as deals
 from portal.errors import N_, NotFound
 from portal.logs import log
 from surveys import waves
@@ -75,10 +75,21 @@ JOBS = {
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
         Job("check_conflicts", lambda: checks.run_waiting(clock_now()), timedelta(seconds=5)),
         Job(
+            "remind_decisions",
+            lambda: reminders.remind_decisions(clock_now()),
+            timedelta(minutes=1),
+        ),
+        Job(
             "remind_protections",
-            lambda: deals.remind_protections(clock_now()),
+            lambda: reminders.remind_protections(clock_now()),
             timedelta(minutes=10),
         ),
+        Job("warn_stale", lambda: reminders.warn_stale(clock_now()), timedelta(hours=1)),
+        Job(
+            "propose_renewals", lambda: reminders.propose_renewals(clock_now()), timedelta(hours=1)
+        ),
+        Job("sum_up_decisions", lambda: promise.sum_up(clock_now()), timedelta(hours=1)),
+        Job("send_notices", lambda: notices.send_notices(clock_now()), timedelta(seconds=30)),
         Job("sweep_files", lambda: _sweep_files(), timedelta(hours=6)),
     )
 }

@@ -36,7 +36,8 @@ WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
 MAX_TRIES = 8
 CLAIM = timedelta(minutes=5)
 
-Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object]]
+# What a message says; None when there is nothing left to say.
+Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object] | None]
 _messages: dict[str, Prepare] = {}
 
 
@@ -146,13 +147,20 @@ def _claim(key: uuid.UUID) -> EmailMessage | None:
         if row.expires_at is not None and row.expires_at <= now:
             row.state = EXPIRED
             return None
+        letter = _render(session, row)
+        if letter is None:
+            row.state = EXPIRED
+            return None
         row.state, row.tries, row.due_at = SENDING, row.tries + 1, now + CLAIM
-        return _render(session, row)
+        return letter
 
 
-def _render(session: Session, row: Outbox) -> EmailMessage:
+def _render(session: Session, row: Outbox) -> EmailMessage | None:
     user: Any = row.user
-    context = _messages[row.message](session, user, row.params)
+    with force_locale(user.locale):
+        context = _messages[row.message](session, user, row.params)
+    if context is None:
+        return None
     letter = EmailMessage()
     letter["From"] = _settings().mail_from
     letter["To"] = user.email

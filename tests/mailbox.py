@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, time, timedelta
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from flask import Flask
 
-from portal import mail
+from portal import clock, mail
+from portal.accounts import notices
+from portal.accounts.service import zone
 from portal.db import db
 from tests.live import free_port
 
@@ -73,3 +76,12 @@ def deliver() -> int:
     """What the job does: send what is due."""
     db.session.rollback()
     return mail.send_due()
+
+
+def deliver_daily(days: int = 1) -> None:
+    """What the jobs do at noon so many days later: bundle what waited, and send it."""
+    db.session.rollback()
+    noon = datetime.combine(clock.local_day(clock.now(), zone()), time(12), zone())
+    with clock.at(noon + timedelta(days=days)):
+        notices.send_notices(clock.now())
+        deliver()

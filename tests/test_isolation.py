@@ -81,7 +81,16 @@ def test_a_rivals_own_pages_show_nothing_of_it(
     browse: Browse, objects: dict[str, uuid.UUID]
 ) -> None:
     rival = browse(mia())
-    for path in ("/", "/library", "/deals", "/deals.csv", "/shares", "/account"):
+    for path in (
+        "/",
+        "/library",
+        "/deals",
+        "/deals.csv",
+        "/shares",
+        "/account",
+        "/account/notices",
+        "/deals/protections.ics",
+    ):
         answer = rival.get(path)
         assert answer.status_code == 200
         for secret in SECRETS:
@@ -91,6 +100,7 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         "/reports/results", "/deals/export.csv", "/partners/import", "/people/import",
         "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
         "/deals/customers", "/deals/accounts", "/accounts/import",
+        "/deals/queue", "/account/absence",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -9,15 +9,17 @@ import pytest
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import func, inspect, select, text
 
+from portal import mail
 from portal.accounts.models import Partner, User
+from portal.accounts.notices import Notice
 from portal.accounts.service import set_up
 from portal.clock import now, now_ms
 from portal.db import db, new_id, write
-from portal.deals.models import Customer, Deal, DealHistory, Policy
+from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Policy, Protection
 from portal.deals.service import ensure_policy
 from portal.health import migrations_are_current
 from tests import engines
-from tests.factories import make_asset
+from tests.factories import make_asset, make_family
 from tests.people import anna, lena
 from tests.tracking.reports import post, row, slot_now, token_for
 from tracking import metrics, rollups, verify
@@ -128,3 +130,50 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         assert list(verify.differences(db.engine, ZoneInfo("UTC"))) == []
         if engine == "sqlite":
             assert columns_of("sum_asset")[-3:] == ["people", "partners", "dwells"]
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_reminders_and_mails_that_wait_survive_the_change_to_one_mail_a_day(engine: str) -> None:
+    settings = engines.settings_for(engine, engines.folder() / f"migrate_notices_{engine}")
+    with engines.opened(settings):
+        upgrade()
+        with write() as session:
+            set_up(session, company="N", timezone="UTC", privacy_mode="person")
+        add_lost_deal(lena(), anna())
+        deal, family = db.session.scalars(select(Deal)).one(), make_family()
+        customer = Customer(id=new_id(), name="H", name_key="h", country="DE", created_at=LOST)
+        with write() as session:
+            session.add(customer)
+            session.flush()
+            end = {"starts_at": LOST, "ends_at": LOST}
+            session.add(
+                Protection(
+                    deal_id=deal.id, customer_id=customer.id, product_family_id=family.id, **end
+                )
+            )
+            for number, step in ((0, 30), (0, 7), (1, 30)):
+                values = {"kind": "protection", "round": number, "step": step, "noted_at": LOST}
+                session.add(DealReminder(deal_id=deal.id, **values))
+        db.session.remove()
+        downgrade(revision="0008")
+        with write() as session:
+            steps = session.scalars(text("SELECT days_before FROM protection_reminder")).all()
+            assert sorted(steps) == [7, 30]
+            mails = [("deal_submitted", "waiting"), ("deal_news", "waiting"), ("deal_news", "sent")]
+            for number, (message, state) in enumerate(mails):
+                row = mail.Outbox(
+                    message=message, message_id=f"{number}", user_id=anna().id, state=state,
+                    params={"deal": str(deal.id)}, created_at=LOST, due_at=LOST,
+                )  # fmt: skip
+                session.add(row)
+        db.session.remove()
+        upgrade()
+        found = db.session.scalars(select(DealReminder)).all()
+        assert sorted((row.round, row.step) for row in found) == [(0, 7), (0, 30)]
+        kinds = db.session.execute(select(Notice.kind, Notice.subject_id, Notice.created_at))
+        assert sorted(tuple(row) for row in kinds) == [
+            ("deal_submitted", deal.id, LOST), ("extension_decided", deal.id, LOST),
+        ]  # fmt: skip
+        assert sorted(db.session.scalars(select(mail.Outbox.state))) == [
+            "expired", "expired", "sent",
+        ]  # fmt: skip

@@ -17,7 +17,7 @@ from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import library
 from portal.db import db, new_id, write
-from portal.deals import drafts, policy, prefill, service
+from portal.deals import drafts, policy, prefill, promise, service
 from portal.deals.drafts import Claim, Overwritten
 from portal.deals.forms import EARLIER, TODAY, ClaimForm, proposal_text, sensible
 from portal.deals.models import Deal
@@ -149,6 +149,7 @@ def _page(form: ClaimForm, deal: Deal | None, refused: str = "") -> tuple[str, i
         due=policy.decision_due(now, rules.terms, zone()),
         rules=rules,
         benefits=rules.benefits_for(user.partner.tier),
+        promise=promise.for_partner(db.session(), user, now),
     )
     if refused:
         return page, 409

@@ -143,6 +143,7 @@ class WonForm(FlaskForm):  # type: ignore[misc]
     currency = SelectField(_l("Currency"), choices=options((code, code) for code in CURRENCIES))
     won_on = DateField(_l("Day of the order"), [Optional()])
     order_number = StringField(_l("Order number (optional)"), [Length(max=60)])
+    contract_ends = DateField(_l("The contract ends on (optional)"), [Optional()])
 
 
 class LostForm(FlaskForm):  # type: ignore[misc]

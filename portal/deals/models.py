@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from portal.accounts.models import Partner, User
 from portal.content.models import ProductFamily
 from portal.db import Base, Key, UTCDateTime, new_id
 from portal.deals.keys import company_key_of, domain_key_of, keep_keys, tax_key_of
-from portal.deals.policy import Calendar, Terms
+from portal.deals.policy import Calendar, Escalation, Terms
 
 
 class Customer(Base):
@@ -61,6 +61,9 @@ class Policy(Base):
     `decision_hours` are business hours: `opens` and `closes` are minutes of the local day, Monday
     to Friday, without the public holidays of `holiday_country`. Orders of at least
     `two_person_minor` (in `two_person_currency`) need two approvers where the vendor has two.
+    The vendor is reminded after `remind_percent` of the decision time and at its end; partners
+    `remind_first_days` and `remind_last_days` before a protection ends, when they have said nothing
+    for `stale_days`, and `renewal_days` before a contract ends.
     `benefits` says what an approval brings, `tier_benefits` the same to partners of some tiers.
     """
 
@@ -79,6 +82,12 @@ class Policy(Base):
     max_resubmissions: Mapped[int]
     two_person_minor: Mapped[int | None] = mapped_column(BigInteger)
     two_person_currency: Mapped[str] = mapped_column(String(3), default="EUR")
+    remind_percent: Mapped[int] = mapped_column(default=75)
+    escalate_to: Mapped[str] = mapped_column(String(10), default=Escalation.everyone)
+    remind_first_days: Mapped[int] = mapped_column(default=30)
+    remind_last_days: Mapped[int] = mapped_column(default=7)
+    stale_days: Mapped[int] = mapped_column(default=30)
+    renewal_days: Mapped[int] = mapped_column(default=120)
     benefits: Mapped[str] = mapped_column(Text, default="")
     tier_benefits: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     created_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
@@ -95,6 +104,11 @@ class Policy(Base):
             extension_days=self.extension_days,
             max_extensions=self.max_extensions,
             max_resubmissions=self.max_resubmissions,
+            remind_percent=self.remind_percent,
+            escalate_to=Escalation(self.escalate_to),
+            protection_reminders=(self.remind_first_days, self.remind_last_days),
+            stale_days=self.stale_days,
+            renewal_days=self.renewal_days,
         )
 
     def benefits_for(self, tier: str) -> str:
@@ -123,6 +137,8 @@ class Deal(Base):
     external_id: Mapped[str | None] = mapped_column(String(100), unique=True)
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"))
     submitted_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
+    # Who at the vendor looks after it; while they are away, their deputy does.
+    assignee_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     customer_name: Mapped[str] = mapped_column(String(200))
@@ -159,6 +175,8 @@ class Deal(Base):
     won_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     won_confirmed_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     order_number: Mapped[str] = mapped_column(String(60), default="", server_default=text("''"))
+    # The last day of what was sold, where it ends: then a renewal is proposed.
+    contract_ends: Mapped[date | None] = mapped_column(index=True)
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     loss_reason: Mapped[str | None] = mapped_column(String(20))
     extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -178,6 +196,7 @@ class Deal(Base):
     policy: Mapped[Policy | None] = relationship()
     partner: Mapped[Partner] = relationship(foreign_keys=[partner_id])
     submitted_by: Mapped[User | None] = relationship(foreign_keys=[submitted_by_id])
+    assignee: Mapped[User | None] = relationship(foreign_keys=[assignee_id])
     decided_by: Mapped[User | None] = relationship(foreign_keys=[decided_by_id])
     seen_by: Mapped[User | None] = relationship(foreign_keys=[seen_by_id])
     first_approved_by: Mapped[User | None] = relationship(foreign_keys=[first_approved_by_id])
@@ -300,16 +319,44 @@ class Protection(Base):
     customer: Mapped[Customer] = relationship()
 
 
-class ProtectionReminder(Base):
-    """A reminder that was sent: at most one per protection and number of days before its end."""
+class DealReminder(Base):
+    """A reminder that has been dealt with: each step of a round comes at most once.
 
-    __tablename__ = "protection_reminder"
-    __table_args__ = (UniqueConstraint("protection_id", "days_before"),)
+    `kind` is `decision` (a round for each time it was submitted, steps in per cent of its time),
+    `protection` (a round for each extension, steps in days before its end), `stale` (steps are
+    numbered) or `renewal` (the round is the day the contract ends). A step that was already
+    overtaken by a later one when it was noticed, as after an outage, is kept without `sent_at`.
+    """
+
+    __tablename__ = "deal_reminder"
+    __table_args__ = (UniqueConstraint("deal_id", "kind", "round", "step"),)
 
     id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
-    protection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("protection.id"))
-    days_before: Mapped[int]
-    sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deal.id"))
+    kind: Mapped[str] = mapped_column(String(20))
+    round: Mapped[int]
+    step: Mapped[int]
+    noted_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class KeptPromise(Base):
+    """How soon the vendor decided in the twelve whole months before `month`, over all partners:
+    what every partner is shown, summed up once a month. Median in business minutes."""
+
+    __tablename__ = "kept_promise"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    decisions: Mapped[int]
+    partners: Mapped[int]
+    in_time: Mapped[int]
+    timed: Mapped[int]
+    median_minutes: Mapped[int | None]
+
+    @property
+    def last_day(self) -> date:
+        """The last day that the figures are of."""
+        return self.month - timedelta(days=1)
 
 
 def _refuse(_mapper: Any, _connection: Any, row: DealHistory) -> None:

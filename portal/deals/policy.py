@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,6 @@ import holidays
 
 from portal import clock
 
-REMINDER_DAYS = (30, 7)
 ONE_DAY = timedelta(days=1)
 # Nobody closes for longer: a calendar without business days would otherwise be looked through
 # for ever.
@@ -46,9 +46,22 @@ class Calendar:
         return timedelta(minutes=self.closes - self.opens)
 
 
+class Escalation(StrEnum):
+    """Who hears of a registration that nobody decided in time, besides whom it is assigned to."""
+
+    nobody = ""
+    managers = "managers"
+    admins = "admins"
+    everyone = "everyone"
+
+
 @dataclass(frozen=True)
 class Terms:
-    """One version of the rules."""
+    """One version of the rules.
+
+    After `remind_percent` of the decision time the vendor is reminded, and at its end again,
+    together with those that `escalate_to` names. `protection_reminders` are days before the end.
+    """
 
     decision_hours: int = 16
     calendar: Calendar = Calendar()
@@ -56,6 +69,11 @@ class Terms:
     extension_days: int = 60
     max_extensions: int = 1
     max_resubmissions: int = 2
+    remind_percent: int = 75
+    escalate_to: Escalation = Escalation.everyone
+    protection_reminders: tuple[int, int] = (30, 7)
+    stale_days: int = 30
+    renewal_days: int = 120
 
 
 DEFAULT = Terms()
@@ -123,8 +141,28 @@ def decision_due(
 ) -> datetime:
     """The moment by which a decision is promised, when `used` of the time has passed before, as
     with a registration that was sent back and comes again."""
-    left = max(timedelta(), timedelta(hours=terms.decision_hours) - used)
-    return after_business_time(now, left, terms.calendar, zone)
+    return reached_at(now, 100, terms, zone, used)
+
+
+def decision_steps(terms: Terms) -> tuple[int, ...]:
+    """At how many per cent of its time an undecided registration is reminded of."""
+    return (terms.remind_percent, 100)
+
+
+def reached_at(
+    begun: datetime, percent: int, terms: Terms, zone: ZoneInfo, used: timedelta = timedelta()
+) -> datetime:
+    """The moment at which so much of the decision time is used up, of a registration that waits
+    since `begun` and had `used` some before: at 100 per cent the decision is due."""
+    wanted = timedelta(hours=terms.decision_hours) * percent / 100
+    return after_business_time(begun, max(timedelta(), wanted - used), terms.calendar, zone)
+
+
+def time_left(now: datetime, due: datetime, calendar: Calendar, zone: ZoneInfo) -> timedelta:
+    """The business time left until a decision is due; less than nothing when it is late."""
+    if due >= now:
+        return business_time(now, due, calendar, zone)
+    return -business_time(due, now, calendar, zone)
 
 
 def spells(
@@ -163,10 +201,10 @@ def last_day(ends_at: datetime, zone: ZoneInfo) -> date:
     return clock.local_day(ends_at - timedelta(microseconds=1), zone)
 
 
-def reminder_due(ends_at: datetime, now: datetime) -> int | None:
+def reminder_due(ends_at: datetime, now: datetime, terms: Terms) -> int | None:
     """Which reminder (days before the end) a protection has reached, the closest one; or None."""
     left = ends_at - now
     if left <= timedelta(0):
         return None
-    reached = [days for days in REMINDER_DAYS if left <= timedelta(days=days)]
+    reached = [days for days in terms.protection_reminders if left <= timedelta(days=days)]
     return min(reached, default=None)

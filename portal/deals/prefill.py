@@ -16,7 +16,7 @@ from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import sharing
-from portal.deals import metrics, service
+from portal.deals import metrics, renewals, service
 from portal.deals.models import Deal
 from portal.deals.pipeline import Status
 from portal.errors import NotFound
@@ -55,6 +55,13 @@ def from_share(session: Session, user: User, link_id: uuid.UUID) -> Prefill:
     )
 
 
+def from_win(session: Session, user: User, deal_id: uuid.UUID) -> Prefill:
+    """The next contract with a customer whose contract ends. Raises NotFound where there is none to
+    renew."""
+    today = clock.local_day(clock.now(), zone())
+    return Prefill(renewals.claim(session, user, deal_id, today))
+
+
 def _known(session: Session, partner_id: uuid.UUID, name: str) -> dict[str, Any]:
     """What the partner said of this customer the last time."""
     key = service.name_key(name)
@@ -73,7 +80,10 @@ def usual_currency(session: Session, partner_id: uuid.UUID) -> str:
 
 
 # By the name that an address gives them: /deals/new?share=KEY.
-SOURCES: dict[str, Callable[[Session, User, uuid.UUID], Prefill]] = {"share": from_share}
+SOURCES: dict[str, Callable[[Session, User, uuid.UUID], Prefill]] = {
+    "share": from_share,
+    "renews": from_win,
+}
 
 
 def asked(session: Session, user: User, args: Mapping[str, str]) -> Prefill:

@@ -21,11 +21,18 @@ from portal.db import db, write
 from portal.deals import policy, service
 from portal.deals.forms import CURRENCIES, AmountField, countries
 from portal.deals.models import Policy
-from portal.deals.policy import Calendar, Terms
+from portal.deals.policy import Calendar, Escalation, Terms
 from portal.deals.views import bp
 from portal.formatting import sort_key
 
 LONGEST = 500
+
+ESCALATIONS = {
+    Escalation.everyone: _l("all channel managers and administrators"),
+    Escalation.managers: _l("all channel managers"),
+    Escalation.admins: _l("all administrators"),
+    Escalation.nobody: _l("nobody else"),
+}
 
 
 def _number(label: LazyString, low: int, high: int) -> IntegerField:
@@ -43,6 +50,14 @@ class RulesForm(FlaskForm):  # type: ignore[misc]
     extension_days = _number(_l("Days an extension adds"), 1, 1000)
     max_extensions = _number(_l("Extensions at most"), 0, 20)
     max_resubmissions = _number(_l("Questions to the partner at most"), 0, 20)
+    remind_percent = _number(_l("Remind us after this share of the time, in per cent"), 1, 99)
+    escalate_to = SelectField(
+        _l("Who hears of late decisions, too"), choices=options(ESCALATIONS.items())
+    )
+    remind_first_days = _number(_l("First reminder, days before a reservation ends"), 1, 365)
+    remind_last_days = _number(_l("Last reminder, days before"), 1, 365)
+    stale_days = _number(_l("Ask the partner after so many days without news"), 1, 1000)
+    renewal_days = _number(_l("Propose a renewal so many days before a contract ends"), 1, 1000)
     two_person = AmountField(
         _l("Two approvers from this order on (empty: never)"), [Length(max=20)]
     )
@@ -58,6 +73,11 @@ class RulesForm(FlaskForm):  # type: ignore[misc]
         """A working day has some hours."""
         if self.opens.data and field.data and field.data <= self.opens.data:
             raise ValidationError(_("The working day must end after it begins."))
+
+    def validate_remind_last_days(self, field: IntegerField) -> None:
+        """The last one comes after the first."""
+        if self.remind_first_days.data and field.data and field.data >= self.remind_first_days.data:
+            raise ValidationError(_("The last reminder must come after the first."))
 
     def validate_valid_from(self, field: DateField) -> None:
         """What was decided stays decided."""
@@ -75,6 +95,11 @@ class RulesForm(FlaskForm):  # type: ignore[misc]
             extension_days=self.extension_days.data,
             max_extensions=self.max_extensions.data,
             max_resubmissions=self.max_resubmissions.data,
+            remind_percent=self.remind_percent.data,
+            escalate_to=Escalation(self.escalate_to.data or ""),
+            protection_reminders=(self.remind_first_days.data, self.remind_last_days.data),
+            stale_days=self.stale_days.data,
+            renewal_days=self.renewal_days.data,
         )
 
 
@@ -153,5 +178,6 @@ def _page(form: RulesForm) -> str:
         versions=service.policies(db.session()),
         example=policy.decision_due(now, current.terms, zone()),
         time_of=policy.time_of,
+        escalations=ESCALATIONS,
         now=now,
     )

@@ -15,12 +15,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock, mail
-from portal.accounts import service as accounts
-from portal.accounts.models import VENDOR_ROLES, Role, User
+from portal.accounts.models import VENDOR_ROLES, User
 from portal.accounts.service import zone
 from portal.content import sharing
-from portal.db import db, hold, new_id, write
-from portal.deals import checks, customers, pipeline, policy, reasons, teaming
+from portal.db import hold, new_id
+from portal.deals import (
+    audience,
+    checks,
+    customers,
+    notices,
+    pipeline,
+    policy,
+    reasons,
+    teaming,
+)
 from portal.deals.keys import name_key as name_key
 from portal.deals.models import (
     Customer,
@@ -29,7 +37,6 @@ from portal.deals.models import (
     InternalNote,
     Policy,
     Protection,
-    ProtectionReminder,
 )
 from portal.deals.pipeline import Actor, Side, Stage, State, Status
 from portal.errors import NotFound, Refused
@@ -57,6 +64,7 @@ class Given:
     loss_reason: str = ""
     # Why a deal is approved although somebody else seems to be with this customer.
     confirmation: str = ""
+    contract_ends: date | None = None
 
     def names(self) -> set[str]:
         """The needs that are met."""
@@ -70,7 +78,9 @@ class Given:
 def get(session: Session, user: User, deal_id: uuid.UUID) -> Deal:
     """The deal. NotFound also for another partner's, and at the vendor for a mere draft."""
     deal = session.scalars(
-        select(Deal).options(joinedload(Deal.partner)).where(Deal.id == deal_id)
+        select(Deal)
+        .options(joinedload(Deal.partner), joinedload(Deal.assignee))
+        .where(Deal.id == deal_id)
     ).one_or_none()
     missing = NotFound(_("There is no such deal."))
     if deal is None:
@@ -89,6 +99,7 @@ UNSEEN_BY_PARTNERS = (
     "drop_revocation",
     "confirm_match",
     "team",
+    "assign",
 )
 
 
@@ -220,6 +231,12 @@ def add_policy(
         extension_days=terms.extension_days,
         max_extensions=terms.max_extensions,
         max_resubmissions=terms.max_resubmissions,
+        remind_percent=terms.remind_percent,
+        escalate_to=terms.escalate_to,
+        remind_first_days=terms.protection_reminders[0],
+        remind_last_days=terms.protection_reminders[1],
+        stale_days=terms.stale_days,
+        renewal_days=terms.renewal_days,
         two_person_minor=two_person_minor,
         two_person_currency=two_person_currency,
         benefits=benefits.strip(),
@@ -351,8 +368,8 @@ def _submitted(session: Session, deal: Deal, _user: User, now: datetime, _given:
     checks.wait(session, deal.id)
     sharing.adopt(session, deal.id)
     deal.decision_due_at = policy.decision_due(now, terms, zone(), used)
-    for key in _deciders(session, deal):
-        mail.queue(session, message="deal_submitted", user_id=key, params={"deal": str(deal.id)})
+    deal.assignee_id = deal.assignee_id or audience.default_assignee(deal)
+    notices.notify(session, audience.deciders(session, deal, now), "deal_submitted", deal, now)
 
 
 def waits_of(
@@ -362,15 +379,6 @@ def waits_of(
     still does."""
     rows = history(session, deal_id)
     return policy.spells(((row.at, row.to_status in pipeline.UNDECIDED) for row in rows), now)
-
-
-def _deciders(session: Session, deal: Deal) -> list[uuid.UUID]:
-    if deal.partner.channel_manager_id is not None:
-        return [deal.partner.channel_manager_id]
-    managers = select(User.id).where(
-        User.role == Role.channel_manager, User.deactivated_at.is_(None)
-    )
-    return sorted(session.scalars(managers))
 
 
 def _reviewed(_session: Session, deal: Deal, user: User, now: datetime, _given: Given) -> None:
@@ -479,15 +487,14 @@ def _share(session: Session, deal: Deal, user: User, now: datetime) -> None:
         given = Given(sentence=row.sentence)
         for told in (deal, other):
             _note(session, told, user, "share", told.status, told.stage, now, given)
-        _tell(session, other, "deal_news")
+        notices.notify(session, audience.told(session, other), "deal_shared", other, now)
 
 
 def _extension_asked(
     session: Session, deal: Deal, _user: User, now: datetime, _given: Given
 ) -> None:
     deal.extension_asked_at = now
-    for key in _deciders(session, deal):
-        mail.queue(session, message="extension_asked", user_id=key, params={"deal": str(deal.id)})
+    notices.notify(session, audience.deciders(session, deal, now), "extension_asked", deal, now)
 
 
 def _extended(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> Given:
@@ -501,15 +508,15 @@ def _extended(session: Session, deal: Deal, _user: User, now: datetime, _given: 
     _refuse_overlap(session, deal, protection.ends_at, ends)
     protection.ends_at = ends
     deal.extension_asked_at = None
-    _tell(session, deal, "deal_news")
+    notices.notify(session, audience.told(session, deal), "extension_decided", deal, now)
     return Given(note=_("until %(day)s", day=day(policy.last_day(ends, local))))
 
 
 def _extension_refused(
-    session: Session, deal: Deal, _user: User, _now: datetime, _given: Given
+    session: Session, deal: Deal, _user: User, now: datetime, _given: Given
 ) -> None:
     deal.extension_asked_at = None
-    _tell(session, deal, "deal_news")
+    notices.notify(session, audience.told(session, deal), "extension_decided", deal, now)
 
 
 def _revocation_proposed(
@@ -529,7 +536,7 @@ def _revoked(session: Session, deal: Deal, _user: User, now: datetime, _given: G
     proposed = [row for row in history(session, deal.id) if row.move == "propose_revocation"]
     _end_protection(session, deal, now)
     deal.revocation_by_id = deal.extension_asked_at = None
-    _tell(session, deal, "deal_news")
+    _tell(session, deal, "deal_revoked")
     return Given(sentence=proposed[-1].sentence)
 
 
@@ -560,10 +567,13 @@ def _won(_session: Session, deal: Deal, user: User, now: datetime, given: Given)
     # Noon, so that the day is the same for everyone who reads it.
     deal.won_at = clock.resolve_local(datetime.combine(given.won_on, time(12)), zone())
     deal.won_confirmed_by_id = user.id if user.is_vendor else None
+    if given.contract_ends is not None and given.contract_ends <= given.won_on:
+        raise Refused(_("A contract ends after the day of the order."))
+    deal.contract_ends = given.contract_ends
 
 
 def _questioned(session: Session, deal: Deal, _user: User, _now: datetime, _given: Given) -> None:
-    deal.won_amount_minor = deal.won_currency = deal.won_at = None
+    deal.won_amount_minor = deal.won_currency = deal.won_at = deal.contract_ends = None
     deal.order_number = ""
     _tell(session, deal, "deal_question")
 
@@ -576,21 +586,15 @@ def _lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given
 
 
 def _tell(session: Session, deal: Deal, message: str) -> None:
-    for key in _told(session, deal):
+    for key in audience.told(session, deal):
         mail.queue(session, message=message, user_id=key, params={"deal": str(deal.id)})
 
 
-def listeners(session: Session, deal: Deal, side: Side) -> list[uuid.UUID]:
+def listeners(session: Session, deal: Deal, side: Side, now: datetime) -> list[uuid.UUID]:
     """Who of one side is told when the other says something about a deal."""
-    return _told(session, deal) if side == Side.partner else _deciders(session, deal)
-
-
-def _told(session: Session, deal: Deal) -> list[uuid.UUID]:
-    """Who of the partner hears of a deal: who registered it; of an imported one, the admins."""
-    if deal.submitted_by_id is not None:
-        return [deal.submitted_by_id]
-    people = accounts.people_of(session, deal.partner_id)
-    return sorted(person.id for person in people if person.role == Role.partner_admin)
+    if side == Side.partner:
+        return audience.told(session, deal)
+    return audience.deciders(session, deal, now)
 
 
 _EFFECTS: dict[str, Any] = {
@@ -622,39 +626,20 @@ def add_note(session: Session, deal: Deal, author: User, text: str, now: datetim
     session.flush()
 
 
-# --- what runs by itself ------------------------------------------------------------------------
+def assign(session: Session, deal: Deal, actor: User, assignee: User | None, now: datetime) -> None:
+    """Let somebody of the vendor look after a deal, or nobody in particular."""
+    key = assignee.id if assignee else None
+    if key == deal.assignee_id:
+        return
+    deal.assignee_id = key
+    given = Given(note=assignee.name if assignee else _("nobody"))
+    _note(session, deal, actor, "assign", deal.status, deal.stage, now, given)
+    if assignee is not None:
+        people = set(audience.deciders(session, deal, now)) - {actor.id}
+        notices.notify(session, sorted(people), "deal_assigned", deal, now)
 
 
-def remind_protections(now: datetime) -> int:
-    """Job: tell partners that a protection ends soon, once per step; returns how many were told."""
-    last = now + timedelta(days=max(policy.REMINDER_DAYS))
-    running = (
-        select(Protection.id)
-        .join(Deal)
-        .where(Protection.ends_at > now, Protection.ends_at <= last)
-        .where(Deal.status == Status.approved)
-        .order_by(Protection.id)
-    )
-    keys = list(db.session.scalars(running))
-    db.session.rollback()
-    return sum(_remind(key, now) for key in keys)
-
-
-def _remind(protection_id: uuid.UUID, now: datetime) -> bool:
-    with write((Protection, protection_id)) as session:
-        protection = session.get(Protection, protection_id)
-        days = protection and policy.reminder_due(protection.ends_at, now)
-        if protection is None or days is None or protection.deal.status != Status.approved:
-            return False
-        sent = select(ProtectionReminder.id).where(
-            ProtectionReminder.protection_id == protection_id,
-            ProtectionReminder.days_before <= days,
-        )
-        if session.scalars(sent).first() is not None:
-            return False
-        session.add(ProtectionReminder(protection_id=protection_id, days_before=days, sent_at=now))
-        _tell(session, protection.deal, "protection_ends")
-    return True
+# --- mails that leave at once -------------------------------------------------------------------
 
 
 def _deal_context(session: Session, params: dict[str, str]) -> dict[str, object]:
@@ -662,31 +647,13 @@ def _deal_context(session: Session, params: dict[str, str]) -> dict[str, object]
     return {"deal": deal, "link": mail.absolute(f"/deals/{deal.id}")}
 
 
-@mail.prepares("deal_submitted")
-def prepare_submitted(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
-    """For the channel manager: a registration waits."""
-    return _deal_context(session, params)
-
-
-@mail.prepares("extension_asked")
-def prepare_extension(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
-    """For the channel manager: a partner asks for more time, and why."""
+@mail.prepares("deal_revoked")
+def prepare_revoked(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
+    """For the partner: the approval was withdrawn, and why."""
     context = _deal_context(session, params)
     deal: Any = context["deal"]
-    rows = [row for row in history(session, deal.id) if row.move == "ask_extension"]
-    return {**context, "reason": rows[-1].note if rows else ""}
-
-
-@mail.prepares("deal_news")
-def prepare_news(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
-    """For the partner: what the vendor decided about an extension, or that it revoked."""
-    context = _deal_context(session, params)
-    deal: Any = context["deal"]
-    told = ("extend", "refuse_extension", "revoke", "share")
-    rows = [row for row in history(session, deal.id) if row.move in told]
-    ends = session.scalars(select(Protection.ends_at).where(Protection.deal_id == deal.id)).first()
-    last = policy.last_day(ends, zone()) if ends else None
-    return {**context, "row": rows[-1] if rows else None, "last_day": last}
+    rows = [row for row in history(session, deal.id) if row.move == "revoke"]
+    return {**context, "sentence": rows[-1].sentence if rows else ""}
 
 
 @mail.prepares("deal_decided")
@@ -709,12 +676,3 @@ def prepare_question(session: Session, _user: User, params: dict[str, str]) -> d
     deal: Any = context["deal"]
     rows = [row for row in history(session, deal.id) if row.move in ("ask", "question_win")]
     return {**context, "sentence": rows[-1].sentence if rows else ""}
-
-
-@mail.prepares("protection_ends")
-def prepare_protection(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
-    """For the partner: the customer is reserved for so much longer."""
-    context = _deal_context(session, params)
-    deal: Any = context["deal"]
-    ends = session.scalars(select(Protection.ends_at).where(Protection.deal_id == deal.id)).one()
-    return {**context, "last_day": policy.last_day(ends, zone())}

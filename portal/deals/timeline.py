@@ -105,7 +105,7 @@ def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) ->
         session.add(row)
         session.flush()
         other = Side.partner if author.is_vendor else Side.vendor
-        for key in service.listeners(session, deal, other):
+        for key in service.listeners(session, deal, other, now):
             params = {"deal": str(deal_id), "comment": str(row.id)}
             mail.queue(session, message="deal_comment", user_id=key, params=params)
 

@@ -24,7 +24,9 @@ from portal.deals import (
     files,
     helped,
     metrics,
+    promise,
     reading,
+    renewals,
     service,
     teaming,
     timeline,
@@ -133,6 +135,8 @@ def _page(deal: Deal, **forms: Any) -> str:
             helped_choices=helped.choices(session, user, deal, now),
             pursued_names=helped.PURSUED,
             comment=forms.get("comment", ""),
+            promise=promise.for_partner(session, user, now),
+            may_renew=renewals.is_near(session, deal, now),
             **context,
         )
     return render_template(
@@ -167,6 +171,7 @@ def won_form(deal: Deal) -> WonForm:
         currency=deal.won_currency or deal.currency,
         won_on=day,
         order_number=deal.order_number,
+        contract_ends=deal.contract_ends,
     )
 
 
@@ -305,6 +310,7 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     deal, form = service.get(db.session(), user, deal_id), WonForm()
     form.validate()
     sensible(form.won_on.data, form.won_on)
+    sensible(form.contract_ends.data, form.contract_ends)
     if form.amount.minor is None and not form.amount.errors:
         form.amount.errors = [_(missing("won_amount"))]
     if form.won_on.data is None and not form.won_on.errors:
@@ -316,6 +322,7 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         won_currency=form.currency.data,
         won_on=form.won_on.data,
         order_number=form.order_number.data or "",
+        contract_ends=form.contract_ends.data,
     )
     _do(deal_id, "confirm_win" if user.is_vendor else "report_won", given)
     if user.is_vendor:

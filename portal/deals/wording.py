@@ -13,7 +13,7 @@ from markupsafe import Markup
 from portal.deals import policy
 from portal.deals.models import Deal, Protection
 from portal.deals.pipeline import Stage, Status
-from portal.formatting import day, moment, money
+from portal.formatting import clock_time, day, money, soon
 
 STATUS_NAMES: dict[str, LazyString] = {
     Status.draft: _l("Draft"),
@@ -61,6 +61,7 @@ MOVE_NAMES: dict[str, LazyString] = {
     "question_win": _l("asked about the win"),
     "lose": _l("closed it as lost"),
     "expire": _l("let it expire"),
+    "assign": _l("assigned it to"),
     "import": _l("imported it"),
 }
 
@@ -78,10 +79,10 @@ def sentence(deal: Deal, protection: Protection | None, now: datetime, zone: Zon
     if status == Status.draft:
         return _("A draft: only you and your colleagues see it. Submit it to reserve the customer.")
     if status in (Status.submitted, Status.in_review):
-        promise = _("Decision by %(time)s.", time=moment(deal.decision_due_at, zone))
-        if deal.seen_by is None:
+        promise = _("Decision by %(time)s.", time=soon(deal.decision_due_at, now, zone))
+        if deal.seen_by is None or deal.seen_at is None:
             return promise
-        seen = moment(deal.seen_at, zone)
+        seen = clock_time(deal.seen_at, now, zone)
         return _("Seen by %(name)s, %(time)s.", name=deal.seen_by.name, time=seen) + " " + promise
     if status == Status.returned:
         return _("The vendor has a question; it waits for your answer.")

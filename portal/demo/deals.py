@@ -155,6 +155,7 @@ def _claim(
         "id": key(rng, at),
         "reference": "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=8)),
         "partner_id": partner.id,
+        "assignee_id": partner.row["channel_manager_id"],
         "created_at": at,
         "customer_name": name,
         "domain": f"{domain}.example",

@@ -10,7 +10,9 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from portal.accounts.models import User
 from portal.deals import metrics as deals
+from portal.deals import queue
 from portal.deals.models import Deal
 from portal.deals.wording import customer_of
 from portal.formatting import moment, money
@@ -33,9 +35,13 @@ class Need:
     href: str
 
 
-def today(session: Session, now: datetime, zone: ZoneInfo) -> list[Need]:
-    """Registrations by time left, then low scores of the last 30 days, then reported wins."""
-    decisions = [_decision(deal, now, zone) for deal in deals.needs_decision(session, LIMIT)]
+def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
+    """Registrations by time left, the person's own before all others, then low scores of the last
+    30 days, then reported wins."""
+    waiting = queue.load(session, user, now)
+    mine = waiting.of(queue.MINE)
+    rows = [*mine, *(row for row in waiting.waiting if row not in mine)][:LIMIT]
+    decisions = [_decision(deal, now, zone) for deal, _left in rows]
     low = [_low(row) for row in surveys.low_scores(session, now - RECENT, LOW_SCORE, LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
     return (decisions + low + wins)[:LIMIT]

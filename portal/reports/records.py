@@ -11,6 +11,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from portal.accounts import notices
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.content import library
@@ -196,4 +197,5 @@ def erase_reading(session: Session, user_id: uuid.UUID) -> int:
 def erase_person(session: Session, user_id: uuid.UUID, now: datetime) -> None:
     """Erase a person: their reading as above, their name, address and ways in."""
     erase_reading(session, user_id)
+    notices.forget(session, user_id)
     accounts.anonymise(session, session.get_one(User, user_id), now)

@@ -95,7 +95,7 @@ def _overview(user: User) -> str:
         greeting=_greeting(user),
         period=period,
         as_of=tracking.as_of(session),
-        needs=needs.today(session, clock.now(), zone()),
+        needs=needs.today(session, user, clock.now(), zone()),
         cards=overview.cards(session, period, zone()),
         content=engagement.content_table(session, period, limit=5),
         partners=engagement.partner_table(session, period, limit=5),

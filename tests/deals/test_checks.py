@@ -14,6 +14,7 @@ from sqlalchemy import event, select
 
 from portal import clock
 from portal.accounts.models import User
+from portal.accounts.notices import send_notices
 from portal.content.models import ProductFamily
 from portal.db import db, write
 from portal.deals import checks, conflicts, service
@@ -330,7 +331,7 @@ def test_partners_who_work_together_share_a_customer_and_read_only_the_sentence(
     assert browse(otto()).post(f"/deals/{first}/move/extend").status_code == 302
 
 
-def test_who_shares_is_told_by_mail_without_a_name(app: Flask, browse: Browse) -> None:
+def test_who_shares_is_told_in_the_daily_mail_without_a_name(app: Flask, browse: Browse) -> None:
     first, second = register(browse, lena()), register(browse, mia(), **RIVAL)
     approve(browse, first)
     look_for_conflicts()
@@ -339,9 +340,11 @@ def test_who_shares_is_told_by_mail_without_a_name(app: Flask, browse: Browse) -
     with mailbox(app) as box:
         customer = str(deal(first).customer_id)
         browse(anna()).post(f"{path}/approve", data={**APPROVAL, "customer": customer})
-        deliver()
+        with clock.at(clock.now() + timedelta(days=1)):
+            send_notices(clock.now())
+            deliver()
     letters = [mail_text(letter) for letter in box.to("lena@kuehn.example")]
-    shared = [text for text in letters if "you share Brandt & Söhne" in text]
+    shared = [text for text in letters if "You share the customer Brandt & Söhne" in text]
     assert len(shared) == 1
     assert "You deliver." in shared[0]
     assert "Mia" not in shared[0]

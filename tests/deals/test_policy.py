@@ -115,7 +115,9 @@ def test_time_in_which_the_partner_has_the_ball_does_not_count(browse: Browse) -
 RULES = {
     "decision_hours": "8", "opens": "08:00", "closes": "16:00", "holiday_country": "AT",
     "protection_days": "30", "extension_days": "10", "max_extensions": "2",
-    "max_resubmissions": "0", "two_person": "", "two_person_currency": "EUR",
+    "max_resubmissions": "0", "remind_percent": "50", "escalate_to": "admins",
+    "remind_first_days": "14", "remind_last_days": "3", "stale_days": "20", "renewal_days": "60",
+    "two_person": "", "two_person_currency": "EUR",
     "benefits": "2 % more margin.", "valid_from": "",
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from portal.errors import PortalError
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, look_for_conflicts, register
 from tests.deals.test_policy import set_rules
-from tests.mailbox import deliver, mailbox
+from tests.mailbox import deliver, deliver_daily, mailbox
 from tests.mailbox import text_of as mail_text
 from tests.pages import text_of
 from tests.people import anna, lena, otto
@@ -138,8 +138,9 @@ def test_a_partner_asks_for_more_time_and_gets_it(app: Flask, browse: Browse) ->
         assert asked.status_code == 302
         assert "Budget in May." in text_of(browse(anna()).get(f"/deals/{key}"))
         assert "You asked for an extension" in text_of(browse(lena()).get(f"/deals/{key}"))
+        deliver_daily(1)
         browse(anna()).post(f"/deals/{key}/move/extend")
-        deliver()
+        deliver_daily(2)
     assert timedelta(days=59) < protection(key).ends_at - ends < timedelta(days=61)
     assert any("asks to extend" in mail_text(letter) for letter in box.to(anna().email))
     assert any("is extended" in mail_text(letter) for letter in box.to("lena@kuehn.example"))

@@ -13,10 +13,10 @@ from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
-PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account"]
+PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account", "/account/notices"]
 MANAGER = [
-    "/", "/library", "/deals", "/deals/list", "/deals/board", "/deals/months", "/deals/wins",
-    "/surveys", "/surveys/new", "/people", "/reports/days",
+    "/", "/library", "/deals", "/deals/queue", "/deals/list", "/deals/board", "/deals/months",
+    "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/people", "/reports/days",
 ]  # fmt: skip
 ADMIN = ["/jobs", "/library/new", "/people/held"]
 
