@@ -7,6 +7,7 @@ from datetime import date
 
 from flask import url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from portal.deals import metrics
 from portal.deals.facts import CROSS_SELL, UPSELL, DealFacts
@@ -38,6 +39,26 @@ BEHIND: dict[str, Callable[[Outcomes], Iterable[DealFacts]]] = {
     "shared": lambda found: [
         deal for deal in (*found.results.won, *found.results.lost) if deal.id in found.shared
     ],
+}
+
+
+TITLES = {
+    "won": _l("Deals won"),
+    "lost": _l("Deals lost"),
+    "open": _l("Deals open at the end"),
+    "closed": _l("Deals won and lost"),
+    "qualified": _l("Deals that became qualified"),
+    "begun": _l("Deals begun"),
+    "registrations": _l("Registrations"),
+    "decisions": _l("Registrations decided"),
+    "registrations-won": _l("Registrations of the period that were won"),
+    "new-business": _l("New business"),
+    "upsell": _l("Upsell deals won"),
+    "cross-sell": _l("Cross-sell deals won"),
+    "sourced": _l("Deals sourced by partners"),
+    "assisted": _l("Content-assisted registrations"),
+    "assisted-won": _l("Content-assisted deals won"),
+    "shared": _l("Closed deals with content shared before"),
 }
 
 
@@ -74,7 +95,7 @@ def behind(found: Outcomes, name: str) -> Table:
         Column("closed", _("Won or lost"), "day"),
         Column("amount", _("Value"), "figure", about="expected_value"),
     ]
-    return Table(name, _("The deals behind it"), columns, rows, _("No deal is behind it."))
+    return Table(name, str(TITLES[name]), columns, rows, _("No deal is behind it."))
 
 
 def link(found: Outcomes, name: str) -> str:

@@ -91,7 +91,6 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             "/reports/areas",
             "/reports/results",
             "/reports/baselines",
-            "/people/import",
             first_link(page, live, "/reports/content", "table.plain td a"),
             first_link(page, live, "/reports/partners", "table.plain td a"),
         ]

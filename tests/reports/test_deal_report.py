@@ -88,6 +88,7 @@ def test_filters_parts_and_the_rows_behind_agree(browse: Browse) -> None:
     assert "/reports/results/results-months.csv?period=3m&amp;tier=Gold" in page.text
     links = re.findall(r'href="(/reports/results/behind/[^"]+)"', page.text)
     assert {link.split("?")[0].rsplit("/", 1)[1] for link in links} <= set(deal_rows.BEHIND)
+    assert deal_rows.BEHIND.keys() == deal_rows.TITLES.keys()
     for link in set(links):
         assert "tier=Gold" in link
         assert manager.get(link.replace("&amp;", "&")).status_code == 200
