@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.accounts.models import Partner, Role, User
 from portal.clock import now
 from portal.content import service
@@ -151,3 +153,13 @@ def version_of(asset: Asset, language: str = "en") -> AssetVersion:
     """The current version of an asset in a language."""
     fresh = db.session.get_one(Asset, asset.id)
     return next(v for v in fresh.current_versions if v.language == language)
+
+
+# The clock of the portal in tests.
+ZONE = ZoneInfo("Europe/Berlin")
+
+
+def days_ago(n: int) -> datetime:
+    """So many local days ago, as late on its day as it is now: in summer the offset is another."""
+    local = clock.now().astimezone(ZONE).replace(tzinfo=None)
+    return clock.resolve_local(local - timedelta(days=n), ZONE)

@@ -23,7 +23,14 @@ from portal.db import db, new_id, write
 from portal.reports.content import Spread, spreads, state_of
 from tests.conftest import Browse
 from tests.deals.test_deals import register
-from tests.factories import make_asset, make_colleagues, make_partner, make_user, version_of
+from tests.factories import (
+    days_ago,
+    make_asset,
+    make_colleagues,
+    make_partner,
+    make_user,
+    version_of,
+)
 from tests.pages import text_of
 from tests.people import ada, anna, brandt, jonas, kuehn, lena, mia
 from tests.reports.test_reports import reading_yesterday, rows
@@ -84,8 +91,7 @@ def token_of(person: User, asset: Asset) -> str:
 
 
 def test_the_content_report_says_what_to_make_fix_and_retire(app: Flask, browse: Browse) -> None:
-    long_ago = clock.now() - timedelta(days=200)
-    with clock.at(long_ago):
+    with clock.at(days_ago(200)):
         stale, _fresh = make_asset("Old flyer"), make_asset("Read yesterday")
         read(lena(), stale, 20)
     with clock.at(clock.now() - timedelta(days=1)):
@@ -111,11 +117,11 @@ def test_what_nobody_viewed_is_listed_after_two_weeks_and_the_rest_after_ninety_
     app: Flask, browse: Browse
 ) -> None:
     for title, age in (("Fresh", 13), ("Unseen", 14), ("Read long ago", 300), ("Read lately", 300)):
-        with clock.at(clock.now() - timedelta(days=age)):
+        with clock.at(days_ago(age)):
             make_asset(title)
     named = {asset.title: asset for asset in db.session.scalars(select(Asset))}
     for title, ago in (("Read long ago", 90), ("Read lately", 89)):
-        with clock.at(clock.now() - timedelta(days=ago)):
+        with clock.at(days_ago(ago)):
             read(lena(), named[title], 3)
     rebuild()
     found = rows(browse(anna()).get("/reports/stale.csv"))

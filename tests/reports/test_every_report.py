@@ -15,7 +15,7 @@ from portal.reports import definitions
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, register
-from tests.factories import make_asset, make_colleagues
+from tests.factories import days_ago, make_asset, make_colleagues
 from tests.pages import text_of
 from tests.people import anna, kuehn, lena
 from tests.reports.test_content_reports import token_of
@@ -33,7 +33,7 @@ def busy(app: Flask, browse: Browse) -> Any:
     with clock.at(clock.now() - timedelta(days=1)):
         for _time in range(3):
             post(area_token("atex"), row(slot_now(), active=900), activated=clock.now_ms())
-    with clock.at(clock.now() - timedelta(days=120)):
+    with clock.at(days_ago(120)):
         make_asset("Old flyer")
     rebuild()
     won = register(browse, lena(), customer_name="Won AG")
