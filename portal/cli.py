@@ -21,13 +21,14 @@ from portal.accounts import service as accounts
 from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
+from portal.countries import countries
 from portal.db import db, write
 from portal.deals import import_rows, importer, metrics, results
-from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
+from portal.leads import importer as lead_importer
 from portal.security import hash_password
 from tracking import rollups, verify
 
@@ -317,12 +318,9 @@ def import_deals(
     Fields: external_id partner customer domain country product_family type status stage
     first_contact submitted decided closed amount currency.
     """
-    files = [word for word in words if "=" not in word or Path(word).exists()]
-    if len(files) != 1:
-        raise click.UsageError("Name one file.")
-    given = _pairs([*mapped, *(word for word in words if word not in files)])
+    file, given = _file_and_pairs(words, mapped)
     with _app(settings).test_request_context():
-        sheet = sheets.read(Path(files[0]).read_bytes())
+        sheet = sheets.read(file.read_bytes())
         options = import_rows.Options(
             mapping=import_rows.mapping_for(sheet, given),
             create=create,
@@ -334,15 +332,60 @@ def import_deals(
             click.echo(f"{name:<16} from {column}")
         parsed = import_rows.parse(sheet, options)
         outcome = importer.run_import(
-            parsed, options, filename=Path(files[0]).name, by_id=None, dry_run=dry_run
+            parsed, options, filename=file.name, by_id=None, dry_run=dry_run
         )
-        for sentence in outcome.explained():
-            click.echo(sentence)
-        if dry_run:
-            click.echo("Nothing was written.")
-        if refused:
-            Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
-            click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
+        _say_outcome(sheet, outcome, dry_run, refused)
+
+
+@import_commands.command(name="leads")
+@click.argument("words", nargs=-1, required=True, metavar="FILE [FIELD=COLUMN ...]")
+@click.option(
+    "--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="Which column holds a field."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing.")
+@click.option("--refused", type=click.Path(), help="Where to write the rows that are refused.")
+@click.pass_obj
+def import_leads(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    dry_run: bool,
+    refused: str | None,
+) -> None:
+    """Import leads from a CSV or XLSX FILE: all that can be used, or nothing.
+
+    Fields: external_id company contact email phone country region product_family partner note.
+    """
+    file, given = _file_and_pairs(words, mapped)
+    with _app(settings).test_request_context():
+        sheet = sheets.read(file.read_bytes())
+        mapping = lead_importer.mapping_for(sheet, given)
+        for name, column in mapping.items():
+            click.echo(f"{name:<16} from {column}")
+        outcome = lead_importer.run_import(sheet, mapping, by_id=None, dry_run=dry_run)
+        _say_outcome(sheet, outcome, dry_run, refused)
+
+
+def _file_and_pairs(words: tuple[str, ...], mapped: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
+    files = [word for word in words if "=" not in word or Path(word).exists()]
+    if len(files) != 1:
+        raise click.UsageError("Name one file.")
+    return Path(files[0]), _pairs([*mapped, *(word for word in words if word not in files)])
+
+
+def _say_outcome(
+    sheet: sheets.Sheet,
+    outcome: importer.Outcome | lead_importer.Outcome,
+    dry_run: bool,
+    refused: str | None,
+) -> None:
+    for sentence in outcome.explained():
+        click.echo(sentence)
+    if dry_run:
+        click.echo("Nothing was written.")
+    if refused:
+        Path(refused).write_text(sheets.refused_csv(sheet, outcome.refused), encoding="utf-8")
+        click.echo(f"{len(outcome.refused)} refused rows are in {refused}.")
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:

@@ -28,6 +28,10 @@ from portal.content.storage import Storage
 from portal.db import db, instrument, migrate
 from portal.deals import import_views, rule_views
 from portal.deals import views as deals
+from portal.leads import ask_views
+from portal.leads import import_views as lead_import_views
+from portal.leads import rule_views as lead_rule_views
+from portal.leads import views as leads
 from portal.logs import log_requests
 from portal.reports import deal_views, engagement_views, record_views
 from portal.reports import views as reports
@@ -116,7 +120,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     log_requests(app)
     sessions.init_app(app)
     pages.init_app(app)
-    for area in (accounts, content, deals, surveys, reports, jobs):
+    for area in (accounts, content, leads, deals, surveys, reports, jobs):
         app.register_blueprint(area.bp)
     app.after_request(_harden)
     _mount_beacon(app, settings, keys)
@@ -177,10 +181,13 @@ def _locale() -> str:
 
 # Imported for what they bring along: routes, and tables of the metadata.
 _ = (
+    ask_views,
     deal_views,
     edit_views,
     engagement_views,
     import_views,
+    lead_import_views,
+    lead_rule_views,
     record_views,
     rule_views,
     share_views,

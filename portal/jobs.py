@@ -26,6 +26,7 @@ from portal.content import previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import service as deals
 from portal.errors import N_, NotFound
+from portal.leads import offers, qualifying
 from portal.logs import log
 from surveys import waves
 from tracking import retention, rollups
@@ -76,6 +77,8 @@ JOBS = {
             lambda: deals.remind_protections(clock_now()),
             timedelta(minutes=10),
         ),
+        Job("qualify_leads", lambda: qualifying.qualify_leads(clock_now()), timedelta(minutes=5)),
+        Job("offer_leads", lambda: offers.offer_leads(clock_now()), timedelta(minutes=1)),
         Job("sweep_files", lambda: storage.sweep_orphans(), timedelta(hours=6)),
     )
 }

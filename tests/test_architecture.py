@@ -21,7 +21,7 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 LEVELS = [
     {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
-     "portal.choices", "portal.tables", "portal.paging", "portal.sheets"},
+     "portal.choices", "portal.countries", "portal.tables", "portal.paging", "portal.sheets"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},
@@ -34,7 +34,8 @@ LEVELS = [
 PURE = {
     "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
-    "portal.estimates", "portal.reports.periods", "portal.clock",
+    "portal.estimates", "portal.reports.periods", "portal.clock", "portal.leads.stages",
+    "portal.leads.scoring", "portal.leads.assignment", "portal.leads.rules", "portal.leads.funnel",
     "portal.demo.words",
 }  # fmt: skip
 
@@ -110,7 +111,7 @@ PUBLIC = {
     "accounts.sign_in", "accounts.submit_sign_in", "accounts.enter_code",
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
-    "content.recipient_recording", "surveys.answer",
+    "content.recipient_recording", "leads.ask", "surveys.answer",
     "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
     "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip

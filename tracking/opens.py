@@ -28,7 +28,7 @@ from tracking.days import (
 from tracking.dwell import LoadFacts, chains, first_activated
 from tracking.engagement import CUSTOMER, PARTNER, Scope
 from tracking.events import TOKEN_LIFE_MS
-from tracking.models import Folded, Load, ShareEvent, Slot, Tombstone
+from tracking.models import Download, Folded, Load, ShareEvent, Slot, Tombstone
 
 
 def people_of(
@@ -106,7 +106,31 @@ def recent_opens(
         .order_by(Load.issued_at.desc())
         .limit(limit * 5)
     )
-    rows = {load.id: load for load in session.scalars(query)}
+    return _opens(session, session.scalars(query))[:limit]
+
+
+def opens_of_links(session: Session, share_ids: Iterable[uuid.UUID]) -> list[Open]:
+    """Every open of some links of which rows are kept, newest first."""
+    found: list[Open] = []
+    for some in in_parts(sorted(set(share_ids))):
+        query = select(Load).where(Load.share_id.in_(some), Load.machine == 0)
+        found += _opens(session, session.scalars(query))
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def downloads_of_links(
+    session: Session, share_ids: Iterable[uuid.UUID]
+) -> list[tuple[uuid.UUID, datetime]]:
+    """Every download by customers through some links: which link, and when."""
+    found: list[tuple[uuid.UUID, datetime]] = []
+    for some in in_parts(sorted(set(share_ids))):
+        query = select(Download.share_id, Download.granted_at).where(Download.share_id.in_(some))
+        found += [(row[0], row[1]) for row in session.execute(query) if row[0] is not None]
+    return found
+
+
+def _opens(session: Session, loads: Iterable[Load]) -> list[Open]:
+    rows = {load.id: load for load in loads}
     seen = attention_of_loads(session, rows)
     devices = devices_of_links(session, {load.share_id for load in rows.values() if load.share_id})
     opens = []
@@ -128,7 +152,7 @@ def recent_opens(
                 device=devices.get((share_id, rows[first.id].device), 1),
             )
         )
-    return sorted(opens, key=lambda found: found.at, reverse=True)[:limit]
+    return sorted(opens, key=lambda found: found.at, reverse=True)
 
 
 def devices_of_links(

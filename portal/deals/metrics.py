@@ -173,6 +173,16 @@ def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Resul
     return Results(since, until, facts(session, until, zone))
 
 
+def approved_without_lead(
+    session: Session, since: date, until: date, zone: ZoneInfo
+) -> list[uuid.UUID]:
+    """The partners of the deals that became sales qualified in the days `[since, until)` and came
+    of no lead, once for each."""
+    with_lead = set(session.scalars(select(Deal.id).where(Deal.lead_id.is_not(None))))
+    found = results(session, since, until, zone).qualified
+    return [deal.partner_id for deal in found if deal.id not in with_lead]
+
+
 def needs_decision(session: Session, limit: int) -> list[Deal]:
     """Registrations that wait for the vendor, by time left; reported wins after them."""
     waiting = (

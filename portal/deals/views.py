@@ -20,7 +20,7 @@ from portal.choices import options
 from portal.content import library
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import metrics, policy, service
+from portal.deals import metrics, policy, prefill, service
 from portal.deals.forms import (
     TYPE_NAMES,
     ApproveForm,
@@ -176,13 +176,27 @@ def _csv_row(deal: Deal) -> dict[str, Any]:
 def _claim_form(deal: Deal | None = None) -> ClaimForm:
     families = [(str(row.id), row.name) for row in library.families(db.session())]
     if deal is None:
-        form = ClaimForm(families, customer_name=request.args.get("customer", "")[:200])
-        if not form.is_submitted():
-            form.first_contact.data = clock.local_day(clock.now(), zone())
-        return form
+        return ClaimForm(families, **_known_already())
     amount = "" if deal.amount_minor is None else f"{deal.amount_minor / 100:.2f}"
     family = str(deal.product_family_id or "")
     return ClaimForm(families, obj=deal, amount=amount, product_family=family)
+
+
+def _known_already() -> dict[str, Any]:
+    """What a new claim begins with: from a lead, or the customer that the address names."""
+    today, lead_id = clock.local_day(clock.now(), zone()), _lead_asked()
+    if lead_id is None:
+        return {"customer_name": request.args.get("customer", "")[:200], "first_contact": today}
+    return prefill.from_lead(db.session(), current_user(), lead_id)
+
+
+def _lead_asked() -> uuid.UUID | None:
+    """The lead that the address asks to make a deal of."""
+    text = request.args.get("lead", "")
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError:
+        raise NotFound(_("There is no such lead.")) from None
 
 
 def _claim(form: ClaimForm) -> dict[str, Any]:
@@ -234,7 +248,7 @@ def new() -> tuple[str, int] | BaseResponse:
     then, claim = request.form.get("then", "submit"), _claim(form)
     with write() as session:
         person = session.get_one(User, user.id)
-        deal = service.start(session, person, claim, clock.now())
+        deal = service.start(session, person, claim, clock.now(), _lead_asked())
         if then != "draft":
             service.move(session, deal, person, "submit", clock.now())
         key = deal.id
