@@ -31,6 +31,7 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
     data = {"recipient": "Geheimkunde AG", "days": "90"}
     link = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
     deal_id = register(browse, lena(), customer_name="Geheimkunde AG")
+    lead = browse(lena()).post("/leads/new", data={"company": "Geheimkunde AG"}).location
     db.session.rollback()
     zone = ZoneInfo("Europe/Berlin")
     now = clock.now()
@@ -46,6 +47,7 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         "version_id": version_of(asset).id,
         "link_id": uuid.UUID(link.rsplit("/", 1)[1]),
         "deal_id": deal_id,
+        "lead_id": uuid.UUID(lead.rsplit("/", 1)[1]),
         "user_id": lena().id,
         "partner_id": kuehn().id,
         "invitation_id": invitation.id,
@@ -81,14 +83,23 @@ def test_a_rivals_own_pages_show_nothing_of_it(
     browse: Browse, objects: dict[str, uuid.UUID]
 ) -> None:
     rival = browse(mia())
-    for path in ("/", "/library", "/deals", "/deals.csv", "/shares", "/account"):
+    for path in (
+        "/",
+        "/library",
+        "/deals",
+        "/deals.csv",
+        "/leads",
+        "/leads.csv",
+        "/shares",
+        "/account",
+    ):
         answer = rival.get(path)
         assert answer.status_code == 200
         for secret in SECRETS:
             assert secret not in answer.text, path
     for path in (
         "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
-        "/reports/results", "/deals/export.csv",
+        "/reports/results", "/deals/export.csv", "/leads/rules", "/leads/import",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -80,8 +80,8 @@ class LeadForm(FlaskForm):  # type: ignore[misc]
         _l("E-mail address"), [Optional(), Email(_NO_ADDRESS), Length(max=254)], [strip]
     )
     phone = TelField(_l("Telephone"), [Length(max=40)], [strip])
-    country = SelectField(_l("Country"))
-    product_family = SelectField(_l("Product family"))
+    country = SelectField(_l("Country"), default="")
+    product_family = SelectField(_l("Product family"), default="")
     note = TextAreaField(_l("What it is about"), [Length(max=2000)])
 
     def __init__(self, families: list[tuple[str, str]], **kwargs: Any) -> None:
@@ -100,8 +100,8 @@ class LeadForm(FlaskForm):  # type: ignore[misc]
 class VendorLeadForm(LeadForm):
     """The same at the vendor, with where it belongs and who gets it."""
 
-    region = SelectField(_l("Region"))
-    partner = SelectField(_l("Offer it to"))
+    region = SelectField(_l("Region"), default="")
+    partner = SelectField(_l("Offer it to"), default="")
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class AskForm(FlaskForm):  # type: ignore[misc]
 class ReasonForm(FlaskForm):  # type: ignore[misc]
     """Why, and a few words."""
 
-    reason_code = SelectField(_l("Why?"))
+    reason_code = SelectField(_l("Why?"), default="")
     note = StringField(_l("A few words (optional)"), [Length(max=500)], [strip])
 
     def __init__(self, of: str, **kwargs: Any) -> None:
@@ -158,7 +158,8 @@ class ScoreRuleForm(Form):  # type: ignore[misc]
     """One line of what scores; without a kind it is left out."""
 
     what = SelectField(
-        choices=options([("", "–"), *((key, WHAT_NAMES[key]) for key in (*EVENTS, *ATTRIBUTES))])
+        default="",
+        choices=options([("", "–"), *((key, WHAT_NAMES[key]) for key in (*EVENTS, *ATTRIBUTES))]),
     )
     value = StringField(validators=[Length(max=100)], filters=[strip])
     points = IntegerField(validators=[Optional(), NumberRange(-MAX_POINTS, MAX_POINTS)])
@@ -175,8 +176,8 @@ class AssignRuleForm(Form):  # type: ignore[misc]
     """One line of who gets leads; one that says nothing is left out unless `use` is ticked."""
 
     use = BooleanField()
-    region = SelectField()
-    tier = SelectField()
+    region = SelectField(default="")
+    tier = SelectField(default="")
 
 
 class RulesForm(FlaskForm):  # type: ignore[misc]

@@ -80,8 +80,9 @@ def asked(session: Session, user: User, limit: int) -> list[Sight]:
 
 
 def asked_of_link(session: Session, share_id: uuid.UUID) -> list[Enquiry]:
-    """What was asked through a link."""
-    query = select(Enquiry).where(Enquiry.share_id == share_id)
+    """What was asked through a link, and is not erased."""
+    query = select(Enquiry).join(Lead, Lead.id == Enquiry.lead_id)
+    query = query.where(Enquiry.share_id == share_id, Lead.erased_at.is_(None))
     return list(session.scalars(query.order_by(Enquiry.at.desc(), Enquiry.id)))
 
 

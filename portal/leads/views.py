@@ -207,7 +207,8 @@ def edit(lead_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     user = current_user()
     lead = service.get(db.session(), user, lead_id)
     service.refuse_edit(user, lead)
-    form = _form(user, obj=lead, product_family=str(lead.product_family_id or ""))
+    known = {name: getattr(lead, name) for name in service.FIELDS}
+    form = _form(user, **{**known, "product_family": str(lead.product_family_id or "")})
     if isinstance(form, VendorLeadForm):
         del form.partner
     if not form.validate_on_submit():

@@ -402,8 +402,8 @@ LEADS = (
         "new_leads",
         N_("New leads"),
         N_(
-            "Leads that came in: entered by partners or by you, imported, or made by a customer who "
-            "asked on a shared page. Opening a link or reading makes no lead."
+            "Leads that came in: entered by partners or by you, imported, or made by a customer "
+            "who asked on a shared page. Opening a link or reading makes no lead."
         ),
         COUNT,
     ),
@@ -411,8 +411,9 @@ LEADS = (
         "mql",
         N_("Qualified leads (MQL)"),
         N_(
-            "Leads whose score reached the threshold for the first time in the period. The score is "
-            "computed afresh from what the customer did and what is known, by the rules in force."
+            "Leads whose score reached the threshold for the first time in the period. The score "
+            "is computed afresh from what the customer did and what is known, by the rules in "
+            "force."
         ),
         COUNT,
     ),
@@ -420,8 +421,9 @@ LEADS = (
         "sql",
         N_("Sales-ready leads (SQL)"),
         N_(
-            "Leads that a partner or you accepted as sales-ready, or of which a deal was submitted, "
-            "for the first time in the period; and deals approved in it that came of no lead."
+            "Leads that a partner or you accepted as sales-ready, or of which a deal was "
+            "submitted, for the first time in the period; and deals approved in it that came of "
+            "no lead."
         ),
         COUNT,
     ),
@@ -446,8 +448,8 @@ LEADS = (
         "maturing",
         N_("Maturing leads"),
         N_(
-            "Leads that became MQL in the period less than 90 days ago. They are left out of MQL to "
-            "SQL until their 90 days are over, whatever became of them already."
+            "Leads that became MQL in the period less than 90 days ago. They are left out of MQL "
+            "to SQL until their 90 days are over, whatever became of them already."
         ),
         COUNT,
     ),

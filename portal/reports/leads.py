@@ -23,7 +23,9 @@ def lead_table(session: Session, period: Period) -> Table:
     """All partners first, then each; then the leads that nobody has yet."""
     zone = accounts.zone()
     found = metrics.funnel(session, period.since, period.until, zone)
-    direct = Counter(deals.approved_without_lead(session, period.since, period.until, zone))
+    direct: Counter[uuid.UUID | None] = Counter(
+        deals.approved_without_lead(session, period.since, period.until, zone)
+    )
     groups: dict[uuid.UUID | None, list[LeadFacts]] = defaultdict(list)
     for lead in found.leads:
         groups[lead.partner_id].append(lead)
