@@ -20,7 +20,7 @@ from portal.accounts.views import DEMO_PEOPLE
 from portal.content.storage import storage
 from portal.db import Base, db, write
 from portal.deals.service import ensure_policy
-from portal.demo import attention, cast, contents, deals, opinions
+from portal.demo import attention, cast, contents, deals, leads, opinions
 from portal.errors import Refused
 from portal.security import hash_password
 from tracking import rollups
@@ -55,8 +55,12 @@ def fill() -> None:
         cast.save(session, people)
         contents.save(session, library)
         keys = current_app.extensions["portal_keys"]
-        attention.save(session, attention.build(rng, now, zone(), keys, people, library))
-        deals.save(session, deals.build(rng, now, zone(), session, people, library))
+        reading = attention.build(rng, now, zone(), keys, people, library)
+        attention.save(session, reading)
+        registered = deals.build(rng, now, zone(), session, people, library)
+        possible = leads.build(SEED, now, COMPANY, people, library, reading, registered.deals)
+        leads.save(session, possible)
+        deals.save(session, registered)
         opinions.fill(rng, session, people, now, zone())
     rollups.rebuild_marked(db.engine, zone(), at_once=True)
 

@@ -41,6 +41,7 @@ from portal.leads.scoring import (
     MAX_CAP,
     MAX_HALF_LIFE,
     MAX_POINTS,
+    VALUED,
     ScoreRule,
 )
 
@@ -170,6 +171,13 @@ class ScoreRuleForm(Form):  # type: ignore[misc]
         """A rule brings something."""
         if field.data and not self.points.errors and not self.points.data:
             raise ValidationError(_("Say how many points it brings."))
+
+    def validate_value(self, field: StringField) -> None:
+        """Who the customer is cannot be asked for."""
+        if field.data and self.what.data and self.what.data not in VALUED:
+            raise ValidationError(
+                _("Only source, country, region and product family can have a value.")
+            )
 
 
 class AssignRuleForm(Form):  # type: ignore[misc]

@@ -14,17 +14,10 @@ from typing import NamedTuple
 
 # What a customer can do; reading is counted in minutes.
 EVENTS = ("open", "minute", "download", "asked")
-# What can be known of a lead.
-ATTRIBUTES = (
-    "source",
-    "country",
-    "region",
-    "product_family",
-    "company",
-    "contact",
-    "email",
-    "phone",
-)
+# What can be known of a lead, with a value to ask for; and what tells who the customer is. Of that
+# a rule can only say that it is known: a score must not tell the vendor whom a partner's lead is.
+VALUED = ("source", "country", "region", "product_family")
+ATTRIBUTES = (*VALUED, "company", "contact", "email", "phone")
 MAX_POINTS, MAX_CAP, MAX_HALF_LIFE = 100, 1000, 3650
 
 
@@ -80,7 +73,8 @@ def _part(
 ) -> Part:
     if rule.what not in EVENTS:
         fact = facts.get(rule.what, "").strip().casefold()
-        fits = bool(fact) and rule.value.strip().casefold() in ("", fact)
+        wanted = rule.value.strip().casefold() if rule.what in VALUED else ""
+        fits = bool(fact) and wanted in ("", fact)
         return Part(rule, int(fits), _capped(rule, rule.points * fits))
     mine = [event for event in events if event.what == rule.what and event.amount > 0]
     # `fsum` does not care for the order.

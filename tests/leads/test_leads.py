@@ -185,6 +185,7 @@ def test_rules_that_make_no_sense_are_refused_and_kept_on_the_page(browse: Brows
         ({"scoring-0-points": ""}, "Say how many points it brings."),
         ({"scoring-0-points": "101"}, "between -100 and 100"),
         ({"scoring-0-half_life": "-1"}, "between 1"),
+        ({"scoring-0-what": "company"}, "Only source, country, region"),
         ({"assignment-0-tier": "Platinum"}, "Who gets leads"),
     ):
         answer = browse(anna()).post("/leads/rules", data=rules(**wrong))

@@ -77,6 +77,11 @@ def test_what_is_known_counts_once_and_only_with_its_value() -> None:
     assert scored(rules, [], country="") == scored(rules, []) == 0
 
 
+def test_no_rule_can_ask_who_the_customer_is() -> None:
+    rules = [ScoreRule("company", 10, value="Hafen Emden")]
+    assert scored(rules, [], company="Zoo Ulm") == scored(rules, [], company="Hafen Emden") == 10
+
+
 def test_reading_counts_by_the_minute() -> None:
     assert scored([ScoreRule("minute", 2, cap=20)], [Event("minute", NOW, 1.5)]) == 3
     assert scored([ScoreRule("minute", 2, cap=20)], [Event("minute", NOW, 600)]) == 20
@@ -100,7 +105,7 @@ def chosen(
 ) -> int | None:
     """The number of the partner that is next."""
     found = next_partner(rules, Wanted(region, "DE"), there, {uuid.UUID(int=had)})
-    return found and found.int
+    return found.int if found else None
 
 
 @pytest.mark.parametrize(
