@@ -111,7 +111,8 @@ def _lead(
     world.record.leads.append(row)
     side = Side.customer if source == Source.share else Side.partner
     side = Side.vendor if source == Source.hand else side
-    _step(world, row, "capture", at, side, row["created_by_id"])
+    name = "ask" if source == Source.share else "capture"
+    _step(world, row, name, at, side, row["created_by_id"])
     return row
 
 

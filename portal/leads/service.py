@@ -170,6 +170,7 @@ def history(session: Session, user: User, lead: Lead) -> list[Step]:
     query = select(LeadHistory).where(LeadHistory.lead_id == lead.id)
     query = query.options(joinedload(LeadHistory.actor), joinedload(LeadHistory.partner))
     rows = session.scalars(query.order_by(LeadHistory.at, LeadHistory.id))
+    nobody = {Side.customer.value: _("The customer"), Side.portal.value: _("The portal")}
     notes: dict[uuid.UUID, str] = {}
     if is_named_for(user, lead):
         found = select(LeadNote).where(LeadNote.lead_id == lead.id)
@@ -177,7 +178,7 @@ def history(session: Session, user: User, lead: Lead) -> list[Step]:
     return [
         Step(
             at=row.at,
-            who=row.actor.name if row.actor else "",
+            who=row.actor.name if row.actor else nobody.get(row.side, ""),
             move=row.move,
             partner=row.partner.name if row.partner and row.move in _OF_OFFERS else "",
             reason=str(reasons.NAMES.get(row.reason_code, "")) if row.reason_code else "",
@@ -225,8 +226,10 @@ def capture(
     fill(lead, facts)
     session.add(lead)
     session.flush()
-    side = Side.customer if source == Source.share else side_of(user)
-    write_history(session, lead, "capture", lead.stage, side, now, user=user)
+    if source == Source.share:
+        write_history(session, lead, "ask", lead.stage, Side.customer, now)
+    else:
+        write_history(session, lead, "capture", lead.stage, side_of(user), now, user=user)
     return lead
 
 

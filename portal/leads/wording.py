@@ -17,14 +17,14 @@ STAGE_NAMES: dict[str, LazyString] = {
 }
 SOURCE_NAMES: dict[str, LazyString] = {
     Source.share: _l("Asked on a shared page"),
-    Source.partner: _l("Entered by the partner"),
-    Source.hand: _l("Entered by us"),
+    Source.partner: _l("Entered by a partner"),
+    Source.hand: _l("Entered by the vendor"),
     Source.file: _l("Imported"),
 }
 MOVE_NAMES: dict[str, LazyString] = {
-    "capture": _l("came in"),
-    "ask": _l("asked again"),
-    "qualify": _l("qualified by its score"),
+    "capture": _l("brought it in"),
+    "ask": _l("asked a question"),
+    "qualify": _l("qualified it by its score"),
     "accept": _l("accepted it as sales-ready"),
     "disqualify": _l("disqualified it"),
     "reopen": _l("reopened it"),
@@ -32,7 +32,7 @@ MOVE_NAMES: dict[str, LazyString] = {
     "offer": _l("offered it"),
     "take": _l("accepted the offer"),
     "decline": _l("declined the offer"),
-    "pass_on": _l("was not answered in time"),
+    "pass_on": _l("passed it on, not answered in time"),
     "change": _l("changed what is known"),
     "import": _l("changed it by import"),
 }

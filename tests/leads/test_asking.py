@@ -174,7 +174,7 @@ def test_reading_and_asking_qualify_it_once(app: Flask, browse: Browse) -> None:
     )
     shown = text_of(browse(lena()).get(f"/leads/{the_lead().id}"))
     # Asked 30, opened 5, four minutes of reading 8, the company 10; then a download 10.
-    assert "qualified by its score" in shown
+    assert "The portal qualified it by its score" in shown
     assert "score 53, rules version 1" in shown
     assert "Score 63" in shown
     with clock.at(clock.now() + timedelta(days=30)):

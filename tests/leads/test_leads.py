@@ -28,10 +28,10 @@ def test_a_partner_writes_a_lead_down_and_the_vendor_sees_it(browse: Browse) -> 
         page = text_of(browse(person).get(f"/leads/{lead_id}"))
         assert "Hafen Emden" in page
         assert "ole@hafen.example" in page
-        assert "Lena Kühn came in" in page
+        assert "Lena Kühn brought it in" in page
     assert "Hafen Emden" in text_of(browse(anna()).get("/leads?source=partner"))
     assert "No lead fits" in text_of(browse(anna()).get("/leads?source=hand"))
-    assert "Entered by the partner" in browse(anna()).get("/leads.csv").text
+    assert "Entered by a partner" in browse(anna()).get("/leads.csv").text
     assert browse(mia()).get(f"/leads/{lead_id}").status_code == 404
 
 
