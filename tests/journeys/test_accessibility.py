@@ -13,8 +13,17 @@ from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
-PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account"]
-MANAGER = ["/", "/library", "/deals", "/surveys", "/surveys/new", "/people", "/reports/days"]
+PARTNER = ["/", "/library", "/leads", "/leads/new", "/deals", "/deals/new", "/shares", "/account"]
+MANAGER = [
+    "/",
+    "/library",
+    "/deals",
+    "/surveys",
+    "/surveys/new",
+    "/people",
+    "/reports/days",
+    "/leads/rules",
+]
 ADMIN = ["/jobs", "/library/new"]
 
 
@@ -75,6 +84,8 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             survey,
             slug,
             f"{slug}/recorded",
+            f"{slug}/ask",
+            first_link(page, live, "/leads"),
             "/account/recorded",
         ]
     if who == "manager":
@@ -84,6 +95,7 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             first_link(page, live, "/surveys", "table.plain td a"),
             "/reports/content",
             "/reports/areas",
+            first_link(page, live, "/leads", "table.plain td a"),
             first_link(page, live, "/reports/content", "table.plain td a"),
             first_link(page, live, "/reports/partners", "table.plain td a"),
         ]
