@@ -3,6 +3,7 @@ learn who it is before the partner registers them."""
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 from flask import Flask
@@ -78,6 +79,24 @@ def test_pressing_again_is_one_lead_and_one_mail(browse: Browse) -> None:
     assert n_leads() == 2
     assert db.session.query(Enquiry).count() == 3
     assert db.session.query(Outbox).filter_by(message="lead_asked").count() == 3
+
+
+def test_pressing_twice_at_the_same_moment_is_one_lead(app: Flask, browse: Browse) -> None:
+    link = share(browse, lena())
+    address, together = f"/s/{link.slug}/ask", threading.Barrier(3)
+    db.session.remove()
+
+    def press() -> None:
+        together.wait()
+        app.test_client().post(address, data=QUESTION)
+
+    threads = [threading.Thread(target=press) for _n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert n_leads() == 1
+    assert db.session.query(Outbox).filter_by(message="lead_asked").count() == 1
 
 
 def test_what_is_missing_is_said_and_nothing_typed_is_lost(browse: Browse) -> None:
