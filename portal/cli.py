@@ -22,8 +22,8 @@ from portal.accounts.models import PrivacyMode, Role
 from portal.clock import now
 from portal.config import Settings, save_settings
 from portal.content import library
+from portal.countries import countries
 from portal.db import db, write
-from portal.deals.forms import countries
 from portal.deals.service import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
@@ -448,6 +448,24 @@ def import_accounts(
     """
     path, columns = _columns(words, mapped)
     _import(settings, "accounts", path, Choices(columns, create), dry_run, refused)
+
+
+@import_commands.command(name="leads")
+@_of_a_file
+def import_leads(
+    settings: Settings,
+    words: tuple[str, ...],
+    mapped: tuple[str, ...],
+    create: bool,
+    dry_run: bool,
+    refused: str,
+) -> None:
+    """Import leads from a CSV or XLSX FILE. Those without a partner are offered to partners.
+
+    Fields: external_id company contact email phone country region product_family partner note.
+    """
+    path, columns = _columns(words, mapped)
+    _import(settings, "leads", path, Choices(columns, create), dry_run, refused)
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:

@@ -40,6 +40,10 @@ from portal.deals import (
 from portal.deals import views as deals
 from portal.imports import partners, people
 from portal.imports import views as imports
+from portal.leads import ask_views
+from portal.leads import importer as lead_importer
+from portal.leads import rule_views as lead_rule_views
+from portal.leads import views as leads
 from portal.logs import log_requests
 from portal.reports import (
     baseline_import,
@@ -135,7 +139,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     log_requests(app)
     sessions.init_app(app)
     pages.init_app(app)
-    for area in (accounts, content, imports, deals, surveys, reports, jobs):
+    for area in (accounts, content, imports, leads, deals, surveys, reports, jobs):
         app.register_blueprint(area.bp)
     app.after_request(_harden)
     _mount_beacon(app, settings, keys)
@@ -198,6 +202,7 @@ def _locale() -> str:
 _ = (
     absence_views,
     account_views,
+    ask_views,
     baseline_import,
     baseline_views,
     calendar_views,
@@ -208,6 +213,8 @@ _ = (
     form_views,
     held_views,
     import_views,
+    lead_importer,
+    lead_rule_views,
     list_views,
     notice_views,
     partners,

@@ -28,6 +28,7 @@ from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import checks, promise, reminders
 from portal.deals import files as deal_files
 from portal.errors import N_, NotFound
+from portal.leads import offers, qualifying
 from portal.logs import log
 from surveys import waves
 from tracking import retention, rollups
@@ -90,6 +91,8 @@ JOBS = {
         ),
         Job("sum_up_decisions", lambda: promise.sum_up(clock_now()), timedelta(hours=1)),
         Job("send_notices", lambda: notices.send_notices(clock_now()), timedelta(seconds=30)),
+        Job("qualify_leads", lambda: qualifying.qualify_leads(clock_now()), timedelta(minutes=5)),
+        Job("offer_leads", lambda: offers.offer_leads(clock_now()), timedelta(minutes=1)),
         Job("sweep_files", lambda: _sweep_files(), timedelta(hours=6)),
     )
 }

@@ -21,7 +21,8 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 LEVELS = [
     {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
-     "portal.bulk", "portal.choices", "portal.tables", "portal.paging", "portal.sheets"},
+     "portal.bulk", "portal.choices", "portal.countries", "portal.tables", "portal.paging",
+     "portal.sheets"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},
@@ -37,6 +38,8 @@ PURE = {
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
+    "portal.leads.stages", "portal.leads.scoring", "portal.leads.assignment", "portal.leads.rules",
+    "portal.leads.funnel",
     "portal.demo.words",
 }  # fmt: skip
 
@@ -114,7 +117,7 @@ PUBLIC = {
     "accounts.sign_in", "accounts.submit_sign_in", "accounts.enter_code",
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
-    "content.recipient_recording", "surveys.answer",
+    "content.recipient_recording", "leads.ask", "surveys.answer",
     "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
     "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip

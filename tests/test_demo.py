@@ -21,6 +21,8 @@ from portal.content.models import Asset, AssetVersion, PreviewState
 from portal.db import Base, db
 from portal.deals.models import Deal, Protection
 from portal.errors import Refused
+from portal.leads.models import Lead
+from portal.leads.stages import Stage
 from surveys.models import Response, Wave
 from tests import engines
 from tests.conftest import Browser
@@ -63,6 +65,9 @@ def test_it_has_the_size_that_was_promised(filled: Flask) -> None:
         assert counted(Wave) == 9
         assert counted(Response) > 300
         statuses = Counter(db.session.scalars(select(Deal.status)))
+        stages = Counter(db.session.scalars(select(Lead.stage)))
+        assert set(stages) == {stage.value for stage in Stage}
+        assert stages.total() > 200
         assert set(statuses) >= {
             "draft", "submitted", "returned", "approved", "rejected", "withdrawn", "closed",
             "expired",

@@ -31,6 +31,7 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
     data = {"recipient": "Geheimkunde AG", "days": "90"}
     link = browse(lena()).post(f"/library/{asset.id}/share", data=data).location
     deal_id = register(browse, lena(), customer_name="Geheimkunde AG")
+    lead = browse(lena()).post("/leads/new", data={"company": "Geheimkunde AG"}).location
     db.session.rollback()
     zone = ZoneInfo("Europe/Berlin")
     now = clock.now()
@@ -46,6 +47,7 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         "version_id": version_of(asset).id,
         "link_id": uuid.UUID(link.rsplit("/", 1)[1]),
         "deal_id": deal_id,
+        "lead_id": uuid.UUID(lead.rsplit("/", 1)[1]),
         "user_id": lena().id,
         "partner_id": kuehn().id,
         "invitation_id": invitation.id,
@@ -86,6 +88,8 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         "/library",
         "/deals",
         "/deals.csv",
+        "/leads",
+        "/leads.csv",
         "/shares",
         "/account",
         "/account/notices",
@@ -101,6 +105,7 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
         "/deals/customers", "/deals/accounts", "/accounts/import",
         "/deals/queue", "/account/absence",
+        "/leads/rules", "/leads/import",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

@@ -28,7 +28,7 @@ from tracking.days import (
 from tracking.dwell import LoadFacts, chains, first_activated
 from tracking.engagement import CUSTOMER, PARTNER, Scope
 from tracking.events import TOKEN_LIFE_MS
-from tracking.models import Folded, Load, ShareEvent, Slot, Tombstone
+from tracking.models import Download, Folded, Load, ShareEvent, Slot, Tombstone
 
 
 def people_of(
@@ -109,12 +109,26 @@ def recent_opens(
     return _opens(session, session.scalars(query))[:limit]
 
 
-def opens_of(session: Session, share_ids: Collection[uuid.UUID]) -> list[Open]:
-    """Every open of some links, newest first. From base rows, so seconds after reading."""
-    query = select(Load).where(
-        Load.share_id.in_(list(share_ids)), Load.audience == CUSTOMER, Load.machine == 0
-    )
-    return _opens(session, session.scalars(query))
+def opens_of_links(session: Session, share_ids: Iterable[uuid.UUID]) -> list[Open]:
+    """Every open of some links of which rows are kept, newest first."""
+    found: list[Open] = []
+    for some in in_parts(sorted(set(share_ids))):
+        query = select(Load).where(
+            Load.share_id.in_(some), Load.audience == CUSTOMER, Load.machine == 0
+        )
+        found += _opens(session, session.scalars(query))
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def downloads_of_links(
+    session: Session, share_ids: Iterable[uuid.UUID]
+) -> list[tuple[uuid.UUID, datetime]]:
+    """Every download by customers through some links: which link, and when."""
+    found: list[tuple[uuid.UUID, datetime]] = []
+    for some in in_parts(sorted(set(share_ids))):
+        query = select(Download.share_id, Download.granted_at).where(Download.share_id.in_(some))
+        found += [(row[0], row[1]) for row in session.execute(query) if row[0] is not None]
+    return found
 
 
 def assets_read(

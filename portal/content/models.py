@@ -161,7 +161,11 @@ class ShareLink(Base):
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("user.id"))
     recipient_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("recipient.id"))
     # What it was shared for; of a customer that is registered, all that was shared with them.
-    deal_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deal.id"), index=True)
+    deal_id: Mapped[uuid.UUID | None] = mapped_column(
+        # A deal may come of a lead, and a lead of a link: one of the three is added last.
+        ForeignKey("deal.id", use_alter=True),
+        index=True,
+    )
     allow_download: Mapped[bool] = mapped_column(Boolean, default=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -134,19 +134,26 @@ def recipient_names(session: Session) -> list[tuple[uuid.UUID, str]]:
 
 
 class Made(NamedTuple):
-    """A link that a partner made, and for whom, where it was said."""
+    """A link that a partner made, for whom and for which deal, where that was said."""
 
     id: uuid.UUID
     partner_id: uuid.UUID
     recipient: str | None
     at: datetime
+    deal_id: uuid.UUID | None = None
 
 
 def links_made(session: Session, since: datetime | None, until: datetime) -> list[Made]:
     """The links made in a period, or until a moment. Whom they are for may be counted with, and is
     never to be shown to anybody else."""
     query = (
-        select(ShareLink.id, ShareLink.partner_id, Recipient.name, ShareLink.created_at)
+        select(
+            ShareLink.id,
+            ShareLink.partner_id,
+            Recipient.name,
+            ShareLink.created_at,
+            ShareLink.deal_id,
+        )
         .outerjoin(Recipient, Recipient.id == ShareLink.recipient_id)
         .where(ShareLink.created_at < until)
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import cache
 from typing import Any
 
-from babel import Locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -22,9 +20,9 @@ from wtforms import (
 from wtforms.validators import UUID, Length, Optional, ValidationError
 
 from portal.choices import options
+from portal.countries import countries
 from portal.deals.money import parse_amount
 from portal.deals.reasons import LABELS, LOSS_LABELS
-from portal.formatting import sort_key
 
 CURRENCIES = ("EUR", "CHF", "GBP", "USD", "SEK", "DKK", "NOK", "PLN", "CZK")
 TYPE_NAMES = {
@@ -33,17 +31,6 @@ TYPE_NAMES = {
     "upsell": _l("Upsell: more of what they have"),
     "cross_sell": _l("Cross-sell: another family"),
 }
-
-
-@cache
-def countries() -> list[tuple[str, str]]:
-    """Codes and names of countries, by name."""
-    names = Locale("en").territories
-    known = [(code, name) for code, name in names.items() if len(code) == 2 and code.isalpha()]
-    return sorted(
-        ((code, name) for code, name in known if code not in ("EU", "EZ", "UN", "XA", "XB", "ZZ")),
-        key=lambda row: sort_key(row[1], row[0]),
-    )
 
 
 class AmountField(StringField):  # type: ignore[misc]

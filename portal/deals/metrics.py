@@ -23,6 +23,7 @@ from portal.deals.models import (
     Customer,
     Deal,
     DealHistory,
+    Helped,
     Policy,
     Protection,
 )
@@ -30,6 +31,8 @@ from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
 from portal.deals.service import name_key
+from portal.leads.metrics import facts as lead_facts
+from portal.leads.stages import Source
 
 # A draft that nobody has touched for so long is taken for abandoned.
 ABANDONED = timedelta(days=14)
@@ -196,10 +199,31 @@ def _sourced(
     return customer_since >= submitted_at
 
 
-def accepted_leads(_session: Session, _zone: ZoneInfo) -> list[LeadFacts]:
-    """The leads that sales has accepted, each with the deal that came of it. The portal keeps no
-    leads yet; when it does, this is the one place that asks `portal.leads.metrics` for them."""
-    return []
+def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
+    """The leads that sales has accepted, each with the deal that came of it."""
+    query = select(Deal.lead_id, Deal.id).where(REGISTERED, Deal.lead_id.is_not(None))
+    of_lead = {row[0]: row[1] for row in session.execute(query)}
+    return [
+        LeadFacts(
+            id=lead.id,
+            partner_id=lead.partner_id,
+            family_id=lead.family_id,
+            created=lead.created,
+            qualified=lead.sql,
+            deal_id=of_lead.get(lead.id),
+            by_vendor=lead.source in (Source.hand, Source.file),
+        )
+        for lead in lead_facts(session, zone)
+        if lead.sql is not None
+    ]
+
+
+def declared(session: Session) -> dict[uuid.UUID, Declared]:
+    """What partners said of their deals, of those of which they said anything."""
+    helped = set(session.scalars(select(Helped.deal_id).distinct()))
+    query = select(Deal.id, Deal.pursued_anyway).where(REGISTERED)
+    said = query.where((Deal.pursued_anyway != "") | Deal.id.in_(select(Helped.deal_id)))
+    return {row[0]: Declared(row[0] in helped, row[1]) for row in session.execute(said)}
 
 
 def named(session: Session, keys: Iterable[uuid.UUID]) -> list[Deal]:
@@ -211,6 +235,14 @@ def named(session: Session, keys: Iterable[uuid.UUID]) -> list[Deal]:
             query.options(joinedload(Deal.partner), joinedload(Deal.product_family))
         )
     return found
+
+
+class Declared(NamedTuple):
+    """What a partner said of a deal: whether content helped, and whether they would have pursued it
+    without the portal (yes, no, unsure, or nothing)."""
+
+    helped: bool
+    pursued_anyway: str
 
 
 class Abandoned(NamedTuple):
@@ -260,6 +292,15 @@ def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Resul
     leads = accepted_leads(session, zone)
     deals = with_history(with_leads(facts(session, until, zone), leads))
     return Results(since, until, deals, leads)
+
+
+def approved_without_lead(
+    session: Session, since: date, until: date, zone: ZoneInfo
+) -> list[uuid.UUID]:
+    """The partners of the deals that became sales qualified in the days `[since, until)` and came
+    of no lead, once for each."""
+    found = results(session, since, until, zone).qualified
+    return [sql.partner_id for sql in found if not sql.of_lead and sql.partner_id]
 
 
 def needs_decision(session: Session, limit: int) -> list[Deal]:

@@ -141,6 +141,9 @@ class Deal(Base):
     assignee_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
+    # The lead that it came of.
+    lead_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("lead.id"), index=True)
+
     customer_name: Mapped[str] = mapped_column(String(200))
     domain: Mapped[str] = mapped_column(String(253), default="")
     tax_id: Mapped[str] = mapped_column(String(40), default="")

@@ -1,5 +1,5 @@
-"""What is known before a partner types: from a link that was shared with the customer, and from
-their own earlier deals. One function for each place that a registration can be begun at."""
+"""What is known before a partner types: from a link that was shared with the customer, from a
+lead, from earlier deals. One function for each place that a registration can be begun at."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from portal.deals import metrics, renewals, service
 from portal.deals.models import Deal
 from portal.deals.pipeline import Status
 from portal.errors import NotFound
+from portal.leads import service as leads
 
 # A registration in one of these is no claim on what was shared any more.
 GIVEN_UP = (Status.withdrawn, Status.rejected)
@@ -62,6 +63,21 @@ def from_win(session: Session, user: User, deal_id: uuid.UUID) -> Prefill:
     return Prefill(renewals.claim(session, user, deal_id, today))
 
 
+def from_lead(session: Session, user: User, lead_id: uuid.UUID) -> Prefill:
+    """The claim as far as a lead of this person's partner tells it. Raises NotFound."""
+    lead = leads.of_deal(session, user, lead_id)
+    person = ", ".join(filter(None, (lead.contact, lead.email, lead.phone)))
+    return Prefill(
+        {
+            "customer_name": lead.company or lead.contact,
+            "country": lead.country,
+            "contact": person[:200],
+            "product_family": str(lead.product_family_id or ""),
+            "first_contact": leads.known_since(lead),
+        }
+    )
+
+
 def _known(session: Session, partner_id: uuid.UUID, name: str) -> dict[str, Any]:
     """What the partner said of this customer the last time."""
     key = service.name_key(name)
@@ -83,6 +99,7 @@ def usual_currency(session: Session, partner_id: uuid.UUID) -> str:
 SOURCES: dict[str, Callable[[Session, User, uuid.UUID], Prefill]] = {
     "share": from_share,
     "renews": from_win,
+    "lead": from_lead,
 }
 
 
@@ -95,7 +112,10 @@ def asked(session: Session, user: User, args: Mapping[str, str]) -> Prefill:
 
 
 def attach(session: Session, user: User, deal: Deal, args: Mapping[str, str]) -> None:
-    """Tie a new draft to the link that it was begun from."""
+    """Tie a new draft to the link or the lead that it was begun from."""
+    if args.get("lead"):
+        deal.lead_id = leads.of_deal(session, user, _key(args["lead"])).id
+        session.flush()
     if not args.get("share"):
         return
     assert user.partner_id is not None

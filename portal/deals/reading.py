@@ -34,7 +34,7 @@ def of_deal(session: Session, deal: Deal) -> list[Read]:
     if not assets:
         return []
     found: dict[uuid.UUID, list[metrics.Open]] = defaultdict(list)
-    for one in metrics.opens_of(session, [link.id for link in links]):
+    for one in metrics.opens_of_links(session, [link.id for link in links]):
         found[one.asset_id].append(one)
     titles = library.titles(session, assets)
     rows = [_read(titles.get(key, ""), found[key]) for key in assets]

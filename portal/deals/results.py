@@ -33,6 +33,7 @@ class Sql(NamedTuple):
     partner_id: UUID | None
     day: date
     won: date | None
+    of_lead: bool
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ class Results:
         deals = {deal.id: deal for deal in self.deals}
         from_leads = {lead.deal_id for lead in self.leads}
         found = [
-            Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed)
+            Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed, True)
             if lead.deal_id in deals
-            else Sql(lead.partner_id, lead.qualified, None)
+            else Sql(lead.partner_id, lead.qualified, None, True)
             for lead in self.leads
         ]
         found += [
-            Sql(deal.partner_id, deal.qualified, deal.won_confirmed)
+            Sql(deal.partner_id, deal.qualified, deal.won_confirmed, False)
             for deal in self.deals
             if deal.qualified is not None and deal.id not in from_leads
         ]

@@ -17,9 +17,10 @@ from portal import clock
 from portal.accounts.access import admin_only, current_user, vendor_only
 from portal.accounts.service import partner_facts, zone
 from portal.choices import options
+from portal.countries import countries
 from portal.db import db, write
 from portal.deals import policy, service
-from portal.deals.forms import CURRENCIES, AmountField, countries
+from portal.deals.forms import CURRENCIES, AmountField
 from portal.deals.models import Policy
 from portal.deals.policy import Calendar, Escalation, Terms
 from portal.deals.views import bp

@@ -41,6 +41,7 @@ from portal.deals.models import (
 from portal.deals.pipeline import Actor, Side, Stage, State, Status
 from portal.errors import NotFound, Refused
 from portal.formatting import day
+from portal.leads import service as leads
 
 # Without letters and digits that look alike when read out on the telephone.
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -358,10 +359,14 @@ def _note(
     session.flush()
 
 
-def _submitted(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> None:
+def _submitted(session: Session, deal: Deal, user: User, now: datetime, _given: Given) -> None:
     if deal.policy is None:
         deal.policy = current_policy(session, now)
     terms = deal.policy.terms
+    if deal.lead_id is not None and deal.submitted_at is None:
+        known = leads.known_since(leads.convert(session, user, deal.lead_id, now))
+        # First contact is no later than the day the lead came in.
+        deal.first_contact = min(deal.first_contact or known, known)
     # Time in which the partner had the ball does not count.
     used = policy.time_used(waits_of(session, deal.id, now), terms.calendar, zone())
     deal.submitted_at, deal.typed = deal.submitted_at or now, {}

@@ -11,17 +11,18 @@ from datetime import timedelta
 
 from flask import current_app, g
 from flask_babel import gettext as _
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from portal import clock
 from portal.accounts.models import Installation, PrivacyMode
 from portal.accounts.service import installation, set_up, zone
 from portal.accounts.views import DEMO_PEOPLE
+from portal.content.models import ShareLink
 from portal.content.storage import storage
 from portal.db import Base, db, write
 from portal.deals import checks
 from portal.deals.service import ensure_policy
-from portal.demo import attention, cast, contents, deals, opinions
+from portal.demo import attention, cast, contents, deals, leads, opinions
 from portal.errors import Refused
 from portal.security import hash_password
 from tracking import rollups
@@ -56,8 +57,12 @@ def fill() -> None:
         cast.save(session, people)
         contents.save(session, library)
         keys = current_app.extensions["portal_keys"]
-        attention.save(session, attention.build(rng, now, zone(), keys, people, library))
-        deals.save(session, deals.build(rng, now, zone(), session, people, library))
+        reading = attention.build(rng, now, zone(), keys, people, library)
+        attention.save(session, reading)
+        registered = deals.build(rng, now, zone(), session, people, library)
+        possible = leads.build(SEED, now, COMPANY, people, library, reading, registered.deals)
+        leads.save(session, possible)
+        deals.save(session, registered)
         opinions.fill(rng, session, people, now, zone())
     rollups.rebuild_marked(db.engine, zone(), at_once=True)
     checks.run_waiting(clock.now())
@@ -81,6 +86,7 @@ def remove() -> dict[str, int]:
             for table in Base.metadata.tables.values()
         }
         session.execute(cast.loosen())
+        session.execute(update(ShareLink).values(deal_id=None))
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(delete(table))
             if counts[table.name]:

@@ -428,7 +428,19 @@ DEALS = (
     Definition(
         "content_declared",
         N_("Declared use"),
-        N_("Registrations of which the partner says which content helped, of those that answered."),
+        N_(
+            "Registrations of which the partner says which content helped, of those of which the "
+            "partner answered one of the two questions."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "pursued_anyway",
+        N_("Would have been pursued anyway"),
+        N_(
+            "Registrations that the partner would have pursued without the portal, of those of "
+            "which the partner said yes, no or not sure."
+        ),
         SHARE,
     ),
     Definition(
@@ -571,6 +583,63 @@ DEALS = (
         COUNT,
     ),
 )
+LEADS = (
+    Definition(
+        "new_leads",
+        N_("New leads"),
+        N_(
+            "Leads that came in: entered by partners or by you, imported, or made by a customer "
+            "who asked on a shared page. Opening a link or reading makes no lead."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "mql",
+        N_("Qualified leads (MQL)"),
+        N_(
+            "Leads whose score reached the threshold for the first time in the period. The score "
+            "is computed afresh from what the customer did and what is known, by the rules in "
+            "force."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "sql",
+        N_("Sales-ready leads (SQL)"),
+        N_(
+            "Leads that a partner or you accepted as sales-ready, or of which a deal was "
+            "submitted, for the first time in the period; and deals approved in it that came of "
+            "no lead."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "without_lead",
+        N_("SQL without a lead"),
+        N_(
+            "Deals that were approved in the period and came of no lead. They are part of the SQLs."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "mql_to_sql",
+        N_("MQL to SQL"),
+        N_(
+            "Of the leads that became MQL in the period, at least 90 days ago, how many became SQL "
+            "within 90 days. Leads are counted for the partner that has them today."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "maturing",
+        N_("Maturing leads"),
+        N_(
+            "Leads that became MQL in the period less than 90 days ago. They are left out of MQL "
+            "to SQL until their 90 days are over, whatever became of them already."
+        ),
+        COUNT,
+    ),
+)
 SURVEYS = (
     Definition(
         "company",
@@ -605,6 +674,7 @@ GROUPS = (
     (N_("Downloads, shares and activities"), ACTS),
     (N_("Content and the portal"), CONTENT),
     (N_("Deals"), DEALS),
+    (N_("Leads"), LEADS),
     (N_("Surveys"), SURVEYS),
 )
 

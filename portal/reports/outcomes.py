@@ -28,6 +28,7 @@ from portal.deals.results import as_json as plain_json
 from portal.deals.revenue import Revenue
 from portal.deals.service import name_key
 from portal.estimates import Share
+from portal.leads import metrics as leads
 from portal.reports import baselines, disclosure
 from portal.reports.baselines import Slot
 from portal.reports.engagement import scope_of
@@ -145,30 +146,51 @@ class Outcomes:
     @cached_property
     def shared(self) -> set[uuid.UUID]:
         """Closed deals to whose customer the partner had sent a link before."""
-        first: dict[tuple[uuid.UUID, str], datetime] = {}
+        first: dict[object, datetime] = {}
         for link in self._links:
-            if link.recipient:
-                key, made = (link.partner_id, name_key(link.recipient)), link.at
-                first[key] = min(first.get(key, made), made)
+            for key in (link.deal_id, self._customer_of(link)):
+                if key is not None:
+                    first[key] = min(first.get(key, link.at), link.at)
         days = {key: clock.local_day(moment, self.zone) for key, moment in first.items()}
         return {
             deal.id
             for deal in (*self.results.won, *self.results.lost)
-            if deal.customer_key
-            and deal.closed is not None
-            and days.get((deal.partner_id, deal.customer_key), date.max) <= deal.closed
+            if deal.closed is not None
+            and min(
+                days.get(deal.id, date.max),
+                days.get((deal.partner_id, deal.customer_key), date.max),
+            )
+            <= deal.closed
         }
+
+    @staticmethod
+    def _customer_of(link: Made) -> tuple[uuid.UUID, str] | None:
+        """Whom a link is for, as the customer of a deal is known."""
+        return (link.partner_id, name_key(link.recipient)) if link.recipient else None
 
     @property
     def shared_closed(self) -> Share:
         """Of the deals closed in the period, those with content shared with the customer before."""
         return Share(len(self.shared), len(self.results.won) + len(self.results.lost))
 
+    @cached_property
+    def _declared(self) -> list[metrics.Declared]:
+        said = metrics.declared(self.session)
+        return [said[deal.id] for deal in self.results.registrations if deal.id in said]
+
     @property
     def declared(self) -> Share | None:
-        """Of the partners' own answers to "which content helped?", those that name some; None as
-        long as nobody was asked. This is where answers given with a deal are to be counted."""
-        return None
+        """Of the registrations of the period of which the partner answered, those that content
+        helped with; None as long as nobody answered."""
+        answers = self._declared
+        return Share(sum(one.helped for one in answers), len(answers)) if answers else None
+
+    @property
+    def pursued_anyway(self) -> Share | None:
+        """Of those that say whether they would have been pursued without the portal, how many would
+        have been; None as long as nobody answered."""
+        answers = [one.pursued_anyway for one in self._declared if one.pursued_anyway]
+        return Share(answers.count("yes"), len(answers)) if answers else None
 
     # --- where they stop ------------------------------------------------------------------------
 
@@ -199,14 +221,17 @@ class Outcomes:
         since, _until = self.edges
         links = [link for link in self._links if link.at >= since]
         keys = [link.id for link in links]
-        by_customer: dict[tuple[uuid.UUID, str], list[DealFacts]] = defaultdict(list)
+        of_link: dict[object, list[DealFacts]] = defaultdict(list)
         for deal in self.results.deals:
+            if deal.submitted:
+                of_link[deal.id].append(deal)
             if deal.customer_key and deal.submitted:
-                by_customer[deal.partner_id, deal.customer_key].append(deal)
+                of_link[deal.partner_id, deal.customer_key].append(deal)
         registered, won = set[uuid.UUID](), set[uuid.UUID]()
         for link in links:
             day = clock.local_day(link.at, self.zone)
-            for deal in by_customer.get((link.partner_id, name_key(link.recipient or "")), []):
+            mine = of_link.get(link.deal_id, []) + of_link.get(self._customer_of(link), [])
+            for deal in mine:
                 if deal.submitted and day <= deal.submitted < self.period.until:
                     registered.add(link.id)
                     if deal.won_confirmed and deal.won_confirmed < self.period.until:
@@ -217,17 +242,11 @@ class Outcomes:
             [
                 ("opened", opened.keys()),
                 ("read", tracking.links_read_past_half(self.session, opened.keys())),
-                ("asked", self._asked(keys)),
+                ("asked", leads.links_asked(self.session, keys)),
                 ("registered", registered),
                 ("won", won),
             ],
         )
-
-    @staticmethod
-    def _asked(_keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
-        """Links behind which the customer asked the partner. Nobody can yet; when they can, this is
-        the one place that asks `portal.leads.metrics`."""
-        return set()
 
     @cached_property
     def abandoned(self) -> int:
@@ -260,6 +279,8 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
     shares = {
         "content_assisted": outcomes.assisted_registrations,
         "content_shared": outcomes.shared_closed,
+        "content_declared": outcomes.declared or Share(0, 0),
+        "pursued_anyway": outcomes.pursued_anyway or Share(0, 0),
     }
     values |= {name: share.value for name, share in shares.items()}
     values["n"] |= {name: share.whole for name, share in shares.items()}

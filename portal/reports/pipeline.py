@@ -270,10 +270,15 @@ def _registrations(found: Outcomes) -> Table:
 
 
 def _declared(found: Outcomes) -> list[dict[str, Any]]:
-    if found.declared is None:
-        return []
-    what = _("Declared: partners name content that helped")
-    return [_share(found, "content_declared", what, found.declared, "registered")]
+    asked = (
+        ("content_declared", _("Declared: partners name content that helped"), found.declared),
+        (
+            "pursued_anyway",
+            _("Declared: would have been pursued without the portal"),
+            found.pursued_anyway,
+        ),
+    )
+    return [_share(found, key, what, one, "registered") for key, what, one in asked if one]
 
 
 def _revenue(found: Outcomes) -> Table:

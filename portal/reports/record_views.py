@@ -17,12 +17,12 @@ from portal.content import sharing
 from portal.content.models import ShareLink
 from portal.db import db, write
 from portal.errors import NotFound, Refused
+from portal.leads import service as leads
 from portal.paging import page_of
 from portal.reports import records
 from portal.reports.views import bp
 from portal.tables import csv_response
 from tracking import erasure, events
-from tracking import records as tracking
 
 
 @bp.get("/account/recorded")
@@ -108,7 +108,7 @@ def link_recorded(slug: str) -> str:
 
 
 def _of_link(link: ShareLink) -> list[records.Line]:
-    return records.in_words(db.session(), tracking.of_link(db.session(), link.id))
+    return records.of_link(db.session(), link.id)
 
 
 @bp.get("/s/<slug>/recorded.json")
@@ -133,5 +133,6 @@ def erase_link(slug: str) -> BaseResponse:
     link_id = sharing.find_link(db.session(), slug).id
     with write() as session:
         erasure.erase_link(session.connection(), link_id)
+        leads.erase_of_link(session, link_id, clock.now())
     flash(_("Erased. This link is not measured any more."))
     return redirect(url_for("reports.link_recorded", slug=slug))

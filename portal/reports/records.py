@@ -20,6 +20,7 @@ from portal.deals import files, timeline
 from portal.deals import metrics as deals
 from portal.errors import N_
 from portal.formatting import duration
+from portal.leads import metrics as leads
 from portal.reports import disclosure
 from portal.tables import Column, Table
 from surveys import metrics as surveys
@@ -52,6 +53,8 @@ KINDS = {
     "deal": N_("Registered a deal"),
     "comment": N_("Wrote about a deal"),
     "file": N_("Attached a file"),
+    "lead": N_("Wrote down a lead"),
+    "ask": N_("Asked a question"),
     "answer": N_("Answered a survey"),
     "session": N_("Signed in"),
 }
@@ -83,6 +86,10 @@ def of_user(session: Session, user: User) -> list[Line]:
         Line("file", found.at, found.filename, "") for found in files.attached_by(session, user.id)
     ]
     lines += [
+        Line("lead", found.created_at, found.company, "")
+        for found in leads.captured_by(session, user.id)
+    ]
+    lines += [
         Line("answer", found.at, found.survey, found.scores)
         for found in surveys.answered_by(session, user.id)
     ]
@@ -105,6 +112,17 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
             detail = _("%(time)s, pages %(pages)s", time=detail, pages=pages)
         lines.append(Line(record.kind, record.at, title, detail, record))
     return lines
+
+
+def of_link(session: Session, share_id: uuid.UUID) -> list[Line]:
+    """Everything about everyone who opened a link, the latest first; of who asked, that they did
+    and what they agreed to, but not who: others may hold the link as well."""
+    lines = in_words(session, records.of_link(session, share_id))
+    lines += [
+        Line("ask", found.at, _("Name, address and question"), found.consent)
+        for found in leads.asked_of_link(session, share_id)
+    ]
+    return sorted(lines, key=lambda line: line.at, reverse=True)
 
 
 def promise(user: User, company: str) -> str:

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from portal.content import sharing
 from portal.deals import metrics as deals
 from portal.formatting import sort_key
+from portal.leads import metrics as leads
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.tables import Column, Table
@@ -95,7 +96,8 @@ def _without_names(
 def _names(session: Session) -> dict[str, set[uuid.UUID]]:
     """Every part of a name that partners wrote down, of a recipient or a customer, and who did."""
     found: dict[str, set[uuid.UUID]] = defaultdict(set)
-    for partner_id, name in chain(sharing.recipient_names(session), deals.customer_names(session)):
+    names = sharing.recipient_names(session), deals.customer_names(session)
+    for partner_id, name in chain(*names, leads.customer_names(session)):
         for part in parts(name):
             found[part].add(partner_id)
     return found

@@ -28,6 +28,8 @@ from portal.content import library, sharing
 from portal.db import db
 from portal.deals import metrics as deals
 from portal.errors import NotFound
+from portal.leads import metrics as leads
+from portal.leads import offers
 from portal.reports import (
     charts,
     content,
@@ -38,6 +40,7 @@ from portal.reports import (
     periods,
     searches,
 )
+from portal.reports import leads as lead_reports
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
@@ -66,6 +69,8 @@ def _partner_home(user: User) -> str:
         deals=mine,
         protections=deals.protection_of(session, [deal.id for deal in mine]),
         opens=opens,
+        asked=leads.asked(session, user, 5),
+        lead_offers=offers.waiting(session, user.partner.id, now),
         titles=library.titles(session, {found.asset_id for found in opens}),
         links=sharing.links_by_id(session, user.partner.id, {found.share_id for found in opens}),
         invitation=invitations.waiting_for(session, user, now),
@@ -100,6 +105,7 @@ def _overview(user: User) -> str:
         content=engagement.content_table(session, period, limit=5),
         partners=engagement.partner_table(session, period, limit=5),
         deals=overview.deal_table(session, period, zone()),
+        leads=lead_reports.lead_table(session, period).top(4),
         waves=overview.wave_table(session).top(4),
     )
 
@@ -131,6 +137,7 @@ TABLES: dict[str, Callable[[Session, Period, int, int | None], Table]] = {
         *part
     ),
     "won": lambda session, period, *part: overview.won_table(session, period, zone()).part(*part),
+    "leads": lambda session, period, *part: lead_reports.lead_table(session, period).part(*part),
     "satisfaction": lambda session, _period, *part: overview.wave_table(session).part(*part),
 }
 

@@ -89,8 +89,8 @@ def test_who_reads_without_being_measured_does_so_on_every_page_of_the_link(
         for form in posted:
             assert customer.post(form, follow_redirects=True).data == b"%PDF-1.7 test"
         new += set(re.findall(r'href="(/s/[^"]*)"', shown)) - pages.keys() - set(new)
-    # The two documents, their list, what is recorded, and that as two files.
-    assert len(pages) == 6
+    # The two documents, their list, the question, what is recorded, and that as two files.
+    assert len(pages) == 7
     assert sum("without being measured" in page for page in pages.values()) == 3
     assert not any("data-attention" in page for page in pages.values())
     assert list(db.session.scalars(select(Download))) == []

@@ -13,10 +13,14 @@ from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
-PARTNER = ["/", "/library", "/deals", "/deals/new", "/shares", "/account", "/account/notices"]
+PARTNER = [
+    "/", "/library", "/leads", "/leads/new", "/deals", "/deals/new", "/shares", "/account",
+    "/account/notices",
+]  # fmt: skip
 MANAGER = [
     "/", "/library", "/deals", "/deals/queue", "/deals/list", "/deals/board", "/deals/months",
     "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/people", "/reports/days",
+    "/leads/rules",
 ]  # fmt: skip
 ADMIN = ["/jobs", "/library/new", "/people/held"]
 
@@ -78,6 +82,8 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             survey,
             slug,
             f"{slug}/recorded",
+            f"{slug}/ask",
+            first_link(page, live, "/leads"),
             "/account/recorded",
         ]
     if who == "manager":
@@ -91,6 +97,7 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             "/reports/areas",
             "/reports/results",
             "/reports/baselines",
+            first_link(page, live, "/leads", "table.plain td a"),
             first_link(page, live, "/reports/content", "table.plain td a"),
             first_link(page, live, "/reports/partners", "table.plain td a"),
         ]

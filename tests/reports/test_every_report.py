@@ -59,6 +59,7 @@ def test_every_report_has_a_page_a_file_and_its_number(app: Flask, browse: Brows
         "areas": {"Area": "Library", "Page views": "3", "Time (s)": "2.700"},
         "deals": {"Status": "Closed", "Deals": "1"},
         "won": {"Month": this_month, "Deals won": "1", "Revenue": "€\xa0900"},
+        "leads": {"Partner": "All partners", "New": "0", "Sales-ready (SQL)": "1"},
         "satisfaction": {"Company": "3.00", "Partners": "1 of 2"},
     }
     assert wanted.keys() == TABLES.keys()

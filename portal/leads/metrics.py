@@ -1,0 +1,114 @@
+"""Numbers about leads, for reports and for the pages people start on."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Collection
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from portal import clock
+from portal.accounts.models import User
+from portal.db import in_parts
+from portal.leads.funnel import Funnel, LeadFacts
+from portal.leads.models import Enquiry, Lead, LeadHistory
+from portal.leads.service import Sight, sight
+from portal.leads.stages import Side, Stage
+
+_REACHED = (Stage.mql, Stage.sql, Stage.converted)
+
+
+def funnel(session: Session, since: date, until: date, zone: ZoneInfo) -> Funnel:
+    """Leads, MQLs and SQLs of the days `[since, until)`, as known today.
+
+    An SQL is a lead that sales accepted, or of which a deal was submitted. Deals approved without a
+    lead are SQLs too: whoever reports them adds those.
+    """
+    return Funnel(since, until, clock.local_day(clock.now(), zone), facts(session, zone))
+
+
+def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
+    """Every lead, with the first day it reached each stage."""
+    mql, sql = dict[uuid.UUID, date](), dict[uuid.UUID, date]()
+    query = select(LeadHistory.lead_id, LeadHistory.at, LeadHistory.to_stage).where(
+        LeadHistory.to_stage.in_(_REACHED), LeadHistory.from_stage != LeadHistory.to_stage
+    )
+    for lead_id, at, stage in session.execute(query.order_by(LeadHistory.at, LeadHistory.id)):
+        reached = mql if stage == Stage.mql else sql
+        reached.setdefault(lead_id, clock.local_day(at, zone))
+    columns = (Lead.id, Lead.partner_id, Lead.source, Lead.created_at, Lead.product_family_id)
+    return [
+        LeadFacts(
+            row.id,
+            row.partner_id,
+            row.source,
+            clock.local_day(row.created_at, zone),
+            mql.get(row.id),
+            sql.get(row.id),
+            row.product_family_id,
+        )
+        for row in session.execute(select(*columns))
+    ]
+
+
+def moves_by_partner(
+    session: Session, since: datetime, until: datetime, zone: ZoneInfo
+) -> Counter[tuple[uuid.UUID, date]]:
+    """Lead moves in [since, until) by partner and day: what people of partners did with leads. A
+    counted activity; what customers, the vendor or the portal did is none."""
+    query = select(LeadHistory.partner_id, LeadHistory.at).where(
+        LeadHistory.side == Side.partner.value, LeadHistory.at >= since, LeadHistory.at < until
+    )
+    return Counter(
+        (partner_id, clock.local_day(at, zone))
+        for partner_id, at in session.execute(query)
+        if partner_id is not None
+    )
+
+
+def asked(session: Session, user: User, limit: int) -> list[Sight]:
+    """Who asked a person's organisation something and waits for it to be taken up, newest first."""
+    query = select(Lead).where(
+        Lead.partner_id == user.partner_id,
+        Lead.stage.in_((Stage.new, Stage.mql)),
+        Lead.id.in_(select(Enquiry.lead_id)),
+    )
+    query = query.options(joinedload(Lead.partner), joinedload(Lead.product_family))
+    query = query.order_by(Lead.created_at.desc(), Lead.id).limit(limit)
+    return [sight(user, lead) for lead in session.scalars(query)]
+
+
+def asked_of_link(session: Session, share_id: uuid.UUID) -> list[Enquiry]:
+    """What was asked through a link, and is not erased."""
+    query = select(Enquiry).join(Lead, Lead.id == Enquiry.lead_id)
+    query = query.where(Enquiry.share_id == share_id, Lead.erased_at.is_(None))
+    return list(session.scalars(query.order_by(Enquiry.at.desc(), Enquiry.id)))
+
+
+def links_asked(session: Session, share_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of some links through which the customer asked the partner something."""
+    found: set[uuid.UUID] = set()
+    for some in in_parts(sorted(share_ids)):
+        query = select(Enquiry.share_id).where(Enquiry.share_id.in_(some))
+        found.update(key for key in session.scalars(query) if key is not None)
+    return found
+
+
+def captured_by(session: Session, user_id: uuid.UUID) -> list[Lead]:
+    """The leads that one person entered."""
+    return list(session.scalars(select(Lead).where(Lead.created_by_id == user_id)))
+
+
+def customer_names(session: Session) -> list[tuple[uuid.UUID, str]]:
+    """Whom partners have leads of, by company and by person: never to be shown to anybody else."""
+    query = select(Lead.partner_id, Lead.company, Lead.contact).where(Lead.partner_id.is_not(None))
+    return [
+        (partner_id, name)
+        for partner_id, *names in session.execute(query)
+        for name in names
+        if partner_id is not None and name
+    ]
