@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
+from flask_migrate import upgrade
 
+from portal import clock, demo
 from portal.accounts.models import User
 from portal.accounts.service import set_up, start_session
 from portal.accounts.sessions import COOKIE
@@ -42,6 +45,28 @@ class Browser(FlaskClient):
 def _tidy() -> Iterator[None]:
     yield
     engines.close()
+
+
+@pytest.fixture(scope="session")
+def demo_folder() -> Path:
+    """The data folder of a portal with the demo company on SQLite, filled once. Copy it."""
+    folder = engines.folder() / "demo_company"
+    with engines.opened(engines.settings_for("sqlite", folder)):
+        upgrade()
+        with clock.at(now().replace(microsecond=0)):
+            demo.fill()
+        db.session.remove()
+    return folder
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where tests that share something slow would not share it: pytest-xdist and
+    pytest have fallen out over groups before, without a word, and everything took twice as long."""
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError("This pytest does not keep groups of tests together.")
 
 
 @pytest.fixture(params=engines.ENGINES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,8 +117,11 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def portal_on(engine: str, name: str, *, demo: bool = False, **more: str) -> Iterator[Live]:
-    """A portal of Nordwerk, migrated and set up: empty, or with the demo company."""
+def portal_on(
+    engine: str, name: str, *, demo: bool = False, copy_of: Path | None = None, **more: str
+) -> Iterator[Live]:
+    """A portal of Nordwerk, migrated and set up: empty, with the demo company, or a copy of one on
+    SQLite that has been filled already."""
     # Two tests with the same name for theirs must not meet in one folder.
     data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
     settings = engines.settings_for(engine, data)
@@ -132,7 +136,9 @@ def portal_on(engine: str, name: str, *, demo: bool = False, **more: str) -> Ite
         **more,
     }
     live = Live(url, data, environ)
-    if demo:
+    if copy_of is not None:
+        shutil.copytree(copy_of, data, dirs_exist_ok=True)
+    elif demo:
         live.command("demo")
     else:
         live.command(*SETUP)

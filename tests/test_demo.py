@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +19,8 @@ from sqlalchemy import func, select
 from portal import clock, demo
 from portal.accounts.models import Partner, User
 from portal.cli import portal
+from portal.config import Settings
+from portal.content import previews
 from portal.content.models import Asset, AssetVersion, PreviewState
 from portal.db import Base, db
 from portal.deals.models import Deal, Protection
@@ -34,16 +38,27 @@ from tracking.models import Download, Load, ShareEvent
 pytestmark = pytest.mark.xdist_group("the demo company")
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES)
-def filled(request: pytest.FixtureRequest) -> Iterator[Flask]:
-    """A portal filled with the demo, once for all tests here."""
-    settings = engines.settings_for(request.param, engines.folder() / f"demo_{request.param}")
-    with engines.opened(settings) as app:
-        app.test_client_class = Browser
+def filled_on(engine: str, from_folder: Path) -> Settings:
+    """A portal filled with the demo: on SQLite a copy of one that is."""
+    folder = engines.folder() / f"demo_{engine}"
+    if engine == "sqlite":
+        shutil.copytree(from_folder, folder)
+        return engines.settings_for(engine, folder)
+    settings = engines.settings_for(engine, folder)
+    # The images of pages are the same whatever the engine: they are not made again.
+    with engines.opened(settings), patch.object(previews, "render", lambda *_args: 1):
         upgrade()
         with clock.at(clock.now().replace(microsecond=0)):
             demo.fill()
         db.session.remove()
+    return settings
+
+
+@pytest.fixture(scope="module", params=engines.ENGINES)
+def filled(request: pytest.FixtureRequest, demo_folder: Path) -> Iterator[Flask]:
+    """A portal filled with the demo, once for all tests here."""
+    with engines.opened(filled_on(request.param, demo_folder)) as app:
+        app.test_client_class = Browser
     # Outside its context, like an application that waits for requests.
     yield app
     with app.app_context():

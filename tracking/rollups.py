@@ -63,6 +63,8 @@ from tracking.sums import (
 CHUNK_ROWS = 400
 # Rows that bring their dekad and month along cost more: a whole chunk stays under 50 ms.
 CHUNKS = {"partners": 50, "assets": 50}
+# After so long of one write upon the other, whoever waits comes first.
+LONG_ALONE_S = 0.02
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
 
@@ -144,14 +146,16 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         with write_connection(engine) as connection:
             _delete_marks(connection, reading.marks)
         return False
-    generation = reading.generation
+    generation, alone_since = reading.generation, time.perf_counter()
     for chunk in _chunks(reading.changes):
         with write_connection(engine) as connection:
             if not _moves_on(connection, day, generation):
                 return False
             _apply(connection, day, chunk)
         generation += 1
-        let_others_in(engine)
+        if time.perf_counter() - alone_since > LONG_ALONE_S:
+            let_others_in(engine)
+            alone_since = time.perf_counter()
     with write_connection(engine) as connection:
         if not _moves_on(connection, day, generation):
             return False

@@ -100,6 +100,10 @@ def test_a_shared_customer_is_registered_on_a_phone_and_decided_at_a_desk(
     anna.get_by_role("button", name="Start review").click()
     lena.reload()
     expect(lena.get_by_text("Seen by Anna Keller")).to_be_visible()
+    # What the scheduler does within seconds: nothing is approved before.
+    live.command("jobs", "run", "check_conflicts")
+    anna.reload()
+    expect(anna.get_by_text("Nobody else")).to_be_visible()
     anna.get_by_role("button", name="Approve", exact=True).click()
     expect(anna.get_by_text("Approved. The partner has been told.")).to_be_visible()
     lena.reload()
