@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -97,9 +97,9 @@ def _day(text: str) -> date:
     return found
 
 
-@dataclass(frozen=True)
-class Line:
-    """One deal in few words: whole objects would make lists of thousands slow."""
+class Line(NamedTuple):
+    """One deal in few words, the columns of `_COLUMNS`: whole objects would make lists of thousands
+    slow."""
 
     id: uuid.UUID
     reference: str
@@ -138,7 +138,7 @@ _COLUMNS = (
     Deal.reference,
     Partner.name.label("partner"),
     Deal.customer_name.label("customer"),
-    ProductFamily.name.label("family"),
+    func.coalesce(ProductFamily.name, "").label("family"),
     Deal.deal_type.label("kind"),
     Deal.status,
     Deal.stage,
@@ -163,12 +163,14 @@ def lines(session: Session, user: User, filters: Filters) -> list[Line]:
         .where(*_may_see(user), *_conditions(filters))
         .order_by(Deal.created_at.desc(), Deal.id.desc())
     )
-    found = [
-        Line(**{**row._asdict(), "family": row.family or ""}) for row in session.execute(query)
-    ]
+    found = [Line._make(row) for row in session.execute(query)]
     # In Python, because the engines disagree on case and accents.
     words = [sort_key(word)[0] for word in filters.q.split()]
-    return [line for line in found if all(word in _text(line) for word in words)]
+    return (
+        found
+        if not words
+        else [line for line in found if all(word in _text(line) for word in words)]
+    )
 
 
 def _text(line: Line) -> str:

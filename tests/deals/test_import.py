@@ -141,6 +141,18 @@ def test_a_deal_that_was_said_to_be_lost_and_then_won_has_ended_once(
     assert (len(found.won), len(found.lost)) == (2, 0)
 
 
+def test_order_numbers_come_with_the_wins_of_a_file(portal_with_kuehn: Flask) -> None:
+    lines = SMALL.splitlines()
+    numbers = ["PO number", "4711", "of-a-lost-one", "", ""]
+    text = "\n".join(";".join(pair) for pair in zip(lines, numbers, strict=True))
+    with portal_with_kuehn.test_request_context():
+        bring_in(text)
+        assert bring_in(SMALL).counts["unchanged"] == 4
+    assert {key: deal.order_number for key, deal in deals().items()} == {
+        "A1": "4711", "A2": "", "A3": "", "A4": "",
+    }  # fmt: skip
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(app: Flask) -> None:
     with app.test_request_context():
         told = bring_in(SMALL, create=True, dry_run=True)
