@@ -33,7 +33,7 @@ from portal.security import Keys
 from tests.conftest import Browse
 from tests.factories import LONG_AGO, make_partner
 from tests.pages import text_of
-from tests.people import ada, lena
+from tests.people import ada, anna, lena
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -316,6 +316,12 @@ def test_hostile_values_in_addresses_are_a_404(browse: Browse) -> None:
         "/reports/<script>",
     ):
         assert browser.get(path).status_code == 404, path
+
+
+def test_a_zero_byte_is_no_text(browse: Browse) -> None:
+    assert browse(anna()).get("/deals/list?q=%00x").status_code == 400
+    sent = {"email": "a\0@kuehn.example", "password": "x"}
+    assert browse(None).post("/sign-in", data=sent).status_code == 400
 
 
 def test_what_people_write_is_never_markup(browse: Browse) -> None:

@@ -409,8 +409,10 @@ def _attention(
 def _dwell(chain: Sequence[LoadFacts], facts: Facts) -> dict[int, int]:
     """The dwell of a whole view by page, in milliseconds."""
     dwell: dict[int, int] = defaultdict(int)
+    # Few days have views that cross them.
+    places = (facts.here, facts.elsewhere) if facts.elsewhere else (facts.here,)
     for load in chain:
-        for attention in (facts.here, facts.elsewhere):
+        for attention in places:
             for page, (active, reading, *_rest) in attention.get(load.id, {}).items():
                 dwell[page] += active + reading
     return dwell

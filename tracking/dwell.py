@@ -68,10 +68,13 @@ class LoadFacts(NamedTuple):
     @property
     def attention_until(self) -> int | None:
         """When the reader left after all attention, else the end of the last slot with any."""
-        if not self.last_slot:
+        last, left = self.last_slot, self.left_at
+        if not last:
             return None
-        end = (self.last_slot + 1) * SLOT_MS
-        return min(end, self.left_at) if self.is_ended and self.left_at is not None else end
+        end = (last + 1) * SLOT_MS
+        if left is None or left >= end or left // SLOT_MS < last:
+            return end
+        return left
 
 
 def cap(entries: Sequence[Buckets]) -> list[Granted]:
@@ -144,6 +147,7 @@ def first_activated(chain: Sequence[LoadFacts]) -> LoadFacts | None:
 
 def chain_until(chain: Sequence[LoadFacts]) -> int:
     """The last moment that anything is known to have happened in this chain."""
-    return max(
-        max(load.issued_at, load.activated_at or 0, load.attention_until or 0) for load in chain
-    )
+    last = 0
+    for load in chain:
+        last = max(last, load.issued_at, load.activated_at or 0, load.attention_until or 0)
+    return last

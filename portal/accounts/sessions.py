@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, g, has_request_context, request
+from flask import Flask, abort, current_app, g, has_request_context, request
 from werkzeug.wrappers import Response
 
 from portal.accounts.models import User, UserSession
@@ -23,6 +23,14 @@ UNPERSONAL = ("/static/", "/bootstrap/", "/healthz", "/readyz")
 
 def init_app(app: Flask) -> None:
     """Load the person before each request and hand the cookie out after signing in."""
+
+    @app.before_request
+    def refuse_what_is_no_text() -> None:
+        """PostgreSQL keeps no zero byte, and nobody types one."""
+        if "\0" in request.path:
+            abort(404)
+        if any("\0" in text for text in (*request.args.values(), *request.form.values())):
+            abort(400)
 
     @app.before_request
     def load() -> None:

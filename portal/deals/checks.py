@@ -19,13 +19,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.db import db, hold, in_parts, new_id, write
 from portal.deals import conflicts
 from portal.deals.conflicts import KEYS_VERSION, Band, Keys, Match
-from portal.deals.customer_models import ConflictCheck, ConflictMatch, KnownAccount
+from portal.deals.customer_models import (
+    ConflictCheck,
+    ConflictMatch,
+    CustomerMerge,
+    KnownAccount,
+)
 from portal.deals.keys import keys_of
 from portal.deals.models import Customer, Deal, Protection
 from portal.deals.pipeline import UNDECIDED, Status
@@ -173,9 +178,18 @@ def all_wait(session: Session) -> None:
 def run_waiting(now: datetime) -> int:
     """Job: check every undecided registration whose check waits; returns how many were."""
     keys = list(db.session.scalars(_waiting(now)))
+    stamp = _stamp(db.session()) if keys else ()
     candidates = everything(db.session(), now) if keys else []
     db.session.rollback()
-    return sum(_check(key, candidates, now) for key in keys)
+    return sum(_check(key, candidates, stamp, now) for key in keys)
+
+
+def _stamp(session: Session) -> tuple[Any, ...]:
+    """What changes with every list that is brought in and every merge: registrations that come
+    meanwhile are looked for again when one is approved."""
+    accounts = session.execute(select(func.count(), func.max(KnownAccount.imported_at))).one()
+    merges = session.scalar(select(func.count()).select_from(CustomerMerge))
+    return (*accounts, merges)
 
 
 def _waiting(now: datetime) -> Any:
@@ -192,19 +206,21 @@ def _waiting(now: datetime) -> Any:
 
 def run_one(deal_id: uuid.UUID, now: datetime) -> bool:
     """Check one registration by hand, whatever its check says; whether it could be done."""
-    candidates = everything(db.session(), now)
+    stamp, candidates = _stamp(db.session()), everything(db.session(), now)
     db.session.rollback()
-    return _check(deal_id, candidates, now)
+    return _check(deal_id, candidates, stamp, now)
 
 
-def _check(deal_id: uuid.UUID, candidates: Sequence[Candidate], now: datetime) -> bool:
+def _check(
+    deal_id: uuid.UUID, candidates: Sequence[Candidate], stamp: tuple[Any, ...], now: datetime
+) -> bool:
     try:
         deal = db.session.get_one(Deal, deal_id)
         claim, found = _claim(deal), find(deal, candidates)
         with write((Deal, deal_id), holding=WHO_IS_WHO) as session:
             deal = session.get_one(Deal, deal_id, populate_existing=True)
-            if _claim(deal) != claim:
-                return False  # it was changed meanwhile, and waits for the next time
+            if _claim(deal) != claim or _stamp(session) != stamp:
+                return False  # something was changed meanwhile, and waits for the next time
             _keep(session, deal_id, found, now)
     except Busy:
         db.session.rollback()

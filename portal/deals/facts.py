@@ -89,7 +89,7 @@ class DealFacts(NamedTuple):
 
 class LeadFacts(NamedTuple):
     """What figures need to know of a lead that sales has accepted, on the day `qualified`, and of
-    the deal that came of it, if one did."""
+    the deals that came of it: `deal_id` is the one that was won, or the first."""
 
     id: UUID
     partner_id: UUID | None
@@ -98,12 +98,13 @@ class LeadFacts(NamedTuple):
     qualified: date
     deal_id: UUID | None
     by_vendor: bool
+    deal_ids: frozenset[UUID] = frozenset()
 
 
 def with_leads(deals: Iterable[DealFacts], leads: Iterable[LeadFacts]) -> list[DealFacts]:
     """Deals with what their leads say: first contact was when the lead came, if that was earlier,
     and what came of a lead of the vendor's was not sourced by the partner."""
-    of_deal = {lead.deal_id: lead for lead in leads if lead.deal_id is not None}
+    of_deal = {key: lead for lead in leads for key in (lead.deal_ids | {lead.deal_id}) if key}
     found = []
     for deal in deals:
         lead = of_deal.get(deal.id)

@@ -123,6 +123,8 @@ def take_away(user_id: uuid.UUID, deal_id: uuid.UUID, file_id: uuid.UUID, now: d
         found = get(session, person, deal_id, file_id)
         if found.by.partner_id != person.partner_id:
             raise Refused(_("Only those who attached this file can take it away."))
+        if session.get_one(Deal, deal_id).decided_at is not None:
+            raise Refused(_("It was decided with this file at hand: it stays with the deal."))
         found.removed_at = now
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
@@ -213,6 +213,7 @@ def run(
     outcome = Outcome(refused=list(parsed.refused))
     known = _Known(session, options, outcome, now)
     there = _deals_of(session, parsed.rows)
+    decided = _moved_here(session, there.values())
     make = _Maker(known, local, now, current_policy(session, now))
     fresh: list[dict[str, Any]] = []
     changes: list[tuple[Deal, dict[str, Any]]] = []
@@ -225,7 +226,7 @@ def run(
         if deal is None:
             fresh.append(make.fresh(row, values))
             outcome.created += 1
-        elif refusal := _why_not(deal, row, values):
+        elif refusal := _why_not(deal, row, values, decided):
             outcome.refused.append((row.line, refusal))
             continue
         elif changed := _changed(deal, values):
@@ -255,11 +256,25 @@ def _deals_of(session: Session, rows: Iterable[Row]) -> dict[str, Deal]:
     return found
 
 
-def _why_not(deal: Deal, row: Row, values: Mapping[str, Any]) -> str:
+def _moved_here(session: Session, deals: Iterable[Deal]) -> set[uuid.UUID]:
+    """Those of some deals that somebody has moved in the portal since they came."""
+    found: set[uuid.UUID] = set()
+    for some in in_parts(sorted({deal.id for deal in deals})):
+        query = select(DealHistory.deal_id).where(
+            DealHistory.deal_id.in_(some), DealHistory.move != BY_IMPORT
+        )
+        found.update(session.scalars(query.distinct()))
+    return found
+
+
+def _why_not(
+    deal: Deal, row: Row, values: Mapping[str, Any], decided: Collection[uuid.UUID]
+) -> str:
     """Why a row may not change this deal; nothing when it may."""
     if deal.partner_id != values["partner_id"]:
         return _("This deal belongs to another partner here.")
-    if deal.external_id is None and course_of(deal.status, deal.stage or "") != row.course:
+    is_ours = deal.external_id is None or deal.id in decided
+    if is_ours and course_of(deal.status, deal.stage or "") != row.course:
         return _("This deal was registered here: its status is decided here, too.")
     return ""
 

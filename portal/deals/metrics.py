@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
@@ -202,7 +202,14 @@ def _sourced(
 def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
     """The leads that sales has accepted, each with the deal that came of it."""
     query = select(Deal.lead_id, Deal.id).where(REGISTERED, Deal.lead_id.is_not(None))
-    of_lead = {row[0]: row[1] for row in session.execute(query)}
+    # What was won comes first, the earliest of it; then what was submitted first.
+    is_won = case((Deal.stage == Stage.won, 0), else_=1)
+    of_lead: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+    for lead_id, deal_id in session.execute(
+        query.order_by(is_won, Deal.won_at, Deal.submitted_at, Deal.id)
+    ):
+        if lead_id is not None:
+            of_lead[lead_id].append(deal_id)
     return [
         LeadFacts(
             id=lead.id,
@@ -210,8 +217,9 @@ def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
             family_id=lead.family_id,
             created=lead.created,
             qualified=lead.sql,
-            deal_id=of_lead.get(lead.id),
+            deal_id=next(iter(of_lead[lead.id]), None),
             by_vendor=lead.source in (Source.hand, Source.file),
+            deal_ids=frozenset(of_lead[lead.id]),
         )
         for lead in lead_facts(session, zone)
         if lead.sql is not None

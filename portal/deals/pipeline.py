@@ -180,11 +180,13 @@ MOVES: tuple[Move, ...] = (
     ),
     Move("resubmit", (S.returned,), S.in_review, PARTNER, needs=CLAIM),
     Move(
-        "approve_first", (S.in_review,), None, VENDOR, needs=("customer",), decides=True,
+        "approve_first", (S.in_review,), None, VENDOR,
+        needs=("customer", "customer_name", "product_family_id"), decides=True,
         rules=(TWO_DECIDE,),
     ),
     Move(
-        "approve", (S.in_review,), S.approved, VENDOR, None, G.qualified, ("customer",), True,
+        "approve", (S.in_review,), S.approved, VENDOR, None, G.qualified,
+        ("customer", "customer_name", "product_family_id"), True,
         rules=(ONE_DECIDES,), unlike="first_approver",
     ),
     Move("team", (S.in_review,), None, VENDOR, needs=("sentence",), decides=True),
@@ -223,7 +225,8 @@ MOVES: tuple[Move, ...] = (
         ("won_amount", "won_on"), True,
     ),
     Move("question_win", (S.approved,), None, VENDOR, (G.won,), G.negotiation, ("sentence",), True),
-    Move("lose", (S.approved,), S.closed, EITHER, OPEN_STAGES, G.lost, ("loss_reason",)),
+    # Not the vendor's: it would end a reservation, which takes two people to revoke.
+    Move("lose", (S.approved,), S.closed, PARTNER, OPEN_STAGES, G.lost, ("loss_reason",)),
     Move(
         "expire", (S.returned, S.approved), S.expired, VENDOR, OPEN_STAGES,
         rules=(PROTECTION_ENDED,),

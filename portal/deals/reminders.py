@@ -224,7 +224,9 @@ def last_news(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID
     found: dict[uuid.UUID, datetime] = {}
     for part in in_parts(list(deal_ids)):
         query = select(DealHistory.deal_id, func.max(DealHistory.at)).where(
-            DealHistory.deal_id.in_(part), DealHistory.move != "assign"
+            # What partners are not told is no news to them, not even by its day.
+            DealHistory.deal_id.in_(part),
+            DealHistory.move.not_in(service.UNSEEN_BY_PARTNERS),
         )
         for deal_id, at in session.execute(query.group_by(DealHistory.deal_id)):
             found[deal_id] = at

@@ -98,7 +98,7 @@ class Results:
     def qualified(self) -> list[Sql]:
         """What became sales qualified in the period."""
         deals = {deal.id: deal for deal in self.deals}
-        from_leads = {lead.deal_id for lead in self.leads}
+        from_leads = {key for lead in self.leads for key in (lead.deal_ids | {lead.deal_id})}
         found = [
             Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed, True)
             if lead.deal_id in deals

@@ -31,6 +31,7 @@ from portal.deals import (
 )
 from portal.deals.keys import name_key as name_key
 from portal.deals.models import (
+    BY_IMPORT,
     Customer,
     Deal,
     DealHistory,
@@ -155,7 +156,8 @@ def state_of(session: Session, deal: Deal, now: datetime) -> State:
     )
 
 
-_WRITING = ("edit", "submit", "resubmit")
+# Whoever brought a registration in by a file has written its claim, too.
+_WRITING = ("edit", "submit", "resubmit", BY_IMPORT)
 # In the history of an approval: the kind that was claimed, and the one it was approved as.
 KIND_CHANGED = "kind:"
 
@@ -166,7 +168,9 @@ def needs_two(session: Session, deal: Deal) -> bool:
     rules = deal.policy
     if rules is None or rules.two_person_minor is None or deal.amount_minor is None:
         return False
-    if deal.currency != rules.two_person_currency or deal.amount_minor < rules.two_person_minor:
+    # An order in another currency cannot be compared: it takes two.
+    is_known = deal.currency == rules.two_person_currency
+    if is_known and deal.amount_minor < rules.two_person_minor:
         return False
     there = select(func.count()).where(User.role.in_(VENDOR_ROLES), User.deactivated_at.is_(None))
     return (session.scalar(there) or 0) >= 2

@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -24,6 +24,8 @@ from portal.deals.wording import MOVE_NAMES
 from portal.errors import Refused
 
 LONGEST = 4000
+# The same words of the same person within this time are said once.
+AGAIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,19 @@ def written_by(session: Session, user_id: uuid.UUID) -> list[tuple[DealComment, 
     return [(row[0], row[1]) for row in rows]
 
 
+def _said_already(
+    session: Session, deal_id: uuid.UUID, user_id: uuid.UUID, text: str, now: datetime
+) -> bool:
+    """Whether this is a button that was pressed twice, or a page that was sent again."""
+    query = select(DealComment.id).where(
+        DealComment.deal_id == deal_id,
+        DealComment.author_id == user_id,
+        DealComment.text == text,
+        DealComment.at > now - AGAIN,
+    )
+    return session.scalars(query).first() is not None
+
+
 def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) -> None:
     """Say something to the other side; it hears of it by mail. Raises Refused for no words, or
     while the vendor does not know the deal yet."""
@@ -101,6 +116,8 @@ def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) ->
         deal = service.get(session, author, deal_id)
         if not deal.is_registered:
             raise Refused(_("This was not submitted: the vendor does not see it."))
+        if _said_already(session, deal_id, user_id, text, now):
+            return
         row = DealComment(deal_id=deal_id, author_id=user_id, at=now, text=text)
         session.add(row)
         session.flush()

@@ -340,7 +340,7 @@ def test_who_shares_is_told_in_the_daily_mail_without_a_name(app: Flask, browse:
     with mailbox(app) as box:
         customer = str(deal(first).customer_id)
         browse(anna()).post(f"{path}/approve", data={**APPROVAL, "customer": customer})
-        with clock.at(clock.now() + timedelta(days=1)):
+        with clock.at((clock.now() + timedelta(days=2)).replace(hour=12)):
             send_notices(clock.now())
             deliver()
     letters = [mail_text(letter) for letter in box.to("lena@kuehn.example")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -35,10 +36,10 @@ from portal.reports.filters import Filters
 from portal.reports.periods import Period
 from portal.sheets import BadSheet, read, refused_csv
 from tests.conftest import Browse
-from tests.deals.test_deals import register
+from tests.deals.test_deals import APPROVAL, look_for_conflicts, register
 from tests.factories import make_family
 from tests.pages import text_of
-from tests.people import anna, kuehn, lena, mia
+from tests.people import anna, kuehn, lena, mia, otto
 
 BERLIN = ZoneInfo("Europe/Berlin")
 CRM = Path(__file__).parents[3] / "shared/data/crm/sales_pipeline.csv"
@@ -51,7 +52,9 @@ A4;Kühn Technik;Löwe & Co;pumps;Prospecting;;;
 """
 
 
-def bring_in(text: str | bytes, *, dry_run: bool = False, **more: Any) -> Outcome:
+def bring_in(
+    text: str | bytes, *, dry_run: bool = False, by_id: uuid.UUID | None = None, **more: Any
+) -> Outcome:
     """Import a file as the page and the command do."""
     db.session.rollback()
     data = text.encode() if isinstance(text, str) else text
@@ -59,7 +62,7 @@ def bring_in(text: str | bytes, *, dry_run: bool = False, **more: Any) -> Outcom
     mapping = import_rows.mapping_for(sheet, more.pop("mapping", {}))
     options = import_rows.Options(mapping, **more)
     parsed = import_rows.parse(sheet, options)
-    return importer.run_import(parsed, options, filename="x.csv", by_id=None, dry_run=dry_run)
+    return importer.run_import(parsed, options, filename="x.csv", by_id=by_id, dry_run=dry_run)
 
 
 def deals() -> dict[str, Deal]:
@@ -520,3 +523,35 @@ def test_the_commands_import_and_report(tmp_path: Path) -> None:
     wrong = runner.invoke(portal, ["import", "deals", str(file), "--map", "nonsense=Account"])
     assert wrong.exit_code != 0
     assert "is no field" in str(wrong.exception) + wrong.output
+
+
+SUBMITTED = "id,partner,customer,country,product_family,status\nX1,Kühn Technik,Zoo,DE,Pumps,{}\n"
+
+
+def test_what_was_decided_here_is_not_overturned_by_the_same_file(
+    portal_with_kuehn: Flask, browse: Browse
+) -> None:
+    with portal_with_kuehn.test_request_context():
+        bring_in(SUBMITTED.format("submitted"), by_id=otto().id, create=True)
+    key = deals()["X1"].id
+    look_for_conflicts()
+    path = f"/deals/{key}"
+    browse(anna()).post(f"{path}/move/take_in_review")
+    assert browse(anna()).post(f"{path}/approve", data=APPROVAL).status_code == 302
+    with portal_with_kuehn.test_request_context():
+        outcome = bring_in(SUBMITTED.format("rejected"), by_id=otto().id, create=True)
+    assert [why for _line, why in outcome.refused] == [
+        "This deal was registered here: its status is decided here, too."
+    ]
+    assert deals()["X1"].status == "approved"
+
+
+def test_whoever_brought_a_registration_in_does_not_decide_on_it(
+    portal_with_kuehn: Flask, browse: Browse
+) -> None:
+    with portal_with_kuehn.test_request_context():
+        bring_in(SUBMITTED.format("submitted"), by_id=anna().id, create=True)
+    path = f"/deals/{deals()['X1'].id}"
+    look_for_conflicts()
+    assert browse(anna()).post(f"{path}/move/take_in_review").status_code == 409
+    assert browse(otto()).post(f"{path}/move/take_in_review").status_code == 302

@@ -149,6 +149,15 @@ def test_leads_and_deals_without_one_make_the_close_rate_and_young_ones_mature()
     assert found.deals[0].sourced is False
 
 
+def test_a_second_deal_of_one_lead_is_no_second_sales_ready_lead() -> None:
+    first, second = deal(decided=date(2026, 3, 2)), deal(decided=date(2026, 3, 3))
+    keys = frozenset((first.id, second.id))
+    lead = LeadFacts(new_id(), KUEHN, PUMPS, MARCH, date(2026, 3, 1), first.id, True, keys)
+    found = Results(MARCH, APRIL, with_leads([first, second], [lead]), [lead])
+    assert len(found.qualified) == 1
+    assert [row.sourced for row in found.deals] == [False, False]
+
+
 def test_registrations_have_a_close_rate_and_a_cycle_of_their_own() -> None:
     here: dict[str, Any] = {"submitted": date(2026, 3, 5)}
     deals = [

@@ -54,6 +54,14 @@ def test_a_large_deal_needs_two_approvals_of_two_people(browse: Browse) -> None:
     assert protection(key).customer_id == deal(key).customer_id
 
 
+def test_an_amount_in_another_currency_takes_two_whatever_it_is(browse: Browse) -> None:
+    otto()
+    set_rules(browse, two_person="10 000")
+    key = register(browse, lena(), amount="100", currency="CHF")
+    approve(browse, key)
+    assert deal(key).status == "in_review"
+
+
 def test_a_changed_claim_is_approved_afresh(browse: Browse) -> None:
     otto()
     set_rules(browse, two_person="10 000", max_resubmissions="1")

@@ -22,7 +22,14 @@ from portal.reports.models import Baseline
 from portal.reports.periods import Period
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
-from tests.factories import make_asset, make_colleagues, make_family, make_partner, make_user
+from tests.factories import (
+    ZONE,
+    make_asset,
+    make_colleagues,
+    make_family,
+    make_partner,
+    make_user,
+)
 from tests.pages import text_of
 from tests.people import anna, brandt, jonas, kuehn, lena, mia, otto
 from tests.reports.test_reports import rows
@@ -48,7 +55,11 @@ def figures(browse: Browse, table: str, query: str = "period=12m") -> dict[str, 
 def win(browse: Browse, key: uuid.UUID, amount: str = "900", currency: str = "EUR") -> None:
     """The deal is approved, won, and the win confirmed."""
     approve(browse, key)
-    order = {"amount": amount, "currency": currency, "won_on": clock.now().date().isoformat()}
+    order = {
+        "amount": amount,
+        "currency": currency,
+        "won_on": clock.local_day(clock.now(), ZONE).isoformat(),
+    }
     for person in (lena(), anna()):
         browse(person).post(f"/deals/{key}/won", data=order)
 

@@ -15,7 +15,7 @@ from portal.reports import definitions
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, register
-from tests.factories import days_ago, make_asset, make_colleagues
+from tests.factories import ZONE, days_ago, make_asset, make_colleagues
 from tests.pages import text_of
 from tests.people import anna, kuehn, lena
 from tests.reports.test_content_reports import token_of
@@ -38,7 +38,11 @@ def busy(app: Flask, browse: Browse) -> Any:
     rebuild()
     won = register(browse, lena(), customer_name="Won AG")
     approve(browse, won)
-    order = {"amount": "900", "currency": "EUR", "won_on": clock.now().date().isoformat()}
+    order = {
+        "amount": "900",
+        "currency": "EUR",
+        "won_on": clock.local_day(clock.now(), ZONE).isoformat(),
+    }
     for person in (lena(), anna()):
         browse(person).post(f"/deals/{won}/won", data=order)
     answer_with(app, browse, 3, "Waited nine days.")
