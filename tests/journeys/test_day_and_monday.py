@@ -104,6 +104,17 @@ class Person:
             lambda _driver: text in self.text(), f"{text!r} is not in: {self.text()[:1500]}"
         )
 
+    def comes_to_see(self, text: str, seconds: float = 30) -> None:
+        """Load the page again until it says what a job has found out meanwhile."""
+
+        def look(_driver: object) -> bool:
+            if text in self.text():
+                return True
+            self.browser.refresh()
+            return text in self.text()
+
+        WebDriverWait(self.browser, seconds).until(look, f"no {text!r} in: {self.text()[:1500]}")
+
     def since_shown(self) -> float:
         """The moment of the test's clock at which this page was there to be read."""
         entry = "performance.getEntriesByType('navigation')[0].domInteractive"
@@ -270,6 +281,7 @@ def anna_decides(person: Person) -> None:
     person.press("Decide")
     person.press("Start review")
     person.sees("Seen by Anna Keller")
+    person.comes_to_see("Nobody else:")
     person.press("Approve")
     person.sees("Approved: the customer is reserved")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -143,9 +144,9 @@ def test_what_was_refused_is_counted_by_reason(app: Flask) -> None:
     newly_refused()
     post_body(b"{")
     post("made elsewhere", row(slot_now(), active=1))
-    assert newly_refused() == {"form": 1, "token": 1}
+    assert +Counter(newly_refused()) == {"form": 1, "token": 1}
     post_body(b"[")
-    assert newly_refused() == {"form": 1, "token": 0}
+    assert +Counter(newly_refused()) == {"form": 1}
 
 
 def test_what_was_refused_is_written_down_from_time_to_time_and_at_the_end(app: Flask) -> None:
