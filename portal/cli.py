@@ -374,40 +374,52 @@ def import_deals(
     _import(settings, "deals", path, choices, dry_run, refused)
 
 
-@import_commands.command(name="partners")
-@_of_a_file
-def import_partners(
-    settings: Settings,
-    words: tuple[str, ...],
-    mapped: tuple[str, ...],
-    create: bool,
-    dry_run: bool,
-    refused: str,
-) -> None:
+def _add_import(name: str, text: str) -> None:
+    """A command for a kind of file that needs nothing said beside its columns."""
+
+    @import_commands.command(name=name, help=text)
+    @_of_a_file
+    def command(
+        settings: Settings,
+        words: tuple[str, ...],
+        mapped: tuple[str, ...],
+        create: bool,
+        dry_run: bool,
+        refused: str,
+    ) -> None:
+        path, columns = _columns(words, mapped)
+        _import(settings, name, path, Choices(columns, create), dry_run, refused)
+
+
+_add_import(
+    "partners",
     """Import partners from a CSV or XLSX FILE: new ones are made, known ones brought up to date.
 
     Fields: external_id name tier region type country languages manager.
-    """
-    path, columns = _columns(words, mapped)
-    _import(settings, "partners", path, Choices(columns, create), dry_run, refused)
-
-
-@import_commands.command(name="people")
-@_of_a_file
-def import_people(
-    settings: Settings,
-    words: tuple[str, ...],
-    mapped: tuple[str, ...],
-    create: bool,
-    dry_run: bool,
-    refused: str,
-) -> None:
+    """,
+)
+_add_import(
+    "people",
     """Import people from a CSV or XLSX FILE. An administrator releases their invitations.
 
     Fields: name email role partner language.
-    """
-    path, columns = _columns(words, mapped)
-    _import(settings, "people", path, Choices(columns, create), dry_run, refused)
+    """,
+)
+_add_import(
+    "accounts",
+    """Import the vendor's known accounts from a CSV or XLSX FILE: new ones are made, known ones
+    brought up to date.
+
+    Fields: external_id name domain tax_id country postcode product_family owner.
+    """,
+)
+_add_import(
+    "leads",
+    """Import leads from a CSV or XLSX FILE. Those without a partner are offered to partners.
+
+    Fields: external_id company contact email phone country region product_family partner note.
+    """,
+)
 
 
 @import_commands.command(name="baselines")
@@ -429,43 +441,6 @@ def import_baselines(
     path, columns = _columns(words, mapped)
     choices = Choices(columns, create, currency.upper())
     _import(settings, "baselines", path, choices, dry_run, refused)
-
-
-@import_commands.command(name="accounts")
-@_of_a_file
-def import_accounts(
-    settings: Settings,
-    words: tuple[str, ...],
-    mapped: tuple[str, ...],
-    create: bool,
-    dry_run: bool,
-    refused: str,
-) -> None:
-    """Import the vendor's known accounts from a CSV or XLSX FILE: new ones are made, known ones
-    brought up to date.
-
-    Fields: external_id name domain tax_id country postcode product_family owner.
-    """
-    path, columns = _columns(words, mapped)
-    _import(settings, "accounts", path, Choices(columns, create), dry_run, refused)
-
-
-@import_commands.command(name="leads")
-@_of_a_file
-def import_leads(
-    settings: Settings,
-    words: tuple[str, ...],
-    mapped: tuple[str, ...],
-    create: bool,
-    dry_run: bool,
-    refused: str,
-) -> None:
-    """Import leads from a CSV or XLSX FILE. Those without a partner are offered to partners.
-
-    Fields: external_id company contact email phone country region product_family partner note.
-    """
-    path, columns = _columns(words, mapped)
-    _import(settings, "leads", path, Choices(columns, create), dry_run, refused)
 
 
 def _pairs(texts: Iterable[str]) -> dict[str, str]:
