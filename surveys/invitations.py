@@ -16,7 +16,7 @@ from portal.accounts.service import company
 from portal.errors import NotFound
 from portal.security import new_token, token_hash
 from surveys.definitions import SCALE, texts
-from surveys.models import OPEN, Invitation, Response, Survey, Wave
+from surveys.models import OPEN, Invitation, Response, Survey, SurveyLink, Wave
 
 _ALL = (
     joinedload(Invitation.wave).joinedload(Wave.survey),
@@ -28,7 +28,8 @@ _ALL = (
 
 def by_token(session: Session, token: str) -> Invitation:
     """The invitation behind the link of a mail. Raises NotFound."""
-    query = select(Invitation).options(*_ALL).where(Invitation.token_hash == token_hash(token))
+    query = select(Invitation).options(*_ALL).join(SurveyLink)
+    query = query.where(SurveyLink.token_hash == token_hash(token))
     found = session.scalars(query).unique().one_or_none()
     if found is None:
         raise NotFound(_("This link does not belong to a survey. Check it with your mail."))
@@ -64,7 +65,7 @@ def prepare(session: Session, user: User, params: dict[str, str]) -> dict[str, o
     """Mint the token at the moment of sending. Its links show a page and never answer."""
     invitation = session.get_one(Invitation, uuid.UUID(params["invitation"]))
     token = new_token()
-    invitation.token_hash = token_hash(token)
+    session.add(SurveyLink(token_hash=token_hash(token), invitation_id=invitation.id))
     session.flush()
     name = company()
     wave = session.get_one(Wave, invitation.wave_id)

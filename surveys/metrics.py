@@ -199,7 +199,7 @@ def comments(session: Session, wave_id: uuid.UUID) -> list[Comment]:
     found = []
     for row in rows:
         scores = {answer.question: answer.value for answer in row.answers}
-        person = row.invitation.user.name
+        person = row.invitation.user.name if row.invitation else ""
         found.append(
             Comment(
                 row.comment,
@@ -262,7 +262,7 @@ def answered_by(session: Session, user_id: uuid.UUID) -> list[OwnAnswer]:
     )
     found = []
     for response in session.scalars(query):
-        wave = response.invitation.wave
+        wave = response.wave
         scores = ", ".join(
             f"{answer.question} {answer.value or answer.missing}" for answer in response.answers
         )

@@ -53,10 +53,11 @@ def answer(
             invitation_id=invitation.id,
             wave_id=invitation.wave_id,
             partner_id=invitation.partner_id,
+            locale=invitation.locale,
         )
         session.add(response)
     response.submission_id, response.comment = submission_id[:40], comment.strip()
-    response.answered_at = now
+    response.answered_at, invitation.answered = now, "complete"
     session.flush()
     given = {row.question: row for row in response.answers}
     for question, score in scores.items():

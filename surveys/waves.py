@@ -9,6 +9,7 @@ Consequences: `tick` may be called by anyone, any number of times.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -77,6 +78,9 @@ def _record(
         occurrence_local=iso(occurrence),
         state=state,
         questionnaire_id=survey.questionnaire_id,
+        mode=survey.mode,
+        minimum_n=survey.minimum_n,
+        reminder_days=survey.reminder_days,
         opened_at=now,
         closes_at=schedule_of(survey).closes(occurrence, survey.open_days),
     )
@@ -98,20 +102,29 @@ def open_wave(
             wave_id=wave.id,
             user_id=user.id,
             partner_id=partner.id,
+            mailbox=mailbox(user.email),
             tier=partner.tier,
             region=partner.region,
+            locale=user.locale,
         )
         session.add(invitation)
         if notify:
-            mail.queue(
+            letter = mail.queue(
                 session,
                 message="survey_invitation",
                 user_id=user.id,
                 params={"invitation": str(invitation.id)},
                 expires_at=wave.closes_at,
             )
+            invitation.mail_id = letter.id
     session.flush()
     return wave
+
+
+def mailbox(email: str) -> str:
+    """What identifies the mailbox of an address: a hash, the same for `ann+news@x` and `Ann@x`."""
+    local, _at, host = email.strip().casefold().rpartition("@")
+    return hashlib.sha256(f"{local.partition('+')[0]}@{host}".encode()).hexdigest()
 
 
 # --- the rhythm ---------------------------------------------------------------------------------

@@ -83,15 +83,18 @@ def _answers(
             "invitation_id": invitation.id,
             "wave_id": wave.id,
             "partner_id": partner.id,
+            "locale": invitation.locale,
             "submission_id": f"{rng.getrandbits(128):032x}",
             "comment": comment,
             "answered_at": at,
         }
         responses.append(response)
+        invitation.answered = "complete"
         answers += [
             {"response_id": response["id"], "question": question, "value": score, "missing": None}
             for question, score in scores.items()
         ]
+    session.flush()
     if responses:
         session.execute(insert(Response), responses)
         session.execute(insert(Answer), answers)

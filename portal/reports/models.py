@@ -1,4 +1,4 @@
-"""What reports keep of their own: figures of the time before the portal."""
+"""What reports keep of their own: figures of the time before the portal, and rollouts."""
 
 from __future__ import annotations
 
@@ -35,3 +35,31 @@ class Baseline(Base):
 
     partner: Mapped[Partner | None] = relationship()
     entered_by: Mapped[User | None] = relationship()
+
+
+class Rollout(Base):
+    """The introduction of a new partner experience: the line between before and after.
+
+    It is declared before it happens (`declared_at` is printed); `day` is that of the partners that
+    have none of their own in `rollout_partner`.
+    """
+
+    __tablename__ = "rollout"
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(120))
+    day: Mapped[date] = mapped_column(index=True)
+    declared_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    declared_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
+
+    declared_by: Mapped[User | None] = relationship()
+
+
+class RolloutPartner(Base):
+    """A partner that gets a rollout on a day of its own."""
+
+    __tablename__ = "rollout_partner"
+
+    rollout_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("rollout.id"), primary_key=True)
+    partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"), primary_key=True)
+    day: Mapped[date]

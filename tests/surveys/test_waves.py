@@ -142,7 +142,7 @@ def test_however_often_and_in_whatever_order_the_clock_is_read(
     lena()
     db.session.rollback()
     with write_connection(db.engine) as connection:
-        for table in (mail.Outbox, Answer, Response, Invitation, Wave, Survey, Questionnaire):
+        for table in (Answer, Response, Invitation, mail.Outbox, Wave, Survey, Questionnaire):
             connection.execute(delete(table))
     weekly()
     opened = sum(tick(MONDAY + timedelta(hours=n)) for n in hours)
