@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ from tracking.dwell import (
 
 # Stands for all partners together.
 EVERYONE = uuid.UUID(int=0)
+V = TypeVar("V")
 Key = tuple[object, ...]
 Values = dict[str, object]
 Pages = dict[int, list[int]]
@@ -246,132 +247,194 @@ def add_attention(total: Attention, more: Attention) -> None:
 # --- the rows -------------------------------------------------------------------------------------
 
 
-class _Sums(dict[Key, list[int]]):
-    """Figures by key, in the order of FIGURES."""
+class _OfPartner:
+    """What a partner, or everyone, did, while it is added up; sums in the order of FIGURES."""
 
-    def of(self, key: Key) -> list[int]:
-        found = self.get(key)
-        if found is None:
-            found = self[key] = [0] * len(FIGURES)
-        return found
+    __slots__ = ("people", "sums")
+
+    def __init__(self) -> None:
+        self.sums = [0] * len(FIGURES)
+        self.people: set[int] = set()
+
+
+class _OfAsset:
+    """What was done with an asset: in all, by partner, and by version and page."""
+
+    __slots__ = ("dwells", "pages", "pairs", "partners", "people", "sums")
+
+    def __init__(self) -> None:
+        self.sums = [0] * len(FIGURES)
+        self.people: set[int] = set()
+        self.partners: set[int] = set()
+        self.dwells: dict[int, int] = defaultdict(int)
+        self.pairs: dict[uuid.UUID, list[int]] = defaultdict(lambda: [0] * len(FIGURES))
+        self.pages: dict[uuid.UUID, dict[int, list[int]]] = defaultdict(
+            lambda: defaultdict(lambda: [0] * 6)
+        )
 
 
 class _Building:
-    """The rows of a day while they are added up."""
+    """The rows of a day while they are added up.
 
-    def __init__(self, numbers: Mapping[uuid.UUID, int]) -> None:
-        self.partners, self.assets, self.pairs = _Sums(), _Sums(), _Sums()
-        self.pages: dict[Key, dict[int, list[int]]] = defaultdict(dict)
-        self.partner_people: dict[Key, set[int]] = defaultdict(set)
-        self.asset_people: dict[Key, set[int]] = defaultdict(set)
-        self.asset_partners: dict[Key, set[int]] = defaultdict(set)
-        self.dwells: dict[Key, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    By audience and then by partner or asset: a busy day has a hundred thousand views, and a key
+    that is made and looked up for each sum of each took a tenth of the rebuild.
+    """
+
+    def __init__(self, day: Day, facts: Facts) -> None:
         self.unnumbered: set[uuid.UUID] = set()
-        self._numbers = numbers
+        self._day, self._facts = day, facts
+        self._partners: dict[str, dict[uuid.UUID, _OfPartner]] = defaultdict(
+            lambda: defaultdict(_OfPartner)
+        )
+        self._everyone: dict[str, _OfPartner] = defaultdict(_OfPartner)
+        self._assets: dict[str, dict[uuid.UUID, _OfAsset]] = defaultdict(
+            lambda: defaultdict(_OfAsset)
+        )
 
-    def add(
-        self, partner_id: object, asset_id: object, audience: str, counts: Sequence[int]
-    ) -> None:
-        """Add `counts`, the first of the figures, to every sum they belong to."""
-        some = [(place, n) for place, n in enumerate(counts) if n]
-        partner = self._of_partner(partner_id, audience)
-        for sums in partner + self._of_asset(asset_id, partner_id, audience):
-            for place, n in some:
-                sums[place] += n
+    def chain(self, first: LoadFacts, chain: Sequence[LoadFacts]) -> None:
+        """Add what a view has on this day to every sum it belongs to."""
+        asset = self._assets[first.audience][first.asset_id]
+        pages = asset.pages[first.version_id]
+        attention, dwell = _read(chain, self._facts.here, pages)
+        figures = [0, 0, 0, *attention]
+        is_counted = self._day.holds(first.activated_at)
+        if is_counted:
+            # Few days have views that cross them.
+            if self._facts.elsewhere:
+                _read(chain, self._facts.elsewhere, defaultdict(lambda: [0] * 6), dwell)
+            total = sum(dwell.values())
+            ended = max(chain, key=_last_slot).is_ended
+            figures[:3] = 1, int(total >= ENGAGED_MS), int(ended)
+            asset.dwells[total // 1000] += 1
+            for page, milliseconds in dwell.items():
+                if milliseconds >= PAGE_READ_MS:
+                    pages[page][5] += 1
+        if not any(figures):
+            return
+        everyone = self._everyone[first.audience]
+        partner = self._partners[first.audience][first.partner_id]
+        if is_counted:
+            self._count(first, asset, (partner, everyone))
+        pair = asset.pairs[first.partner_id]
+        for place, n in enumerate(figures):
+            if n:
+                everyone.sums[place] += n
+                partner.sums[place] += n
+                asset.sums[place] += n
+                pair[place] += n
 
-    def act(self, act: Act) -> None:
-        """Add deliberate acts to the sums they belong to."""
-        found: list[list[int]] = []
-        if act.asset_id is not None:
-            found += self._of_asset(act.asset_id, act.partner_id, act.audience)
-        if act.asset_id is None or act.kind != "shares":
-            found += self._of_partner(act.partner_id, act.audience)
-        for sums in found:
-            sums[_AT[act.kind]] += act.n
-
-    def _of_partner(self, partner_id: object, audience: str) -> list[list[int]]:
-        partners = self.partners
-        return [partners.of((partner_id, audience)), partners.of((EVERYONE, audience))]
-
-    def _of_asset(self, asset_id: object, partner_id: object, audience: str) -> list[list[int]]:
-        pair = (asset_id, partner_id, audience)
-        return [self.assets.of((asset_id, audience)), self.pairs.of(pair)]
-
-    def pages_of(self, first: LoadFacts) -> dict[int, list[int]]:
-        """The sums by page of what a view is of: attention and readers."""
-        return self.pages[first.asset_id, first.version_id, first.audience]
-
-    def view(self, first: LoadFacts, ended: bool, dwell: Mapping[int, int]) -> tuple[int, int, int]:
-        """Count a view on the day of its activation; `dwell` by page, over all its days.
-
-        Returns what it adds to views, engaged views and ended views.
-        """
-        total = sum(dwell.values())
-        self._count_partner(first)
-        self._count_reader(first)
-        counts = (1, int(total >= ENGAGED_MS), int(ended))
-        self.dwells[first.asset_id, first.audience][total // 1000] += 1
-        pages = self.pages_of(first)
-        for page, milliseconds in dwell.items():
-            if milliseconds >= PAGE_READ_MS:
-                pages.setdefault(page, [0] * 6)[5] += 1
-        return counts
+    def _count(self, first: LoadFacts, asset: _OfAsset, partners: Iterable[_OfPartner]) -> None:
+        """Count the reader of a view, and the partner."""
+        number = self._number(first.partner_id)
+        if number is not None:
+            asset.partners.add(number)
+        number = self._number(first.subject) if first.lasting else None
+        if number is not None:
+            asset.people.add(number)
+            for partner in partners:
+                partner.people.add(number)
 
     def _number(self, key: uuid.UUID) -> int | None:
-        number = self._numbers.get(key)
+        number = self._facts.numbers.get(key)
         if number is None:
             self.unnumbered.add(key)
         return number
 
-    def _count_partner(self, first: LoadFacts) -> None:
-        number = self._number(first.partner_id)
-        if number is not None:
-            self.asset_partners[first.asset_id, first.audience].add(number)
-
-    def _count_reader(self, first: LoadFacts) -> None:
-        number = self._number(first.subject) if first.lasting else None
-        if number is None:
-            return
-        self.partner_people[first.partner_id, first.audience].add(number)
-        self.partner_people[EVERYONE, first.audience].add(number)
-        self.asset_people[first.asset_id, first.audience].add(number)
+    def act(self, act: Act) -> None:
+        """Add deliberate acts to the sums they belong to."""
+        place, found = _AT[act.kind], []
+        if act.asset_id is not None:
+            asset = self._assets[act.audience][act.asset_id]
+            found += [asset.sums, asset.pairs[act.partner_id]]
+        if act.asset_id is None or act.kind != "shares":
+            partner = self._partners[act.audience][act.partner_id]
+            found += [partner.sums, self._everyone[act.audience].sums]
+        for sums in found:
+            sums[place] += act.n
 
     def rows(self) -> Rows:
-        """The finished rows."""
+        """The finished rows, those of an asset together, as they are kept."""
         rows = Rows(unnumbered=self.unnumbered)
-        for key, sums in self.partners.items():
-            people = packed(self.partner_people.get(key, ()))
-            rows.partners[key] = {**dict(zip(FIGURES, sums, strict=True)), "people": people}
-        for key, sums in self.assets.items():
-            rows.assets[key] = {
-                **dict(zip(FIGURES, sums, strict=True)),
-                "people": packed(self.asset_people.get(key, ())),
-                "partners": packed(self.asset_partners.get(key, ())),
-                "dwells": packed_histogram(self.dwells.get(key, {})),
-            }
-        rows.pairs = {k: dict(zip(FIGURES, sums, strict=True)) for k, sums in self.pairs.items()}
-        names = (*ATTENTION, "readers")
-        rows.pages = {
-            (*key, page): dict(zip(names, sums, strict=True))
-            for key, pages in self.pages.items()
-            for page, sums in pages.items()
-        }
+        for audience, partners in self._partners.items():
+            together = {EVERYONE: self._everyone[audience]}
+            for partner_id, partner in _in_order(partners | together):
+                people = packed(partner.people)
+                rows.partners[partner_id, audience] = {**_figures(partner.sums), "people": people}
+        for audience, assets in self._assets.items():
+            for asset_id, asset in _in_order(assets):
+                self._rows_of_asset(rows, (asset_id, audience), asset)
         return rows
+
+    def _rows_of_asset(self, rows: Rows, key: tuple[uuid.UUID, str], asset: _OfAsset) -> None:
+        asset_id, audience = key
+        # Looked at on this day, and no more: a page that was open without attention.
+        if any(asset.sums):
+            rows.assets[key] = {
+                **_figures(asset.sums),
+                "people": packed(asset.people),
+                "partners": packed(asset.partners),
+                "dwells": packed_histogram(asset.dwells),
+            }
+        for partner_id, sums in _in_order(asset.pairs):
+            rows.pairs[asset_id, partner_id, audience] = _figures(sums)
+        for version_id, pages in asset.pages.items():
+            for page, sums in pages.items():
+                values: Values = dict(zip((*ATTENTION, "readers"), sums, strict=True))
+                rows.pages[asset_id, version_id, audience, page] = values
+
+
+def _in_order(found: Mapping[uuid.UUID, V]) -> list[tuple[uuid.UUID, V]]:
+    return sorted(found.items(), key=lambda item: item[0].int)
+
+
+def _figures(sums: Sequence[int]) -> Values:
+    return dict(zip(FIGURES, sums, strict=True))
+
+
+def _last_slot(load: LoadFacts) -> int:
+    return load.last_slot
+
+
+_NOTHING: Pages = {}
+
+
+def _read(
+    chain: Sequence[LoadFacts],
+    attention: Attention,
+    pages: dict[int, list[int]],
+    dwell: dict[int, int] | None = None,
+) -> tuple[list[int], dict[int, int]]:
+    """Add the attention of a view to its `pages`; returns the sum of them, and the dwell by page,
+    added to `dwell` where it is given."""
+    dwell = {} if dwell is None else dwell
+    actives = readings = idles = glances = overlaps = 0
+    for load in chain:
+        for page, (active, reading, idle, glance, overlap) in attention.get(
+            load.id, _NOTHING
+        ).items():
+            sums = pages[page]
+            sums[0] += active
+            sums[1] += reading
+            sums[2] += idle
+            sums[3] += glance
+            sums[4] += overlap
+            actives += active
+            readings += reading
+            idles += idle
+            glances += glance
+            overlaps += overlap
+            dwell[page] = dwell.get(page, 0) + active + reading
+    return [actives, readings, idles, glances, overlaps], dwell
 
 
 def rows_of(day: Day, facts: Facts) -> Rows:
     """All rows of `day`."""
-    building, across = _Building(facts.numbers), []
+    building, across = _Building(day, facts), []
     for chain in facts.chains:
         first = first_activated(chain)
         if first is None or not day.touches(chain):
             continue
-        figures = [0, 0, 0, *_attention(building, first, chain, facts.here)]
-        if day.holds(first.activated_at):
-            ended = max(chain, key=lambda load: load.last_slot).is_ended
-            figures[:3] = building.view(first, ended, _dwell(chain, facts))
-        if any(figures):
-            building.add(first.partner_id, first.asset_id, first.audience, figures)
+        building.chain(first, chain)
         if not all(map(day.holds_all_of, chain)):
             here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
             across.append(
@@ -387,35 +450,6 @@ def rows_of(day: Day, facts: Facts) -> Rows:
         for found in facts.searches
     }
     return rows
-
-
-def _attention(
-    building: _Building, first: LoadFacts, chain: Sequence[LoadFacts], here: Attention
-) -> list[int]:
-    """Add the view's attention of this day to its pages; returns the sum of them."""
-    total, pages = [0] * 5, building.pages_of(first)
-    for load in chain:
-        for page, counts in here.get(load.id, {}).items():
-            of_page = pages.get(page)
-            if of_page is None:
-                of_page = pages[page] = [0] * 6
-            for place, milliseconds in enumerate(counts):
-                if milliseconds:
-                    of_page[place] += milliseconds
-                    total[place] += milliseconds
-    return total
-
-
-def _dwell(chain: Sequence[LoadFacts], facts: Facts) -> dict[int, int]:
-    """The dwell of a whole view by page, in milliseconds."""
-    dwell: dict[int, int] = defaultdict(int)
-    # Few days have views that cross them.
-    places = (facts.here, facts.elsewhere) if facts.elsewhere else (facts.here,)
-    for load in chain:
-        for attention in places:
-            for page, (active, reading, *_rest) in attention.get(load.id, {}).items():
-                dwell[page] += active + reading
-    return dwell
 
 
 def _areas(day: Day, facts: Facts) -> dict[Key, Values]:

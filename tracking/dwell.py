@@ -138,6 +138,8 @@ def chains(loads: Iterable[LoadFacts]) -> list[list[LoadFacts]]:
 def first_activated(chain: Sequence[LoadFacts]) -> LoadFacts | None:
     """The load whose activation makes this chain a view, on that day; None when nobody looked."""
     activated = [load for load in chain if load.activated_at is not None]
+    if len(activated) == 1:
+        return activated[0]
     return min(
         activated,
         key=lambda load: (load.activated_at or 0, load.issued_at, load.id.int),

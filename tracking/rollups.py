@@ -15,10 +15,11 @@ from __future__ import annotations
 import gc
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -88,11 +89,10 @@ def differences(old: Rows, new: Rows) -> list[Change]:
     for name in TABLES:
         before, after = getattr(old, name), getattr(new, name)
         found += [Change(name, key, None, True) for key in before if key not in after]
-        found += [
-            Change(name, key, values, key in before)
-            for key, values in after.items()
-            if before.get(key) != values
-        ]
+        for key, values in after.items():
+            kept = before.get(key)
+            if kept != values:
+                found.append(Change(name, key, values, kept is not None))
     return found
 
 
@@ -139,9 +139,13 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     False when another rebuild of the same day came between (the marks stay and it is tried again),
     and for a sealed day, whose numbers are final.
     """
-    began = time.perf_counter()
     with _without_collecting():
-        reading = _read(engine, day, zone)
+        return _rebuild(engine, day, zone)
+
+
+def _rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
+    began = time.perf_counter()
+    reading = _read(engine, day, zone)
     if reading.sealed:
         with write_connection(engine) as connection:
             _delete_marks(connection, reading.marks)
@@ -243,9 +247,8 @@ def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None
     fixed: Values = {"day": day}
     if "grain" in table.c:
         fixed["grain"] = Grain.day.value
-    rows = {change.key: change.values for change in changes}
     known = [change.key for change in changes if change.known]
-    _replace(connection, table, fixed, rows, known)
+    _replace(connection, table, fixed, ((one.key, one.values) for one in changes), known)
     if "grain" not in table.c:
         return
     if connection.dialect.name == "postgresql":
@@ -256,17 +259,17 @@ def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None
         first = grain.first(day)
         values = summed(connection, table, grain, first, [change.key for change in changes])
         fixed = {"day": first, "grain": grain.value}
-        _replace(connection, table, fixed, values, list(values))
+        _replace(connection, table, fixed, values.items(), list(values))
 
 
 def _replace(
     connection: Connection,
     table: Table,
     fixed: Values,
-    rows: Mapping[Key, Values | None],
+    rows: Iterable[tuple[Key, Values | None]],
     known: Sequence[Key],
 ) -> None:
-    """Put `rows` where those with the `known` keys are; None takes a row away."""
+    """Put `rows` (key and values) where those with the `known` keys are; None takes a row away."""
     keys = keys_of(table)
     if known:
         names = [column.name for column in table.primary_key]
@@ -275,11 +278,10 @@ def _replace(
         connection.execute(gone, [{f"b_{name}": key[name] for name in names} for key in named])
     there = (
         {**fixed, **dict(zip(keys, key, strict=True)), **row}
-        for key, row in rows.items()
+        for key, row in rows
         if row is not None
     )
-    names = table.columns.keys()
-    insert_all(connection, table, ([row[name] for name in names] for row in there))
+    insert_all(connection, table, map(itemgetter(*table.columns.keys()), there))
 
 
 def summed(
