@@ -64,7 +64,9 @@ class Customers:
     def _find(self, row: Row) -> uuid.UUID | None:
         mine, name = _keys(row), name_key(customer_name(row))
         same_name = self._by_key.get(("name", name), [])
-        alike = [one for one in same_name if row.country in ("", one.keys.country)]
+        alike = [one for one in same_name if row.country == one.keys.country]
+        if not alike and not row.country:
+            alike = same_name
         if not alike:
             alike = [one for one in self._sharing(mine) if _is_same(mine, one.keys)]
         elif len({one.id for one in alike}) > 1:

@@ -201,6 +201,8 @@ def _understood(words: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, s
     """The meanings of further words by field and `word_key`. Raises BadMapping."""
     found = {}
     for name, meanings in words.items():
+        if name not in KNOWN_WORDS:
+            raise BadMapping(_("%(name)s is no field with words to explain.", name=name))
         for meaning in meanings.values():
             if word_key(meaning) not in KNOWN_WORDS[name]:
                 raise BadMapping(_no_word(name, meaning))
