@@ -52,10 +52,12 @@ class Here:
         names = {name for row in rows for name in (row.external_id, row.reference) if name}
         names |= {name.upper() for name in names}
         found = cls(zone, {}, {}, defaultdict(list), set())
+        # Locked, so that nobody moves one between what is decided here and what is written.
+        deals = select(Deal).order_by(Deal.id).with_for_update()
         for some in in_parts(sorted(names)):
-            for deal in session.scalars(select(Deal).where(Deal.external_id.in_(some))):
+            for deal in session.scalars(deals.where(Deal.external_id.in_(some))):
                 found.by_external_id[deal.external_id or ""] = deal
-            for deal in session.scalars(select(Deal).where(Deal.reference.in_(some))):
+            for deal in session.scalars(deals.where(Deal.reference.in_(some))):
                 found.by_reference[deal.reference] = deal
         if any(row.is_won and row.order_number for row in rows):
             mine = select(Deal).where(

@@ -105,7 +105,11 @@ KIND = register(
     Kind(
         name="deals",
         title=_l("Import deals"),
-        about=_l("A CSV or XLSX file with a row for each deal, as your CRM exports it."),
+        about=_l(
+            "A CSV or XLSX file with a row for each deal, as your CRM exports it. What was "
+            "registered here stays as it is, but for one thing: a row with an order number "
+            "confirms that a deal was won."
+        ),
         fields=FIELDS,
         labels=LABELS,
         run=_run,

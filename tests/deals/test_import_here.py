@@ -14,13 +14,16 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import clock
+from portal.accounts.models import User
 from portal.cli import portal
 from portal.db import db, write
 from portal.deals import service
 from portal.deals.models import Deal, DealHistory, Protection
+from portal.deals.service import Given
 from portal.errors import PortalError
 from portal.sheets import read, refused_csv
 from tests.conftest import Browse
+from tests.deals.test_at_once import at_once
 from tests.deals.test_deals import APPROVAL, approve, deal, look_for_conflicts, register
 from tests.deals.test_import import SUBMITTED, bring_in, deals, reasons
 from tests.factories import make_customer, make_family
@@ -94,6 +97,26 @@ def test_an_order_of_a_file_confirms_the_win_of_a_deal_registered_here_once(
     assert (won.won_confirmed_by_id, won.external_id) == (otto().id, None)
     assert moves(key).count("confirm_win") == 1
     assert db.session.query(Deal).count() == 1
+
+
+def test_of_two_files_and_the_list_exactly_one_confirms_a_win(app: Flask, browse: Browse) -> None:
+    key = approved_deal(browse)
+    text, people = order(deal(key).reference), [anna().id, otto().id]
+    given = Given(won_amount=1_750_000, won_currency="EUR", won_on=today(), order_number="PO-7")
+
+    def by_file() -> None:
+        with app.test_request_context():
+            bring_in(text, by_id=people[0])
+
+    def by_list() -> None:
+        with write((Deal, key)) as session:
+            person = session.get_one(User, people[1])
+            row = session.get_one(Deal, key)
+            service.move(session, row, person, "confirm_win", clock.now(), given)
+
+    at_once(app, by_file, by_list, by_file)
+    assert moves(key).count("confirm_win") == 1
+    assert (deal(key).status, deal(key).stage) == ("closed", "won")
 
 
 @pytest.mark.parametrize(
