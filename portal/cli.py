@@ -325,9 +325,7 @@ def _of_a_file(command: Callable[..., None]) -> Callable[..., None]:
             help="Where to write the rows that are refused.",
         ),
         click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing."),
-        click.option(
-            "--create", is_flag=True, help="Make partners and product families that are missing."
-        ),
+        click.option("--create", is_flag=True, help="Make what is named and missing, as partners."),
         click.option(
             "--map",
             "mapped",
@@ -343,7 +341,17 @@ def _of_a_file(command: Callable[..., None]) -> Callable[..., None]:
 
 @import_commands.command(name="deals")
 @click.option(
-    "--word", "meanings", multiple=True, metavar="WORD=STAGE", help="What a stage or status means."
+    "--map-stage",
+    "stages",
+    multiple=True,
+    metavar="WORD=STAGE",
+    help="What a word for a stage or status means.",
+)
+@click.option(
+    "--map-type", "types", multiple=True, metavar="WORD=KIND", help="What a kind of deal means."
+)
+@click.option(
+    "--map-loss", "losses", multiple=True, metavar="WORD=REASON", help="What a reason means."
 )
 @click.option("--currency", default="EUR", show_default=True, help="Where the file names none.")
 @click.option(
@@ -357,7 +365,9 @@ def import_deals(
     settings: Settings,
     words: tuple[str, ...],
     mapped: tuple[str, ...],
-    meanings: tuple[str, ...],
+    stages: tuple[str, ...],
+    types: tuple[str, ...],
+    losses: tuple[str, ...],
     create: bool,
     currency: str,
     dates: str | None,
@@ -366,11 +376,17 @@ def import_deals(
 ) -> None:
     """Import deals from a CSV or XLSX FILE: all that can be used, or nothing.
 
-    Fields: external_id partner customer domain country product_family type status stage
-    first_contact submitted decided closed amount currency.
+    A row is known by its external_id, or by the reference that the deal has here. What was
+    registered here stays as it is, but for orders that the file confirms with an order_number.
+
+    Fields: external_id reference partner customer known_customer domain tax_id country postcode
+    contact product_family type status stage first_contact submitted decided closed expected_close
+    amount currency won_amount won_currency order_number contract_ends loss_reason protected_from
+    protected_until.
     """
     path, columns = _columns(words, mapped)
-    choices = Choices(columns, create, currency.upper(), dates or "", _pairs(meanings))
+    meanings = {"stage": _pairs(stages), "type": _pairs(types), "loss_reason": _pairs(losses)}
+    choices = Choices(columns, create, currency.upper(), dates or "", meanings)
     _import(settings, "deals", path, choices, dry_run, refused)
 
 

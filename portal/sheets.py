@@ -20,7 +20,7 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from portal.errors import N_, PortalError
-from portal.tables import plain
+from portal.tables import plain, restored
 
 MAX_ROWS = 200_000
 MAX_UNPACKED = 500 * 1024 * 1024
@@ -55,7 +55,7 @@ class Sheet:
         found = {}
         for field, column in mapping.items():
             place = places[column]
-            found[field] = line.cells[place].strip() if place < len(line.cells) else ""
+            found[field] = restored(line.cells[place].strip()) if place < len(line.cells) else ""
         return found
 
 

@@ -107,4 +107,14 @@ def _cells(column: Column, row: dict[str, Any]) -> list[str]:
 
 def plain(text: str) -> str:
     """`text` so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if _is_formula(text) else text
+
+
+def restored(text: str) -> str:
+    """What `plain` was given."""
+    return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
+
+
+def _is_formula(text: str) -> bool:
+    # Also one that was made plain before, so that it can be told from it.
+    return text.lstrip("'").startswith(FORMULA)

@@ -17,6 +17,8 @@ from portal.content import service
 from portal.content.models import Asset, AssetVersion, PreviewState, ProductFamily
 from portal.content.storage import preview_key, storage
 from portal.db import db, new_id, write
+from portal.deals.keys import name_key
+from portal.deals.models import Customer
 
 _numbers = count(1)
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
@@ -71,6 +73,13 @@ def make_family(name: str = "Pumps") -> ProductFamily:
     """A product family."""
     with write() as session:
         return service.add_family(session, name)
+
+
+def make_customer(name: str, country: str = "DE", **more: Any) -> Customer:
+    """A customer as the vendor knows it."""
+    values = {"name": name, "name_key": name_key(name), "country": country, "created_at": LONG_AGO}
+    row: Customer = _add(Customer(id=new_id(), **{**values, **more}))
+    return row
 
 
 def make_pdf(pages: int = 5, words: str = "Pumps that last") -> bytes:

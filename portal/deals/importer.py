@@ -2,18 +2,19 @@
 
 Context: what other systems export is dirty (words, dates, names spelled in two ways), and an import
 that stops in the middle, or doubles what is there, is worse than none.
-Decision: a row is known by its `external_id` (or a deal's reference). `import_rows` reads every row
+Decision: a row is known by its `external_id` or a deal's reference. `import_rows` reads every row
 without the database; here partners, families and customers are matched inside the write door, and
 everything is written in one transaction. A dry run is the same, taken back.
 Consequences: importing a file again changes nothing; a mended file of refused rows can follow.
-Imported deals have nobody who submitted them, no promised decision and no protection.
+Imported deals have nobody who submitted them, no promised decision, and no protection but what the
+file gives. What was registered here stays as it is, but for orders that a file confirms.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
@@ -21,28 +22,28 @@ from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import Partner
+from portal.accounts.models import User
 from portal.accounts.service import zone
-from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id
 from portal.deals import checks, customers, policy
+from portal.deals.import_here import Here, changes_of_ours, confirm, keeps_customer
+from portal.deals.import_known import Known
+from portal.deals.import_protections import Protections
 from portal.deals.import_rows import Options, Parsed, Row
-from portal.deals.keys import changed_keys, name_key
-from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
-from portal.deals.pipeline import UNDECIDED, Side, Stage
-from portal.deals.reasons import IMPORTED
-from portal.deals.service import current_policy, new_reference
-from portal.deals.words import course_of
+from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy
+from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
+from portal.deals.service import current_policy, end_protection, is_reference, new_reference
 from portal.imports import kinds
-from portal.sheets import key_of
+from portal.imports.kinds import RefusedRow
 
 # What says how a deal has ended.
 _ENDS = (
-    "stage", "won_amount_minor", "won_currency", "won_at", "order_number", "lost_at", "loss_reason",
+    "stage", "won_amount_minor", "won_currency", "won_at", "order_number", "contract_ends",
+    "lost_at", "loss_reason",
 )  # fmt: skip
 
 
@@ -53,9 +54,14 @@ class Outcome(kinds.Outcome):
     partners: list[str] = field(default_factory=list)
     families: list[str] = field(default_factory=list)
     customers: list[str] = field(default_factory=list)
+    confirmed: list[str] = field(default_factory=list)
     unknown_customers: int = 0
     without_day: int = 0
     read_as: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def made(self, what: str, name: str) -> None:
+        """Note that a partner, a family or a customer is new."""
+        getattr(self, what).append(name)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -82,6 +88,11 @@ class Outcome(kinds.Outcome):
                 self.customers,
                 "%(num)s new customer: %(names)s",
                 "%(num)s new customers: %(names)s",
+            ),
+            (
+                self.confirmed,
+                "%(num)s order is confirmed: deal %(names)s",
+                "%(num)s orders are confirmed: deals %(names)s",
             ),
         ):
             if names:
@@ -113,66 +124,6 @@ class Outcome(kinds.Outcome):
                 )
             )
         return [text for text in said + self.reasons() if not text.startswith("0 ")]
-
-
-class _Known:
-    """What is there by name, and what is made on the way."""
-
-    def __init__(self, session: Session, options: Options, outcome: Outcome, now: datetime) -> None:
-        self.session, self.options, self.outcome, self.now = session, options, outcome, now
-        partners = session.scalars(select(Partner))
-        self.partners = {key_of(row.name) or row.name: row.id for row in partners}
-        families = session.scalars(select(ProductFamily))
-        self.families = {key_of(row.name) or row.name: (row.id, row.name) for row in families}
-        self.customers: dict[tuple[str, str], uuid.UUID] = {}
-        for row in session.scalars(select(Customer).order_by(Customer.id)):
-            meant = row.merged_into_id or row.id
-            self.customers.setdefault((row.name_key, row.country), meant)
-            self.customers.setdefault((row.name_key, ""), meant)
-
-    def partner(self, name: str) -> uuid.UUID | None:
-        """The partner of this name; made when that is wanted."""
-        key = key_of(name) or name
-        if key not in self.partners and self.options.create:
-            row = Partner(
-                id=new_id(), name=name, tier="", region="", country="", created_at=self.now
-            )
-            self.session.add(row)
-            self.partners[key] = row.id
-            self.outcome.partners.append(name)
-        return self.partners.get(key)
-
-    def family(self, name: str) -> uuid.UUID | None:
-        """The product family of this name, however it is spaced; made when that is wanted."""
-        key = key_of(name) or name
-        if key not in self.families and self.options.create:
-            row = ProductFamily(id=new_id(), name=name)
-            self.session.add(row)
-            self.families[key] = (row.id, name)
-            self.outcome.families.append(name)
-        found = self.families.get(key)
-        if found is not None and found[1] != name:
-            self.outcome.read_as[name, found[1]] += 1
-        return found[0] if found else None
-
-    def customer(self, row: Row) -> uuid.UUID:
-        """The customer of this name (and country, where one is given); made when it is new."""
-        key = name_key(row.customer), row.country
-        if key not in self.customers:
-            fresh = Customer(
-                id=new_id(),
-                name=row.customer,
-                name_key=key[0],
-                domain=row.domain,
-                country=row.country,
-                postcode="",
-                created_at=self.now,
-            )
-            self.session.add(fresh)
-            self.customers[key] = fresh.id
-            self.customers.setdefault((key[0], ""), fresh.id)
-            self.outcome.customers.append(row.customer)
-        return self.customers[key]
 
 
 def run_import(
@@ -211,79 +162,41 @@ def run(
 ) -> Outcome:
     """Match and write everything that can be used, in the transaction of `session`."""
     outcome = Outcome(refused=list(parsed.refused))
-    known = _Known(session, options, outcome, now)
-    there = _deals_of(session, parsed.rows)
-    decided = _moved_here(session, there.values())
-    make = _Maker(known, local, now, current_policy(session, now))
-    fresh: list[dict[str, Any]] = []
-    changes: list[tuple[Deal, dict[str, Any]]] = []
+    work = _Work(
+        session=session,
+        options=options,
+        outcome=outcome,
+        known=Known(session, options.create, outcome.made, now),
+        here=Here.read(session, parsed.rows, local),
+        protections=Protections.read(session, parsed.rows, local),
+        rules=current_policy(session, now),
+        by=session.get(User, by_id) if by_id else None,
+        note=_("from %(file)s", file=filename),
+        zone=local,
+        now=now,
+    )
     for row in parsed.rows:
-        values = make.values(row)
-        if isinstance(values, str):
-            outcome.refused.append((row.line, values))
-            continue
-        deal = there.get(row.external_id)
-        if deal is None:
-            fresh.append(make.fresh(row, values))
-            outcome.created += 1
-        elif refusal := _why_not(deal, row, values, decided):
-            outcome.refused.append((row.line, refusal))
-            continue
-        elif changed := _changed(deal, values):
-            changes.append((deal, changed))
-            outcome.updated += 1
-        else:
-            outcome.unchanged += 1
-        outcome.unknown_customers += not row.customer
-        outcome.without_day += not any(row.days.values())
+        try:
+            work.take(row)
+        except RefusedRow as reason:
+            outcome.refused.append((row.line, str(reason)))
     outcome.refused.sort(key=lambda refused: refused[0].number)
     session.flush()
-    note = _("from %(file)s", file=filename)
-    _write(session, fresh, changes, note, by_id, now)
-    if fresh or changes:
+    _write(session, work.fresh, work.changes, work.note, by_id, now)
+    work.protections.write()
+    if work.fresh or work.changes:
         checks.all_wait(session)
     return outcome
 
 
-def _deals_of(session: Session, rows: Iterable[Row]) -> dict[str, Deal]:
-    """The deals that are there already, by what the file calls them."""
-    found: dict[str, Deal] = {}
-    for some in in_parts([row.external_id for row in rows]):
-        for column in (Deal.reference, Deal.external_id):
-            for deal in session.scalars(select(Deal).where(column.in_(some))):
-                found[deal.external_id or deal.reference] = deal
-                found[deal.reference] = deal
-    return found
-
-
-def _moved_here(session: Session, deals: Iterable[Deal]) -> set[uuid.UUID]:
-    """Those of some deals that somebody has moved in the portal since they came."""
-    found: set[uuid.UUID] = set()
-    for some in in_parts(sorted({deal.id for deal in deals})):
-        query = select(DealHistory.deal_id).where(
-            DealHistory.deal_id.in_(some), DealHistory.move != BY_IMPORT
-        )
-        found.update(session.scalars(query.distinct()))
-    return found
-
-
-def _why_not(
-    deal: Deal, row: Row, values: Mapping[str, Any], decided: Collection[uuid.UUID]
-) -> str:
-    """Why a row may not change this deal; nothing when it may."""
-    if deal.partner_id != values["partner_id"]:
-        return _("This deal belongs to another partner here.")
-    is_ours = deal.external_id is None or deal.id in decided
-    if is_ours and course_of(deal.status, deal.stage or "") != row.course:
-        return _("This deal was registered here: its status is decided here, too.")
-    return ""
+def _still_runs(row: Row) -> bool:
+    """Whether what was reserved for a deal stays so."""
+    return row.course.status == Status.approved or row.course == (Status.closed, Stage.won)
 
 
 def _changed(deal: Deal, values: Mapping[str, Any]) -> dict[str, Any]:
     """What a row says anew. Where it is silent, what is known stays; but a deal that ended in
     another way than was said before has not ended in both."""
-    if deal.external_id is None:
-        return {}
     said = _ENDS if deal.stage != values["stage"] else ()
     return {
         name: value
@@ -293,50 +206,159 @@ def _changed(deal: Deal, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass
-class _Maker:
-    """Turns rows into the columns of deals."""
+class _Work:
+    """Takes rows one by one: whether each can be used is known before anything is made for it."""
 
-    known: _Known
+    session: Session
+    options: Options
+    outcome: Outcome
+    known: Known
+    here: Here
+    protections: Protections
+    rules: Policy
+    by: User | None
+    note: str
     zone: ZoneInfo
     now: datetime
-    rules: Policy
+    fresh: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[tuple[Deal, dict[str, Any], list[str]]] = field(default_factory=list)
+    references: dict[str, int] = field(default_factory=dict)
 
-    def values(self, row: Row) -> dict[str, Any] | str:
-        """The columns that a row speaks of, or why it is refused."""
-        partner_id = self.known.partner(row.partner)
-        if partner_id is None:
-            return _("There is no partner %(name)s.", name=row.partner)
-        family_id = self.known.family(row.family) if row.family else None
-        if row.family and family_id is None:
-            return _("There is no product family %(name)s.", name=row.family)
-        status, stage = row.course
-        is_accepted = stage is not None
-        won, lost = stage == Stage.won, stage == Stage.lost
-        closed = self._noon(row.days["closed"])
+    def take(self, row: Row) -> None:
+        """Make, change, confirm or leave the deal of a row. Raises RefusedRow."""
+        partner_id, family = self.known.partner(row), self.known.family(row)
+        family_id = family[0] if family else None
+        deal = self.here.named(row)
+        customer_id = self._customer(row, deal)
+        if deal is None and partner_id and family_id:
+            deal = self.here.ordered(row, partner_id, family_id, customer_id)
+        self.here.refuse_unless_certain(row, deal)
+        if deal is not None:
+            self.here.refuse_if_against(deal, row, partner_id)
+        if deal is not None and self.here.is_ours(deal):
+            self._take_ours(row, deal)
+        else:
+            is_linked = row.course.stage is not None and customer_id is None
+            self.known.refuse_missing(row, is_linked)
+            self.protections.refuse_overlap(row, deal, customer_id, family_id)
+            if deal is None:
+                self._make(row, customer_id)
+            else:
+                self._renew(row, deal, customer_id)
+        if deal is not None:
+            self.here.lines[deal.id] = row.line.number
+        self._count(row, family)
+
+    def _customer(self, row: Row, deal: Deal | None) -> uuid.UUID | None:
+        """The customer that a row is linked to, where it is here. A claim that nobody accepted is
+        linked by whoever decides on it."""
+        if deal is not None and (self.here.is_ours(deal) or keeps_customer(deal, row)):
+            return deal.customer_id
+        if not row.customer or row.course.stage is None:
+            return None
+        return self.known.customers.find(row)
+
+    def _count(self, row: Row, family: tuple[uuid.UUID, str] | None) -> None:
+        self.outcome.unknown_customers += not row.customer
+        self.outcome.without_day += not any(row.days.values())
+        if family is not None and family[1] != row.family:
+            self.outcome.read_as[row.family, family[1]] += 1
+
+    def _take_ours(self, row: Row, deal: Deal) -> None:
+        if self.here.confirms(deal, row):
+            confirm(self.session, deal, row, self.by, self.note, self.now)
+            self.outcome.confirmed.append(deal.reference)
+            self.outcome.updated += 1
+            return
+        if self.protections.is_new(deal, row):
+            raise RefusedRow(_("Until when this deal is reserved is decided here."))
+        self._change(deal, changes_of_ours(deal, row), [])
+
+    def _change(self, deal: Deal, changed: dict[str, Any], also: list[str]) -> None:
+        said = sorted([*changed, *also])
+        if said:
+            self.changes.append((deal, changed, said))
+        self.outcome.updated += bool(said)
+        self.outcome.unchanged += not said
+
+    def _make(self, row: Row, customer_id: uuid.UUID | None) -> None:
+        """A deal that is new here."""
+        first = self.references.setdefault(row.reference, row.line.number)
+        if row.reference and first != row.line.number:
+            raise RefusedRow(_("Line %(n)s has the same reference.", n=first))
+        deal = self._fresh(row, self._values(row) | self._linked(row, customer_id))
+        self.fresh.append(deal)
+        self.outcome.created += 1
+        if row.protected is not None:
+            place = deal["customer_id"], deal["product_family_id"]
+            self.protections.take(row, deal["id"], deal["reference"], place)
+
+    def _renew(self, row: Row, deal: Deal, customer_id: uuid.UUID | None) -> None:
+        """A deal that came from a file before."""
+        if not self._stays(deal, row, customer_id) and self.protections.is_reserved(deal):
+            raise RefusedRow(
+                _("This deal is reserved: its customer and product family do not change any more.")
+            )
+        changed = _changed(deal, self._values(row) | self._linked(row, customer_id))
+        also: list[str] = []
+        if self.protections.is_new(deal, row):
+            linked = {"customer_id": deal.customer_id, "product_family_id": deal.product_family_id}
+            linked |= {name: value for name, value in changed.items() if name in linked}
+            place = linked["customer_id"], linked["product_family_id"]
+            self.protections.take(row, deal.id, deal.reference, place)
+            also = ["protected_until"]
+        elif {"status", "stage"} & changed.keys() and not _still_runs(row):
+            end_protection(self.session, deal, self.now)
+        self._change(deal, changed, also)
+
+    def _stays(self, deal: Deal, row: Row, customer_id: uuid.UUID | None) -> bool:
+        family = self.known.family(row)
+        is_family = not row.family or (family is not None and family[0] == deal.product_family_id)
+        return is_family and (not row.customer or customer_id == deal.customer_id)
+
+    def _linked(self, row: Row, customer_id: uuid.UUID | None) -> dict[str, Any]:
+        """What a row names, made where it is missing."""
+        if customer_id is None and row.customer and row.course.stage is not None:
+            customer_id = self.known.customer_for(row)
         return {
-            "partner_id": partner_id,
-            "product_family_id": family_id,
-            "customer_id": self.known.customer(row) if row.customer and is_accepted else None,
+            "partner_id": self.known.partner_for(row),
+            "product_family_id": self.known.family_for(row) if row.family else None,
+            "customer_id": customer_id,
+        }
+
+    def _values(self, row: Row) -> dict[str, Any]:
+        """The columns that a row speaks of."""
+        status, stage = row.course
+        lost = stage == Stage.lost
+        currency = row.currency or self.options.currency
+        closed = self._noon(row.days["closed"])
+        ordered = row.amount if row.won_amount is None else row.won_amount
+        return {
             "customer_name": row.customer,
             "domain": row.domain,
+            "tax_id": row.tax_id,
             "country": row.country,
-            "deal_type": row.deal_type or "",
+            "postcode": row.postcode,
+            "contact": row.contact,
+            "deal_type": row.deal_type,
             "status": status.value,
             "stage": stage.value if stage else None,
             "first_contact": row.days["first_contact"],
             "submitted_at": self._noon(row.days["submitted"]),
             "decided_at": self._noon(row.days["decided"]),
+            "expected_close": row.later["expected_close"],
             "amount_minor": None if lost and not row.amount else row.amount,
-            "currency": row.currency,
-            "won_amount_minor": row.amount if won else None,
-            "won_currency": row.currency if won else None,
-            "won_at": closed if won else None,
-            "order_number": row.order_number if won else "",
+            "currency": currency,
+            "won_amount_minor": ordered if row.is_won else None,
+            "won_currency": row.won_currency or currency if row.is_won else None,
+            "won_at": closed if row.is_won else None,
+            "order_number": row.order_number if row.is_won else "",
+            "contract_ends": row.later["contract_ends"] if row.is_won else None,
             "lost_at": closed if lost else None,
-            "loss_reason": IMPORTED if lost else None,
+            "loss_reason": row.loss_reason if lost else None,
         }
 
-    def fresh(self, row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _fresh(self, row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
         """All columns of a new deal."""
         begun = min((day for day in row.days.values() if day is not None), default=None)
         waits = row.course.status in UNDECIDED
@@ -348,8 +370,8 @@ class _Maker:
             **values,
             **more,
             "id": new_id(),
-            "reference": new_reference(),
-            "external_id": row.external_id,
+            "reference": row.reference if is_reference(row.reference) else new_reference(),
+            "external_id": row.key,
             "submitted_by_id": None,
             "policy_id": self.rules.id,
             "created_at": self._noon(begun) or self.now,
@@ -365,7 +387,7 @@ class _Maker:
 def _write(
     session: Session,
     fresh: list[dict[str, Any]],
-    changes: Sequence[tuple[Deal, dict[str, Any]]],
+    changes: Sequence[tuple[Deal, dict[str, Any], list[str]]],
     note: str,
     by_id: uuid.UUID | None,
     now: datetime,
@@ -392,12 +414,13 @@ def _write(
         }
 
     history = [moved(row["id"], row, row, note) for row in fresh]
-    for deal, changed in changes:
+    for deal, changed, said in changes:
         before = {"status": deal.status, "stage": deal.stage}
-        keys = changed_keys(changed)
-        session.execute(update(Deal).where(Deal.id == deal.id).values(**changed, **keys))
-        text = f"{note}: {', '.join(sorted(changed))}"
+        for name, value in changed.items():
+            setattr(deal, name, value)
+        text = f"{note}: {', '.join(said)}"
         history.append(moved(deal.id, before, {**before, **changed}, text))
+    session.flush()
     for model, rows in ((Deal, fresh), (DealHistory, history)):
         for some in in_parts(rows, 1000):
             session.execute(insert(model), some)

@@ -351,8 +351,11 @@ def open_of_partner(session: Session, partner_id: uuid.UUID, limit: int) -> list
 
 def protection_of(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Protection]:
     """The protections of some deals."""
-    rows = session.scalars(select(Protection).where(Protection.deal_id.in_(list(deal_ids))))
-    return {row.deal_id: row for row in rows}
+    found: dict[uuid.UUID, Protection] = {}
+    for some in in_parts(list(deal_ids)):
+        rows = session.scalars(select(Protection).where(Protection.deal_id.in_(some)))
+        found.update((row.deal_id, row) for row in rows)
+    return found
 
 
 def submitted_by(session: Session, user_id: uuid.UUID) -> list[Deal]:

@@ -82,9 +82,9 @@ class State:
 
 @dataclass(frozen=True)
 class Actor:
-    """The person who wants to move the deal."""
+    """The person who wants to move the deal; nobody where the vendor's own system does."""
 
-    user_id: uuid.UUID
+    user_id: uuid.UUID | None
     side: Side
     partner_id: uuid.UUID | None
 

@@ -46,6 +46,7 @@ from portal.leads import service as leads
 
 # Without letters and digits that look alike when read out on the telephone.
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+REFERENCE_LENGTH = 8
 CLAIM_FIELDS = (*pipeline.CLAIM, "domain", "postcode", "contact", "tax_id")
 
 
@@ -125,8 +126,10 @@ def notes(session: Session, deal_id: uuid.UUID) -> list[InternalNote]:
     return list(session.scalars(query.order_by(InternalNote.at, InternalNote.id)))
 
 
-def actor_of(user: User) -> Actor:
-    """A person as the pipeline sees them."""
+def actor_of(user: User | None) -> Actor:
+    """A person as the pipeline sees them; nobody is the vendor's own system, as with a file."""
+    if user is None:
+        return Actor(None, Side.vendor, None)
     return Actor(user.id, Side.vendor if user.is_vendor else Side.partner, user.partner_id)
 
 
@@ -283,7 +286,12 @@ def start(
 
 def new_reference() -> str:
     """A short random name for a deal, to be read out on the telephone."""
-    return "".join(secrets.choice(_LETTERS) for _n in range(8))
+    return "".join(secrets.choice(_LETTERS) for _n in range(REFERENCE_LENGTH))
+
+
+def is_reference(text: str) -> bool:
+    """Whether a text could be the reference of a deal."""
+    return len(text) == REFERENCE_LENGTH and set(text) <= set(_LETTERS)
 
 
 def edit(session: Session, deal: Deal, user: User, claim: Mapping[str, Any], now: datetime) -> None:
@@ -306,7 +314,7 @@ def _fill(deal: Deal, claim: Mapping[str, Any]) -> None:
 
 
 def checked(
-    session: Session, deal: Deal, user: User, name: str, given: set[str], now: datetime
+    session: Session, deal: Deal, user: User | None, name: str, given: set[str], now: datetime
 ) -> pipeline.Move:
     """The move, if it is allowed; else Refused with a translated sentence."""
     try:
@@ -316,7 +324,12 @@ def checked(
 
 
 def move(
-    session: Session, deal: Deal, user: User, name: str, now: datetime, given: Given | None = None
+    session: Session,
+    deal: Deal,
+    user: User | None,
+    name: str,
+    now: datetime,
+    given: Given | None = None,
 ) -> None:
     """Make one move. Lock the deal (and what else it decides on) in `write()` before."""
     given = given or Given()
@@ -329,14 +342,14 @@ def move(
     if effect:
         given = effect(session, deal, user, now, given) or given
     _note(session, deal, user, name, before_status, before_stage, now, given)
-    if name == "approve":
+    if name == "approve" and user is not None:
         _share(session, deal, user, now)
 
 
 def _note(
     session: Session,
     deal: Deal,
-    user: User,
+    user: User | None,
     name: str,
     from_status: str,
     from_stage: str | None,
@@ -348,7 +361,7 @@ def _note(
         DealHistory(
             deal_id=deal.id,
             at=now,
-            actor_id=user.id,
+            actor_id=user.id if user else None,
             side=actor_of(user).side,
             move=name,
             from_status=from_status,
@@ -543,13 +556,14 @@ def _revocation_dropped(
 def _revoked(session: Session, deal: Deal, _user: User, now: datetime, _given: Given) -> Given:
     """The partner reads the sentence of whoever proposed it."""
     proposed = [row for row in history(session, deal.id) if row.move == "propose_revocation"]
-    _end_protection(session, deal, now)
+    end_protection(session, deal, now)
     deal.revocation_by_id = deal.extension_asked_at = None
     _tell(session, deal, "deal_revoked")
     return Given(sentence=proposed[-1].sentence)
 
 
-def _end_protection(session: Session, deal: Deal, now: datetime) -> None:
+def end_protection(session: Session, deal: Deal, now: datetime) -> None:
+    """What is reserved for a deal is free from now on."""
     running = select(Protection).where(Protection.deal_id == deal.id, Protection.ends_at > now)
     for protection in session.scalars(running):
         protection.ends_at = max(now, protection.starts_at)
@@ -566,7 +580,7 @@ def _rejected(session: Session, deal: Deal, user: User, now: datetime, given: Gi
     return Given(reason_code=given.reason_code, sentence=sentence)
 
 
-def _won(_session: Session, deal: Deal, user: User, now: datetime, given: Given) -> None:
+def _won(_session: Session, deal: Deal, user: User | None, now: datetime, given: Given) -> None:
     assert given.won_on is not None
     if given.won_on > clock.local_day(now, zone()):
         raise Refused(_("The day of the order lies in the future."))
@@ -575,7 +589,7 @@ def _won(_session: Session, deal: Deal, user: User, now: datetime, given: Given)
     deal.order_number = given.order_number.strip()[:60]
     # Noon, so that the day is the same for everyone who reads it.
     deal.won_at = clock.resolve_local(datetime.combine(given.won_on, time(12)), zone())
-    deal.won_confirmed_by_id = user.id if user.is_vendor else None
+    deal.won_confirmed_by_id = user.id if user and user.is_vendor else None
     if given.contract_ends is not None and given.contract_ends <= given.won_on:
         raise Refused(_("A contract ends after the day of the order."))
     deal.contract_ends = given.contract_ends
@@ -591,7 +605,7 @@ def _lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given
     if given.loss_reason not in reasons.LOSS_LABELS:
         raise Refused(_(pipeline.missing("loss_reason")))
     deal.loss_reason, deal.lost_at = given.loss_reason, now
-    _end_protection(session, deal, now)
+    end_protection(session, deal, now)
 
 
 def _tell(session: Session, deal: Deal, message: str) -> None:

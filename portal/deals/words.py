@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from portal.deals.pipeline import Stage, Status
+from portal.deals.pipeline import OPEN_STAGES, Stage, Status
 
 MONTHS = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -26,6 +26,7 @@ class Course(NamedTuple):
     stage: Stage | None
 
 
+WON_REPORTED = "won reported"
 _APPROVED = Status.approved
 _WORDS: dict[Course, str] = {
     Course(_APPROVED, Stage.qualified): (
@@ -39,6 +40,8 @@ _WORDS: dict[Course, str] = {
     Course(_APPROVED, Stage.negotiation): (
         "negotiation, negotiating, negotiation review, contract, commit, verbal, verhandlung"
     ),
+    # The partner says so, and the vendor has not confirmed it.
+    Course(_APPROVED, Stage.won): f"{WON_REPORTED}, reported won, reported as won",
     Course(Status.closed, Stage.won): "won, closed won, win, order, ordered, gewonnen, auftrag",
     Course(Status.closed, Stage.lost): "lost, closed lost, loss, dead, verloren",
     Course(Status.submitted, None): "submitted, pending, waiting, eingereicht",
@@ -57,6 +60,8 @@ def word_key(word: str) -> str:
 
 
 COURSES = {word_key(word): course for course, words in _WORDS.items() for word in words.split(",")}
+# In the column of statuses it says nothing beside a stage.
+CLOSED = "closed"
 
 
 def course_of(status: str, stage: str, also: Mapping[str, str] | None = None) -> Course | None:
@@ -70,7 +75,7 @@ def course_of(status: str, stage: str, also: Mapping[str, str] | None = None) ->
     if not status or not stage:
         return known[0] if status else known[1]
     claim, sale = known
-    if word_key(status) == "closed":
+    if word_key(status) == CLOSED:
         return sale if sale is not None and sale.status == Status.closed else None
     if claim is None or sale is None:
         return None
@@ -78,8 +83,10 @@ def course_of(status: str, stage: str, also: Mapping[str, str] | None = None) ->
         return claim if claim == sale else None
     if claim.status == _APPROVED:
         return sale if sale.status in (_APPROVED, Status.closed) else None
-    # A claim that was not accepted has no stage, whatever a sales system says of it.
-    return Course(claim.status, None)
+    # What ended after it was accepted keeps how far it had come; a claim that was not accepted has
+    # no stage, whatever a sales system says of it.
+    was_accepted = claim.status in (Status.expired, Status.revoked) and sale.stage in OPEN_STAGES
+    return Course(claim.status, sale.stage if was_accepted else None)
 
 
 # --- dates --------------------------------------------------------------------------------------
@@ -148,6 +155,18 @@ def parse_day(value: str, order: Order | None) -> date | None:
     if _EXCEL.fullmatch(text):
         return _EXCEL_DAY_0 + timedelta(days=int(text))
     return _in_words(text)
+
+
+def parse_moment(value: str, order: Order | None) -> date | datetime | None:
+    """A moment as `2026-11-05T14:30:00+01:00`, or else a day. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return parse_day(value, order)
+    if moment.tzinfo is None:
+        return parse_day(value, order)
+    _sensible(moment.year, moment.month, moment.day)
+    return moment
 
 
 def _in_words(text: str) -> date:

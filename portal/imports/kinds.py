@@ -66,13 +66,23 @@ class Outcome:
 @dataclass(frozen=True)
 class Choices:
     """What whoever imports has chosen: columns by field, and what to do where the file is silent.
-    `dates` is `dmy` or `mdy`; `words` say what further words mean."""
+    `dates` is `dmy` or `mdy`; `words` say by field what words mean that are not understood."""
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     create: bool = False
     currency: str = ""
     dates: str = ""
-    words: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words in the column of a field that are not understood, each with its number of rows, and the
+    meanings to choose from, by key."""
+
+    field: str
+    words: Mapping[str, int]
+    meanings: Mapping[str, LazyString]
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,8 @@ class Source:
 @dataclass(frozen=True)
 class Kind:
     """Something that can be imported. `fields` gives the names that columns may have, `asks` which
-    questions the page has besides the columns; `export` is the page that writes such a file."""
+    questions the page has besides the columns; `export` is the page that writes such a file,
+    `unknown` finds the words of a file that somebody has to explain."""
 
     name: str
     title: LazyString
@@ -101,6 +112,7 @@ class Kind:
     create: LazyString | str = ""
     export: str = ""
     mapping: Callable[[Sheet, Mapping[str, str]], dict[str, str]] | None = None
+    unknown: Callable[[Sheet, Mapping[str, str]], list[Words]] | None = None
 
     def mapping_for(self, sheet: Sheet, given: Mapping[str, str]) -> dict[str, str]:
         """Which column holds which field. Raises BadMapping."""

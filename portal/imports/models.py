@@ -16,7 +16,8 @@ class ImportRun(Base):
     """A file that somebody uploaded: of which kind it is, what its columns mean, and what became
     of it.
 
-    `result` counts rows by what was done with them; the file itself is kept until it is swept.
+    `result` counts rows by what was done with them; the file itself is kept until it is swept, and
+    so are the rows that were refused when somebody last looked or imported (`refused_key`).
     """
 
     __tablename__ = "import_run"
@@ -29,4 +30,4 @@ class ImportRun(Base):
     file_key: Mapped[str] = mapped_column(String(200))
     options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     imported_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    result: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

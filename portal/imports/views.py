@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from typing import Any
 
@@ -65,12 +66,22 @@ def _upload_page(kind: Kind, error: str) -> tuple[str, int]:
     return page, 400 if error else 200
 
 
-def _run_and_sheet(kind: str, run_id: uuid.UUID) -> tuple[Kind, ImportRun, Sheet]:
-    known, found = kind_called(kind), db.session.get(ImportRun, run_id)
+def _run_of(kind: str, run_id: uuid.UUID) -> ImportRun:
+    kind_called(kind)
+    found = db.session.get(ImportRun, run_id)
     if found is None or found.kind != kind:
         raise NotFound(_("There is no such import."))
+    return found
+
+
+def _run_and_sheet(kind: str, run_id: uuid.UUID) -> tuple[Kind, ImportRun, Sheet]:
+    found = _run_of(kind, run_id)
+    return kind_called(kind), found, sheets.read(_kept(found.file_key))
+
+
+def _kept(key: str) -> bytes:
     try:
-        return known, found, sheets.read(storage().read(found.file_key))
+        return storage().read(key)
     except FileNotFoundError:
         raise Gone(_("The file is kept for a day only. Please upload it again.")) from None
 
@@ -97,11 +108,14 @@ def do_run(kind: str, run_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         return _run_page(
             known, db.session.get_one(ImportRun, run_id), sheet, given, None, str(error)
         )
+    refused_rows = sheets.refused_csv(sheet, outcome.refused).encode("utf-8-sig")
+    refused_key = storage().save(io.BytesIO(refused_rows))[0]
     with write((ImportRun, run_id)) as session:
         kept = session.get_one(ImportRun, run_id)
         kept.options = given
         if goes_in:
             kept.imported_at, kept.result = clock.now(), outcome.counts
+        kept.result = {**kept.result, "refused_key": refused_key}
     if goes_in:
         flash(_("Imported. %(what)s", what=" ".join(outcome.explained())))
         return redirect(url_for("imports.run", kind=kind, run_id=run_id))
@@ -112,12 +126,10 @@ def do_run(kind: str, run_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
 @vendor_only
 def refused(kind: str, run_id: uuid.UUID) -> Response:
     """The rows that are refused, with line and reason, to be mended and uploaded again."""
-    known, found, sheet = _run_and_sheet(kind, run_id)
-    choices, source = _choices(dict(found.options)), _source(found, dry_run=True)
-    db.session.rollback()
-    outcome = known.run(sheet, choices, source)
-    text = sheets.refused_csv(sheet, outcome.refused)
-    response = Response("\ufeff" + text, mimetype="text/csv")
+    found = _run_of(kind, run_id)
+    if "refused_key" not in found.result:
+        raise NotFound(_("Look first what the file would do: then it says what is refused."))
+    response = Response(_kept(found.result["refused_key"]), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename="refused.csv")
     return response
 
@@ -137,7 +149,18 @@ def _given(kind: Kind) -> dict[str, Any]:
         "create": request.form.get("create") == "y",
         "currency": request.form.get("currency", "")[:3].upper(),
         "dates": request.form.get("dates", ""),
+        "words": _words(),
     }
+
+
+def _words() -> dict[str, dict[str, str]]:
+    """What the form says of words: fields are called `word-stage:Closed/Won`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, meaning in request.form.items():
+        if name.startswith("word-") and ":" in name and meaning:
+            field, word = name.removeprefix("word-").split(":", 1)
+            found.setdefault(field, {})[word] = meaning
+    return found
 
 
 def _choices(given: dict[str, Any]) -> Choices:
@@ -146,6 +169,7 @@ def _choices(given: dict[str, Any]) -> Choices:
         create=bool(given.get("create")),
         currency=given.get("currency", ""),
         dates=given.get("dates", ""),
+        words=given.get("words", {}),
     )
 
 
@@ -173,6 +197,7 @@ def _run_page(
         rows=len(sheet.lines),
         mapping=mapping,
         preview=shown,
+        unknown=kind.unknown(sheet, mapping) if kind.unknown else [],
         given=given,
         outcome=outcome,
         error=error,

@@ -1,7 +1,7 @@
 """`make bench`: the budgets of the portal as ratios within one run, on this disk.
 
-`BENCH=ingest,days,reports,weight` chooses parts; `BENCH_VIEWS=1000000,10000000` the sizes of the
-reports; `BENCH_ENGINES=sqlite` one engine.
+`BENCH=ingest,days,reports,weight,import` chooses parts; `BENCH_VIEWS=1000000,10000000` the sizes of
+the reports; `BENCH_ENGINES=sqlite` one engine.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ import os
 import sys
 
 from tests import engines
-from tests.benchmarks import days, ingest, reports, table, weight
+from tests.benchmarks import bringing, days, ingest, reports, table, weight
 
-PARTS = {"ingest": ingest, "days": days, "reports": reports, "weight": weight}
+PARTS = {
+    "ingest": ingest,
+    "days": days,
+    "reports": reports,
+    "weight": weight,
+    "import": bringing,
+}
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ from portal.reports.periods import Period
 from portal.sheets import BadSheet, read, refused_csv
 from tests.conftest import Browse
 from tests.deals.test_deals import APPROVAL, look_for_conflicts, register
-from tests.factories import make_family
+from tests.factories import make_customer, make_family
 from tests.pages import text_of
 from tests.people import anna, kuehn, lena, mia, otto
 
@@ -86,7 +86,7 @@ def portal_with_kuehn(app: Flask) -> Flask:
 
 def test_a_file_as_another_system_writes_it_goes_in(portal_with_kuehn: Flask) -> None:
     with portal_with_kuehn.test_request_context():
-        outcome = bring_in(SMALL)
+        outcome = bring_in(SMALL, create=True)
     assert outcome.counts == {
         "created": 4, "updated": 0, "unchanged": 0, "refused": 0, "partners": 0, "families": 0,
         "customers": 2,
@@ -112,9 +112,11 @@ def test_the_same_file_again_changes_nothing_and_a_changed_row_one_deal(
     portal_with_kuehn: Flask,
 ) -> None:
     with portal_with_kuehn.test_request_context():
-        bring_in(SMALL)
-        assert bring_in(SMALL).counts["unchanged"] == 4
-        again = bring_in(SMALL.replace("Engaging;20.2.2026;;900", "Won;20.2.2026;9.3.2026;950"))
+        bring_in(SMALL, create=True)
+        assert bring_in(SMALL, create=True).counts["unchanged"] == 4
+        again = bring_in(
+            SMALL.replace("Engaging;20.2.2026;;900", "Won;20.2.2026;9.3.2026;950"), create=True
+        )
     assert (again.updated, again.unchanged, again.created) == (1, 3, 0)
     won = deals()["A3"]
     assert (won.status, won.stage, won.won_amount_minor) == ("closed", "won", 95_000)
@@ -129,9 +131,9 @@ def test_a_deal_that_was_said_to_be_lost_and_then_won_has_ended_once(
     portal_with_kuehn: Flask,
 ) -> None:
     with portal_with_kuehn.test_request_context():
-        bring_in(SMALL)
+        bring_in(SMALL, create=True)
         assert bring_in(
-            SMALL.replace("Lost;5.2.2026;1.3.2026;", "Won;5.2.2026;9.3.2026;70")
+            SMALL.replace("Lost;5.2.2026;1.3.2026;", "Won;5.2.2026;9.3.2026;70"), create=True
         ).updated
     won = deals()["A2"]
     assert (won.stage, won.won_amount_minor, won.lost_at, won.loss_reason) == (
@@ -149,8 +151,8 @@ def test_order_numbers_come_with_the_wins_of_a_file(portal_with_kuehn: Flask) ->
     numbers = ["PO number", "4711", "of-a-lost-one", "", ""]
     text = "\n".join(";".join(pair) for pair in zip(lines, numbers, strict=True))
     with portal_with_kuehn.test_request_context():
-        bring_in(text)
-        assert bring_in(SMALL).counts["unchanged"] == 4
+        bring_in(text, create=True)
+        assert bring_in(SMALL, create=True).counts["unchanged"] == 4
     assert {key: deal.order_number for key, deal in deals().items()} == {
         "A1": "4711", "A2": "", "A3": "", "A4": "",
     }  # fmt: skip
@@ -188,6 +190,7 @@ def test_every_row_that_cannot_be_used_is_refused_with_its_line_and_reason(
         "",
         "B12,Kühn Technik,C,Pumps,Won,2026-01-01,2026-02-01,5,EUR,DE,new",
     ]
+    make_customer("C", "DE")
     with portal_with_kuehn.test_request_context():
         outcome = bring_in("\n".join(rows))
     assert outcome.created == 1
@@ -294,11 +297,13 @@ def test_a_manager_uploads_looks_and_imports(browse: Browse) -> None:
     page = text_of(manager.get(path))
     assert "Hafen Emden" in page
     assert "Opportunity ID" in page
-    looked = manager.post(path, data={"then": "look", "currency": "EUR"})
+    looked = manager.post(path, data={"then": "look", "currency": "EUR", "create": "y"})
     assert "3 deals are new." in text_of(looked)
     assert "“Sunny” is no status or stage" in text_of(looked)
     assert deals() == {}
-    done = manager.post(path, data={"then": "import", "currency": "CHF"}, follow_redirects=True)
+    done = manager.post(
+        path, data={"then": "import", "currency": "CHF", "create": "y"}, follow_redirects=True
+    )
     assert "Imported" in text_of(done)
     assert {row.currency for row in deals().values()} == {"CHF"}
     refused = manager.get(f"{path}/refused.csv").text
@@ -345,7 +350,7 @@ def bring_in_app(browse: Browse) -> None:
     manager = browse(anna())
     file = (io.BytesIO(SMALL.encode()), "deals.csv")
     path = manager.post("/deals/import", data={"file": file}).location
-    manager.post(path, data={"then": "import"})
+    manager.post(path, data={"then": "import", "create": "y"})
 
 
 # --- the real pipeline ----------------------------------------------------------------------------

@@ -34,7 +34,10 @@ WON, LOST = Course(Status.closed, Stage.won), Course(Status.closed, Stage.lost)
         ("closed", "lost", LOST),
         ("approved", "Negotiation/Review", Course(Status.approved, Stage.negotiation)),
         ("Abgelehnt", "Qualified", Course(Status.rejected, None)),
-        ("expired", "proposal", Course(Status.expired, None)),
+        # What ended after it was accepted keeps how far it had come.
+        ("expired", "proposal", Course(Status.expired, Stage.proposal)),
+        ("revoked", "", Course(Status.revoked, None)),
+        ("approved", "won reported", Course(Status.approved, Stage.won)),
         ("approved", "won", WON),
     ],
 )
