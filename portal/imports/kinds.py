@@ -88,7 +88,8 @@ class Source:
 @dataclass(frozen=True)
 class Kind:
     """Something that can be imported. `fields` gives the names that columns may have, `asks` which
-    questions the page has besides the columns; `export` is the page that writes such a file."""
+    questions the page has besides the columns; `export` is the page that writes such a file.
+    `admin_only` kinds are an administrator's to bring in."""
 
     name: str
     title: LazyString
@@ -101,6 +102,7 @@ class Kind:
     create: LazyString | str = ""
     export: str = ""
     mapping: Callable[[Sheet, Mapping[str, str]], dict[str, str]] | None = None
+    admin_only: bool = False
 
     def mapping_for(self, sheet: Sheet, given: Mapping[str, str]) -> dict[str, str]:
         """Which column holds which field. Raises BadMapping."""
