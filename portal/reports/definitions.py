@@ -618,7 +618,7 @@ LEADS = (
         N_(
             "Leads whose score reached the threshold for the first time in the period. The score "
             "is computed afresh from what the customer did and what is known, by the rules in "
-            "force."
+            "force. The change stands against the stored figures of before, by month."
         ),
         COUNT,
     ),

@@ -25,13 +25,15 @@ from portal.formatting import count, number, sort_key
 from portal.leads import service
 from portal.leads.funnel import RIPE_DAYS, Funnel, LeadFacts
 from portal.leads.wording import SOURCE_NAMES, STAGE_NAMES
-from portal.reports import deal_rows, outcomes, pipeline
+from portal.reports import baselines, deal_rows, outcomes, pipeline
 from portal.reports.baselines import Metric
 from portal.reports.filters import Filters
 from portal.reports.outcomes import Outcomes
 from portal.reports.periods import Period
 from portal.tables import Column, Table
 
+# A month as long as the mean one: periods of any length are set against figures by month.
+MONTH_DAYS = 365.25 / 12
 K = TypeVar("K", bound=Hashable)
 
 # --- figures ------------------------------------------------------------------------------------
@@ -51,12 +53,12 @@ def figures(found: Outcomes) -> Table:
     rows = [
         _row("new_leads", _("New leads"), len(here.new), href=link(found, "new")),
         _row(
-            "mql", _("Qualified (MQL)"), len(here.mql), pipeline.before_portal(found, Metric.mqls),
+            "mql", _("Qualified (MQL)"), len(here.mql), _before(found, Metric.mqls, len(here.mql)),
             href=link(found, "mql"),
         ),
         _row(
             "sql", _("Sales-ready (SQL), with deals approved without a lead"),
-            len(here.sql) + direct, pipeline.before_portal(found, Metric.sqls),
+            len(here.sql) + direct, _before(found, Metric.sqls, len(here.sql) + direct),
             href=link(found, "sql"),
         ),
         _row(
@@ -76,6 +78,19 @@ def figures(found: Outcomes) -> Table:
 
 def _row(about: str, what: str, n: int, note: str = "", *, href: str) -> dict[str, Any]:
     return pipeline.row(about, what, number(n), n, note, href=href)
+
+
+def _before(found: Outcomes, metric: Metric, n: int) -> str:
+    """What was stored of the time before, and the change against it; months are made equal."""
+    text = pipeline.before_portal(found, metric)
+    known = baselines.before(found.before_portal, metric, found.period.since) if text else []
+    if not known or not known[0].mean:
+        return text
+    now = n * MONTH_DAYS / (found.period.until - found.period.since).days
+    change = f"{now / (known[0].mean / 100) - 1:+.0%}"
+    return _(
+        "now %(n)s a month, %(change)s; %(before)s", n=f"{now:.1f}", change=change, before=text
+    )
 
 
 def _share(share: Share) -> str:

@@ -135,7 +135,11 @@ def test_rates_that_cannot_be_used_are_refused_and_stay_in_the_form(browse: Brow
     lines = "USD 2026-03-31 0.9\nCHF\t31.3.2026\t1,05\n\nSEK; 2026-03-31; x\nUSD 2026-03-31 1\nhm"
     answer = admin.post("/reports/rates/paste", data={"lines": lines})
     assert answer.status_code == 400
-    for said in ("Line 4: A rate is written", "Line 5: This currency and day were", "Line 6: A line"):
+    for said in (
+        "Line 4: A rate is written",
+        "Line 5: This currency and day were",
+        "Line 6: A line",
+    ):
         assert said in text_of(answer)
     assert "SEK; 2026-03-31; x" in answer.text
     assert admin.post("/reports/rates/paste", data={"lines": " "}).status_code == 400
@@ -167,7 +171,9 @@ def test_rates_are_imported_and_refused_rows_come_back_with_their_reason(browse:
     ]  # fmt: skip
     out = browse(ada()).get("/reports/rates.csv").text.lstrip("\ufeff")
     assert "1 was there already." in text_of(upload(browse, out)[1])
-    assert "This rate is to USD" in text_of(upload(browse, "currency,day,rate,to\nCHF,2026-03-31,1,USD")[1])
+    assert "This rate is to USD" in text_of(
+        upload(browse, "currency,day,rate,to\nCHF,2026-03-31,1,USD")[1]
+    )
 
 
 @pytest.mark.usefixtures("app")
@@ -178,7 +184,12 @@ def test_only_administrators_enter_rates_and_partners_never_see_them(browse: Bro
               f"/reports/rates/{key}/delete", "/rates/import")  # fmt: skip
     for person in (anna(), lena()):
         for path in writes:
-            form = {"currency": "USD", "day": "2026-03-31", "rate": "1", "lines": "USD 2026-03-31 1"}
+            form = {
+                "currency": "USD",
+                "day": "2026-03-31",
+                "rate": "1",
+                "lines": "USD 2026-03-31 1",
+            }
             assert browse(person).post(path, data=form).status_code == 404, path
         assert browse(person).get("/rates/import").status_code == 404
     for path in ("/reports/rates", "/reports/rates.csv"):
