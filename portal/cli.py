@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import click
@@ -29,7 +30,7 @@ from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
 from portal.imports.kinds import Choices, Source, kind_called
-from portal.reports import outcomes
+from portal.reports import leads, outcomes
 from portal.reports.filters import Filters
 from portal.reports.periods import Period
 from portal.security import hash_password
@@ -436,6 +437,13 @@ _add_import(
     Fields: external_id company contact email phone country region product_family partner note.
     """,
 )
+_add_import(
+    "rates",
+    """Import exchange rates to the reporting currency from a CSV or XLSX FILE.
+
+    Fields: currency day rate.
+    """,
+)
 
 
 @import_commands.command(name="baselines")
@@ -471,32 +479,41 @@ def report() -> None:
     """Numbers, for people and programs."""
 
 
-@report.command(name="deals")
-@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), required=True)
-@click.option(
-    "--to",
-    "until",
-    type=click.DateTime(["%Y-%m-%d"]),
-    required=True,
-    help="The day after the last.",
-)
-@click.option("--tier", default="", help="Only partners of this tier.")
-@click.option("--region", default="", help="Only partners of this region.")
-@click.option("--partner", default="", help="Only the partner of this name.")
-@click.option("--family", default="", help="Only the product family of this name.")
-@click.option("--json", "as_json", is_flag=True, help="One object, for a program.")
-@click.pass_obj
-def report_deals(
+def _of_a_period(command: Callable[..., None]) -> Callable[..., None]:
+    """What every report on deals and leads may be asked."""
+    options = (
+        click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), required=True),
+        click.option(
+            "--to",
+            "until",
+            type=click.DateTime(["%Y-%m-%d"]),
+            required=True,
+            help="The day after the last.",
+        ),
+        click.option("--tier", default="", help="Only partners of this tier."),
+        click.option("--region", default="", help="Only partners of this region."),
+        click.option("--partner", default="", help="Only the partner of this name."),
+        click.option("--family", default="", help="Only the product family of this name."),
+        click.option("--json", "as_json", is_flag=True, help="One object, for a program."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return click.pass_obj(command)
+
+
+def _report(
     settings: Settings,
+    make: Callable[[outcomes.Outcomes], dict[str, Any]],
+    as_json: bool,
+    *,
     since: datetime,
     until: datetime,
     tier: str,
     region: str,
     partner: str,
     family: str,
-    as_json: bool,
 ) -> None:
-    """What became of deals in the days from --from until before --to."""
+    """Print the figures of a period, for a program or for people."""
     if not since < until:
         raise click.UsageError("--from must come before --to.")
     with _app(settings).test_request_context():
@@ -507,14 +524,27 @@ def report_deals(
             _family_id(family) if family else None,
         )
         period = Period(since.date(), until.date(), "days")
-        found = outcomes.found(db.session(), period, accounts.zone(), filters)
-        values = outcomes.as_json(found)
+        values = make(outcomes.found(db.session(), period, accounts.zone(), filters))
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     for name, value in values.items():
         if not isinstance(value, dict | list) or name == "revenue":
             click.echo(f"{name:<32} {value}")
+
+
+@report.command(name="deals")
+@_of_a_period
+def report_deals(settings: Settings, as_json: bool, **asked: Any) -> None:
+    """What became of deals in the days from --from until before --to."""
+    _report(settings, outcomes.as_json, as_json, **asked)
+
+
+@report.command(name="leads")
+@_of_a_period
+def report_leads(settings: Settings, as_json: bool, **asked: Any) -> None:
+    """What became of leads in the days from --from until before --to."""
+    _report(settings, leads.as_json, as_json, **asked)
 
 
 def _family_id(name: str) -> uuid.UUID:

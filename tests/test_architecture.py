@@ -38,6 +38,7 @@ PURE = {
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
+    "portal.reports.conversion",
     "portal.leads.stages", "portal.leads.scoring", "portal.leads.assignment", "portal.leads.rules",
     "portal.leads.funnel",
     "portal.demo.words",

@@ -105,7 +105,9 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
         "/deals/customers", "/deals/accounts", "/accounts/import",
         "/deals/queue", "/account/absence",
-        "/leads/rules", "/leads/import",
+        "/leads/rules", "/leads/import", "/reports/leads", "/reports/leads/leads.csv",
+        "/reports/leads/behind/mql", "/reports/leads/behind/mql.csv", "/reports/rates",
+        "/reports/rates.csv", "/rates/import",
     ):  # fmt: skip
         assert rival.get(path).status_code == 404
 

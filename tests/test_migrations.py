@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +19,8 @@ from portal.db import db, new_id, write
 from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Policy, Protection
 from portal.deals.service import ensure_policy
 from portal.health import migrations_are_current
+from portal.reports import rates
+from portal.reports.baselines import Entry
 from tests import engines
 from tests.factories import make_asset, make_family
 from tests.people import anna, lena
@@ -177,3 +180,21 @@ def test_reminders_and_mails_that_wait_survive_the_change_to_one_mail_a_day(engi
         assert sorted(db.session.scalars(select(mail.Outbox.state))) == [
             "expired", "expired", "sent",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_exchange_rates_come_and_go_with_their_tables(engine: str) -> None:
+    with engines.opened(engines.settings_for(engine, engines.folder() / f"migrate_rates_{engine}")):
+        upgrade()
+        with write() as session:
+            set_up(session, company="N", timezone="UTC", privacy_mode="person")
+            rates.choose_currency(session, "CHF")
+            slot = rates.Slot("USD", LOST.date())
+            rates.enter(session, {slot: Decimal("0.9")}, "CHF", Entry(None))
+        assert rates.known(db.session(), "CHF") == {"USD": [(LOST.date(), Decimal("0.9"))]}
+        db.session.remove()
+        downgrade(revision="0010")
+        assert "exchange_rate" not in inspect(db.engine).get_table_names()
+        upgrade()
+        assert rates.reporting_currency(db.session()) == "EUR"
+        db.session.remove()

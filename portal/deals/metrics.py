@@ -302,15 +302,6 @@ def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Resul
     return Results(since, until, deals, leads)
 
 
-def approved_without_lead(
-    session: Session, since: date, until: date, zone: ZoneInfo
-) -> list[uuid.UUID]:
-    """The partners of the deals that became sales qualified in the days `[since, until)` and came
-    of no lead, once for each."""
-    found = results(session, since, until, zone).qualified
-    return [sql.partner_id for sql in found if not sql.of_lead and sql.partner_id]
-
-
 def needs_decision(session: Session, limit: int) -> list[Deal]:
     """Registrations that wait for the vendor, by time left; reported wins after them."""
     waiting = (

@@ -22,7 +22,7 @@ from portal.content.storage import storage
 from portal.db import Base, db, write
 from portal.deals import checks
 from portal.deals.service import ensure_policy
-from portal.demo import attention, cast, contents, deals, leads, opinions
+from portal.demo import attention, cast, contents, deals, leads, opinions, rates
 from portal.errors import Refused
 from portal.security import hash_password
 from tracking import rollups
@@ -64,6 +64,7 @@ def fill() -> None:
         leads.save(session, possible)
         deals.save(session, registered)
         opinions.fill(rng, session, people, now, zone())
+        rates.fill(session, clock.local_day(now, zone()))
     rollups.rebuild_marked(db.engine, zone(), at_once=True)
     checks.run_waiting(clock.now())
     # What was read before belongs to a transaction that is over.

@@ -99,7 +99,8 @@ class Source:
 class Kind:
     """Something that can be imported. `fields` gives the names that columns may have, `asks` which
     questions the page has besides the columns; `export` is the page that writes such a file,
-    `unknown` finds the words of a file that somebody has to explain."""
+    `unknown` finds the words of a file that somebody has to explain. `admin_only` kinds are an
+    administrator's to bring in."""
 
     name: str
     title: LazyString
@@ -113,6 +114,7 @@ class Kind:
     export: str = ""
     mapping: Callable[[Sheet, Mapping[str, str]], dict[str, str]] | None = None
     unknown: Callable[[Sheet, Mapping[str, str]], list[Words]] | None = None
+    admin_only: bool = False
 
     def mapping_for(self, sheet: Sheet, given: Mapping[str, str]) -> dict[str, str]:
         """Which column holds which field. Raises BadMapping."""

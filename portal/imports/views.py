@@ -29,7 +29,7 @@ PREVIEW_ROWS = 5
 @vendor_only
 def upload(kind: str) -> tuple[str, int] | BaseResponse:
     """Upload a file."""
-    known = kind_called(kind)
+    known = _kind(kind)
     file = request.files.get("file")
     if file is None or not file.filename:
         error = _("Choose a CSV or XLSX file first.") if request.method == "POST" else ""
@@ -58,6 +58,14 @@ def upload(kind: str) -> tuple[str, int] | BaseResponse:
     return redirect(url_for("imports.run", kind=kind, run_id=run_id))
 
 
+def _kind(name: str) -> Kind:
+    """The kind of this name, when this person may bring it in. Raises NotFound."""
+    kind = kind_called(name)
+    if kind.admin_only and current_user().role != Role.admin:
+        raise NotFound(_("There is no such import."))
+    return kind
+
+
 def _upload_page(kind: Kind, error: str) -> tuple[str, int]:
     runs = select(ImportRun).where(ImportRun.kind == kind.name).order_by(ImportRun.at.desc())
     page = render_template(
@@ -67,7 +75,7 @@ def _upload_page(kind: Kind, error: str) -> tuple[str, int]:
 
 
 def _run_of(kind: str, run_id: uuid.UUID) -> ImportRun:
-    kind_called(kind)
+    _kind(kind)
     found = db.session.get(ImportRun, run_id)
     if found is None or found.kind != kind:
         raise NotFound(_("There is no such import."))

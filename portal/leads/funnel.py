@@ -54,6 +54,11 @@ class Funnel:
         return [lead for lead in self.leads if self._here(lead.sql)]
 
     @property
+    def ripe(self) -> list[LeadFacts]:
+        """Of those that became MQL, the ones whose 90 days are over."""
+        return [lead for lead in self.mql if self._is_ripe(lead)]
+
+    @property
     def maturing(self) -> list[LeadFacts]:
         """Of those that became MQL, the ones whose 90 days are not over."""
         return [lead for lead in self.mql if not self._is_ripe(lead)]
@@ -64,8 +69,7 @@ class Funnel:
     @property
     def mql_to_sql(self) -> Share:
         """Of those that became MQL 90 days ago or longer, how many became SQL within 90 days."""
-        ripe = [lead for lead in self.mql if self._is_ripe(lead)]
-        return Share(sum(map(_in_time, ripe)), len(ripe))
+        return Share(sum(map(_in_time, self.ripe)), len(self.ripe))
 
     def of(self, leads: Iterable[LeadFacts]) -> Funnel:
         """The same period for some of the leads."""

@@ -40,7 +40,10 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
     for lead_id, at, stage in session.execute(query.order_by(LeadHistory.at, LeadHistory.id)):
         reached = mql if stage == Stage.mql else sql
         reached.setdefault(lead_id, clock.local_day(at, zone))
-    columns = (Lead.id, Lead.partner_id, Lead.source, Lead.created_at, Lead.product_family_id)
+    columns = (
+        Lead.id, Lead.partner_id, Lead.source, Lead.created_at, Lead.product_family_id,
+        Lead.named_at,
+    )  # fmt: skip
     return [
         LeadFacts(
             row.id,
@@ -49,7 +52,8 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
             clock.local_day(row.created_at, zone),
             mql.get(row.id),
             sql.get(row.id),
-            row.product_family_id,
+            # What it is about is the partner's to tell, as who it is.
+            row.product_family_id if row.named_at else None,
         )
         for row in session.execute(select(*columns))
     ]

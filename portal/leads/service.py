@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import normalise_email, zone
-from portal.db import new_id
+from portal.db import in_parts, new_id
 from portal.errors import Gone, NotFound, PortalError, Refused
 from portal.leads import reasons, stages
 from portal.leads.models import (
@@ -144,6 +144,14 @@ def listed(
     if source:
         query = query.where(Lead.source == source)
     return list(session.scalars(query.order_by(Lead.created_at.desc(), Lead.id.desc())))
+
+
+def with_keys(session: Session, keys: Iterable[uuid.UUID]) -> list[Lead]:
+    """Some leads with their partners and product families, for a report."""
+    found: list[Lead] = []
+    for some in in_parts(list(keys)):
+        found += session.scalars(select(Lead).where(Lead.id.in_(some)).options(*_WITH))
+    return found
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ BEHIND: dict[str, Callable[[Outcomes], Iterable[DealFacts]]] = {
         for deal in found.results.deals
         if deal.qualified and found.period.since <= deal.qualified < found.period.until
     ],
+    "without-lead": lambda found: found.direct,
     "begun": lambda found: found.results.begun,
     "registrations": lambda found: found.results.registrations,
     "decisions": lambda found: found.results.decisions,
@@ -48,6 +49,7 @@ TITLES = {
     "open": _l("Deals open at the end"),
     "closed": _l("Deals won and lost"),
     "qualified": _l("Deals that became qualified"),
+    "without-lead": _l("Deals approved without a lead"),
     "begun": _l("Deals begun"),
     "registrations": _l("Registrations"),
     "decisions": _l("Registrations decided"),

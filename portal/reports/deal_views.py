@@ -21,12 +21,13 @@ from portal.tables import Table, csv_response
 from tracking import metrics as tracking
 
 
-def _found() -> Outcomes:
+def found_asked() -> Outcomes:
+    """What became of the deals and leads that the address asks for."""
     return outcomes.found(db.session(), period_asked(), zone(), filters.parse(request.args))
 
 
-def _page(found: Outcomes, tables: list[Table], title: str, csv: str, **more: Any) -> str:
-    """Tables of some deals, with what was chosen and what else can be."""
+def results_page(found: Outcomes, tables: list[Table], title: str, csv: str, **more: Any) -> str:
+    """Tables of some deals or leads, with what was chosen and what else can be."""
     return render_template(
         "reports/results.html",
         tables=tables,
@@ -44,10 +45,10 @@ def _page(found: Outcomes, tables: list[Table], title: str, csv: str, **more: An
 @vendor_only
 def results() -> str:
     """What became of deals in a period: close rate, cycle, revenue, registrations."""
-    found = _found()
+    found = found_asked()
     said = pipeline.sentences(found)
     tables = [make(found) for make in pipeline.TABLES.values()]
-    return _page(found, tables, _("Deals"), "reports.results_csv", sentences=said)
+    return results_page(found, tables, _("Deals"), "reports.results_csv", sentences=said)
 
 
 @bp.get("/reports/results/<name>.csv")
@@ -56,25 +57,25 @@ def results_csv(name: str) -> Response:
     """One of its tables as a file."""
     if name not in pipeline.TABLES:
         raise NotFound(_("There is no such report."))
-    return csv_response(pipeline.TABLES[name](_found()))
+    return csv_response(pipeline.TABLES[name](found_asked()))
 
 
 @bp.get("/reports/results/behind/<name>")
 @vendor_only
 def results_behind(name: str) -> str:
     """The deals that a number is made of, a page at a time."""
-    found = _found()
+    found = found_asked()
     table = _behind(found, name)
     page = paging.page_of(table.rows, request.args)
     shown = table.part((page.number - 1) * paging.SIZE, page.number * paging.SIZE)
-    return _page(found, [shown], table.title, "reports.results_behind_csv", page=page)
+    return results_page(found, [shown], table.title, "reports.results_behind_csv", page=page)
 
 
 @bp.get("/reports/results/behind/<name>.csv")
 @vendor_only
 def results_behind_csv(name: str) -> Response:
     """The same as a file, all of them."""
-    return csv_response(_behind(_found(), name))
+    return csv_response(_behind(found_asked(), name))
 
 
 def _behind(found: Outcomes, name: str) -> Table:

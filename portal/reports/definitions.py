@@ -286,9 +286,28 @@ DEALS = (
         N_("Revenue"),
         N_(
             "The net amounts of the orders that you have confirmed, by the day of the order. Per "
-            "currency, never converted."
+            "currency, as they were ordered."
         ),
         N_("an amount per currency"),
+    ),
+    Definition(
+        "revenue_converted",
+        N_("Revenue, converted"),
+        N_(
+            "All orders in the currency that reports add up in: each by the rate of the day of "
+            "winning, which is the latest one on or before it and at most 31 days old. It is "
+            "rounded to whole cents once, at the end. An administrator enters the rates."
+        ),
+        N_("an amount in one currency"),
+    ),
+    Definition(
+        "without_rate",
+        N_("Won deals without a rate"),
+        N_(
+            "Won deals that are in no converted amount, because no rate of the 31 days up to the "
+            "day of winning is known for their currency, or they have no amount."
+        ),
+        COUNT,
     ),
     Definition(
         "lost",
@@ -599,7 +618,7 @@ LEADS = (
         N_(
             "Leads whose score reached the threshold for the first time in the period. The score "
             "is computed afresh from what the customer did and what is known, by the rules in "
-            "force."
+            "force. The change stands against the stored figures of before, by month."
         ),
         COUNT,
     ),
@@ -626,7 +645,8 @@ LEADS = (
         N_("MQL to SQL"),
         N_(
             "Of the leads that became MQL in the period, at least 90 days ago, how many became SQL "
-            "within 90 days. Leads are counted for the partner that has them today."
+            "within 90 days. Leads are counted for the partner that has them today. The interval "
+            "is printed from 20 of them on."
         ),
         SHARE,
     ),

@@ -1,11 +1,11 @@
-"""What reports keep of their own: figures of the time before the portal, and rollouts."""
+"""What reports keep of their own: figures of the time before the portal, rollouts, and rates."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import Partner, User
@@ -63,3 +63,34 @@ class RolloutPartner(Base):
     rollout_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("rollout.id"), primary_key=True)
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"), primary_key=True)
     day: Mapped[date]
+
+
+class ReportSettings(Base):
+    """One row, once it was chosen: the currency that reports add up in."""
+
+    __tablename__ = "report_settings"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    currency: Mapped[str] = mapped_column(String(3))
+
+
+class ExchangeRate(Base):
+    """What one unit of `currency` is worth in `target` from a day on, in hundred-millionths.
+
+    Rows are only ever added: the latest of two currencies and a day counts, and one without a rate
+    takes it back. `source` is the file that it came from.
+    """
+
+    __tablename__ = "exchange_rate"
+    __table_args__ = (Index("ix_exchange_rate_target_currency_day", "target", "currency", "day"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True, default=new_id)
+    currency: Mapped[str] = mapped_column(String(3))
+    target: Mapped[str] = mapped_column(String(3))
+    day: Mapped[date]
+    rate_e8: Mapped[int | None] = mapped_column(BigInteger)
+    entered_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    entered_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
+    source: Mapped[str] = mapped_column(String(200), default="")
+
+    entered_by: Mapped[User | None] = relationship()

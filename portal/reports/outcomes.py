@@ -29,8 +29,10 @@ from portal.deals.revenue import Revenue
 from portal.deals.service import name_key
 from portal.estimates import Share
 from portal.leads import metrics as leads
-from portal.reports import baselines, disclosure
+from portal.leads.funnel import Funnel
+from portal.reports import baselines, disclosure, rates
 from portal.reports.baselines import Slot
+from portal.reports.conversion import Converted, converted
 from portal.reports.engagement import scope_of
 from portal.reports.filters import Filters
 from portal.reports.models import Baseline
@@ -52,6 +54,8 @@ class Outcomes:
     filters: Filters
     everyone: list[PartnerFacts]
     results: Results
+    # The deals that came of leads, whichever deals were asked for.
+    of_leads: frozenset[uuid.UUID]
 
     @property
     def edges(self) -> tuple[datetime, datetime]:
@@ -77,12 +81,42 @@ class Outcomes:
         """What is known of the time before the portal."""
         return baselines.current(baselines.versions(self.session))
 
+    # --- leads ----------------------------------------------------------------------------------
+
+    @cached_property
+    def funnel(self) -> Funnel:
+        """The leads that are meant; those that no partner has belong to everybody only."""
+        every = leads.funnel(self.session, self.period.since, self.period.until, self.zone)
+        chosen, family = self.filters.partners(self.everyone), self.filters.family
+        return every.of(
+            lead
+            for lead in every.leads
+            if (chosen is None or lead.partner_id in chosen) and family in (None, lead.family_id)
+        )
+
+    @cached_property
+    def direct(self) -> list[DealFacts]:
+        """Deals that became sales qualified in the period and came of no lead."""
+        return [
+            deal
+            for deal in self.results.deals
+            if deal.id not in self.of_leads
+            and deal.qualified is not None
+            and self.period.since <= deal.qualified < self.period.until
+        ]
+
     # --- revenue --------------------------------------------------------------------------------
 
     @cached_property
     def revenue(self) -> dict[str, Revenue]:
         """The confirmed orders of the period by currency."""
         return revenue.by_currency(self.results, len(self.with_access), self.assisted)
+
+    @cached_property
+    def converted(self) -> Converted:
+        """The same orders added up in the currency of reports."""
+        code = rates.reporting_currency(self.session)
+        return converted(self.results.won, rates.known(self.session, code), code)
 
     # --- content --------------------------------------------------------------------------------
 
@@ -262,12 +296,13 @@ def found(session: Session, period: Period, zone: ZoneInfo, filters: Filters) ->
     """What became of the deals that were asked for."""
     everyone = accounts.partner_facts(session)
     results = metrics.results(session, period.since, period.until, zone)
+    of_leads = frozenset(key for lead in results.leads for key in lead.deal_ids)
     chosen = filters.partners(everyone)
     if chosen is not None:
         results = results.of_partners(chosen)
     if filters.family is not None:
         results = results.of_family(filters.family)
-    return Outcomes(session, period, zone, filters, everyone, results)
+    return Outcomes(session, period, zone, filters, everyone, results, of_leads)
 
 
 # --- for programs -------------------------------------------------------------------------------
@@ -288,6 +323,7 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
     values |= {
         "partners_with_access": len(outcomes.with_access),
         "revenue_by_currency": {code: _money(row) for code, row in outcomes.revenue.items()},
+        "revenue_converted": _converted(outcomes.converted),
         "drafts_abandoned": outcomes.abandoned,
         "partners_stop": _steps(outcomes.partner_steps),
         "customers_stop": _steps(outcomes.customer_steps),
@@ -296,14 +332,37 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
             for name, rows in breakdowns(outcomes).items()
         },
     }
+    for key, value in lead_figures(outcomes.funnel, len(outcomes.direct)).items():
+        values[key] = values[key] | value if key in ("n", "intervals") else value
     values["n"] |= {
         "partners_with_access": len(outcomes.partners),
         "revenue_by_currency": len(outcomes.results.won),
+        "revenue_converted": outcomes.converted.orders,
         "drafts_abandoned": outcomes.abandoned,
         "partners_stop": sum(step.stopped for step in outcomes.partner_steps),
         "customers_stop": sum(step.stopped for step in outcomes.customer_steps),
     }
     return values
+
+
+def lead_figures(funnel: Funnel, direct: int) -> dict[str, Any]:
+    """The figures of leads, with `direct` deals that became sales qualified without one."""
+    ripe, sql = funnel.mql_to_sql, len(funnel.sql) + direct
+    return {
+        "mql": len(funnel.mql),
+        "sql": sql,
+        "sql_without_lead": direct,
+        "mql_to_sql": ripe.value,
+        "mql_maturing": len(funnel.maturing),
+        "n": {
+            "mql": len(funnel.leads),
+            "sql": len(funnel.leads) + direct,
+            "sql_without_lead": sql,
+            "mql_to_sql": ripe.whole,
+            "mql_maturing": len(funnel.mql),
+        },
+        "intervals": {"mql_to_sql": ripe.interval},
+    }
 
 
 def _steps(found: list[Step]) -> list[dict[str, Any]]:
@@ -315,6 +374,16 @@ def _steps(found: list[Step]) -> list[dict[str, Any]]:
 
 def _decimal(minor: float | None) -> str | None:
     return None if minor is None else f"{Decimal(repr(minor)).scaleb(-2):.2f}"
+
+
+def _converted(found: Converted) -> dict[str, Any]:
+    return {
+        "currency": found.currency,
+        "amount": f"{Decimal(found.total).scaleb(-2):.2f}" if found.orders else None,
+        "n": found.orders,
+        "unmeasured": found.unmeasured,
+        "missing": {code or "none": n for code, n in sorted(found.missing.items())},
+    }
 
 
 def _money(row: Revenue) -> dict[str, Any]:

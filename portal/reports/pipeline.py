@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from flask import url_for
 from flask_babel import gettext as _
 
 from portal.deals.facts import CROSS_SELL, UPSELL
@@ -53,7 +54,8 @@ def sentences(found: Outcomes) -> list[str]:
 # --- figures ------------------------------------------------------------------------------------
 
 
-def _figures(name: str, title: str, rows: list[dict[str, Any]], note: str = "") -> Table:
+def figures(name: str, title: str, rows: list[dict[str, Any]], note: str = "") -> Table:
+    """A table of numbers, each with its interval, its n and what is to be said of it."""
     columns = [
         Column("what", _("What")),
         Column("value", _("Value"), "figure", about="results"),
@@ -64,7 +66,7 @@ def _figures(name: str, title: str, rows: list[dict[str, Any]], note: str = "") 
     return Table(name, title, columns, rows, "", note)
 
 
-def _row(
+def row(
     about: str,
     what: str,
     value: str,
@@ -74,6 +76,7 @@ def _row(
     href: str = "",
     interval: str = "",
 ) -> dict[str, Any]:
+    """One number: `about` is its definition, `href` the page with what is behind it."""
     return {
         "what": what,
         "value": value,
@@ -99,11 +102,9 @@ def _deals(found: Outcomes) -> Table:
     cycles, lasted, begun = len(here.cycle_days), len(here.durations), link(found, "begun")
     won, qualified = link(found, "won"), link(found, "qualified")
     rows = [
-        _row(
-            "won_deals", _("Won, confirmed by us"), number(len(here.won)), len(here.won), href=won
-        ),
-        _row("lost", _("Lost"), number(len(here.lost)), len(here.lost), href=link(found, "lost")),
-        _row(
+        row("won_deals", _("Won, confirmed by us"), number(len(here.won)), len(here.won), href=won),
+        row("lost", _("Lost"), number(len(here.lost)), len(here.lost), href=link(found, "lost")),
+        row(
             "open",
             _("Open at the end"),
             number(len(here.open)),
@@ -128,23 +129,26 @@ def _deals(found: Outcomes) -> Table:
             maturing,
             href=qualified,
         ),
-        _row(
+        row(
             "close_rate",
             _("Close rate: won in the period to qualified in it"),
             "–" if headline is None else f"{headline:.0%}",
             len(here.qualified),
-            _join(_("can exceed 100 % when older deals close"), _before(found, Metric.close_rate)),
+            _join(
+                _("can exceed 100 % when older deals close"),
+                before_portal(found, Metric.close_rate),
+            ),
             href=qualified,
         ),
-        _row(
+        row(
             "cycle_mean",
             _("Deal cycle, mean of the wins"),
             deal_parts.days(here.cycle_mean),
             cycles,
-            _before(found, Metric.cycle_days),
+            before_portal(found, Metric.cycle_days),
             href=won,
         ),
-        _row(
+        row(
             "cycle_median",
             _("Deal cycle, median, open ones counted"),
             deal_parts.days(here.cycle_median),
@@ -153,7 +157,7 @@ def _deals(found: Outcomes) -> Table:
             href=begun,
         ),
         *(
-            _row(
+            row(
                 "won_by_day",
                 _("Won by day %(n)s of the deals begun", n=days),
                 "–" if (share := here.won_by(days)) is None else f"{share:.0%}",
@@ -163,7 +167,7 @@ def _deals(found: Outcomes) -> Table:
             for days in CYCLE_DAYS
         ),
     ]
-    return _figures("results", _("What became of deals"), rows)
+    return figures("results", _("What became of deals"), rows)
 
 
 def _registrations(found: Outcomes) -> Table:
@@ -175,14 +179,14 @@ def _registrations(found: Outcomes) -> Table:
     cycle = here.registered_cycle_days
     typical = deal_parts.days(median(here.registered_durations))
     rows = [
-        _row(
+        row(
             "registrations",
             _("Registrations"),
             number(len(here.registrations)),
             len(here.registrations),
             _join(
                 count(partners, "of %(num)s partner", "of %(num)s partners"),
-                _before(found, Metric.registrations),
+                before_portal(found, Metric.registrations),
             ),
             href=registered,
         ),
@@ -210,7 +214,7 @@ def _registrations(found: Outcomes) -> Table:
             "decided",
             href=decided,
         ),
-        _row(
+        row(
             "decision_hours",
             _("Time to decide, median, waiting ones counted"),
             _hours(median(here.decision_hours)),
@@ -230,7 +234,7 @@ def _registrations(found: Outcomes) -> Table:
             "closed",
             href=link(found, "registrations-won"),
         ),
-        _row(
+        row(
             "registrations_cycle",
             _("Deal cycle of these registrations, mean of the wins"),
             deal_parts.days(sum(cycle) / len(cycle) if cycle else None),
@@ -258,7 +262,7 @@ def _registrations(found: Outcomes) -> Table:
             href=link(found, "shared"),
         ),
         *_declared(found),
-        _row(
+        row(
             "drafts_abandoned",
             _("Drafts abandoned"),
             number(found.abandoned),
@@ -266,7 +270,7 @@ def _registrations(found: Outcomes) -> Table:
             _("begun in the period, not touched for 14 days"),
         ),
     ]
-    return _figures("results-registrations", _("Registrations"), rows)
+    return figures("results-registrations", _("Registrations"), rows)
 
 
 def _declared(found: Outcomes) -> list[dict[str, Any]]:
@@ -284,73 +288,114 @@ def _declared(found: Outcomes) -> list[dict[str, Any]]:
 def _revenue(found: Outcomes) -> Table:
     partners = len(found.with_access)
     rows = []
-    for code, row in found.revenue.items():
+    for code, one in found.revenue.items():
         won, code_of = link(found, "won"), {"code": code}
-        per_partner = "–" if row.per_partner is None else money(round(row.per_partner), code)
-        share = f"{row.top_fifth / row.total:.0%}" if row.total else "–"
+        per_partner = "–" if one.per_partner is None else money(round(one.per_partner), code)
+        share = f"{one.top_fifth / one.total:.0%}" if one.total else "–"
         rows += [
-            _row(
+            row(
                 "revenue",
                 _("Revenue in %(code)s", **code_of),
-                money(row.total, code),
-                row.orders,
-                _before(found, Metric.revenue, code),
+                money(one.total, code),
+                one.orders,
+                before_portal(found, Metric.revenue, code),
                 href=won,
             ),
-            _row(
+            row(
                 "revenue_per_partner",
                 _("Per partner and 30 days"),
                 per_partner,
                 partners,
                 _few_partners(partners, _("partners with access on the first day")),
             ),
-            _row(
-                "order_median", _("Median order"), money(round(row.order_median), code), row.orders,
+            row(
+                "order_median", _("Median order"), money(round(one.order_median), code), one.orders,
                 href=won,
             ),
-            _row(
+            row(
                 "partner_median",
                 _("Median of the partners that won"),
-                money(round(row.partner_median), code),
-                row.partners,
-                _few_partners(row.partners),
+                money(round(one.partner_median), code),
+                one.partners,
+                _few_partners(one.partners),
             ),
-            _row(
+            row(
                 "top_fifth",
                 _("Share of the top fifth of them"),
                 share,
-                row.partners,
+                one.partners,
                 _few_partners(
-                    row.partners,
-                    count(row.top, "won by %(num)s partner", "won by %(num)s partners"),
+                    one.partners,
+                    count(one.top, "won by %(num)s partner", "won by %(num)s partners"),
                 ),
             ),
-            _row(
+            row(
                 "sourced",
                 _("Sourced by partners, a part of it"),
-                money(row.sourced, code),
-                row.orders,
-                _unknown(row.sourced_unknown, code),
+                money(one.sourced, code),
+                one.orders,
+                _unknown(one.sourced_unknown, code),
                 href=link(found, "sourced"),
             ),
-            _row(
+            row(
                 "assisted_revenue",
                 _("Content-assisted, a part of it"),
-                money(row.assisted, code),
-                row.orders,
-                _unknown(row.assisted_unknown, code),
+                money(one.assisted, code),
+                one.orders,
+                _unknown(one.assisted_unknown, code),
                 href=link(found, "assisted-won"),
             ),
         ]  # fmt: skip
+    if found.revenue.keys() - {found.converted.currency}:
+        rows += _converted(found)
     if not rows:
-        before = _before(found, Metric.revenue)
-        rows = [_row("revenue", _("Revenue"), "–", 0, _join(_("no order was confirmed"), before))]
-    return _figures(
+        before = before_portal(found, Metric.revenue)
+        rows = [row("revenue", _("Revenue"), "–", 0, _join(_("no order was confirmed"), before))]
+    return figures(
         "results-revenue",
         _("Revenue"),
         rows,
-        _("Net amounts that you confirmed. Currencies are never added."),
+        _("Net amounts that you confirmed. Currencies are added only by the rates entered."),
     )
+
+
+def _converted(found: Outcomes) -> list[dict[str, Any]]:
+    """All currencies in that of reports, and what could not be converted."""
+    here, lacking = found.converted, ""
+    if here.unmeasured:
+        of_each = sorted(here.missing.items())
+        lacking = "; ".join(f"{code or _('without an amount')}: {number(n)}" for code, n in of_each)
+    rows = [
+        row(
+            "revenue_converted",
+            _("Revenue in all, converted to %(code)s", code=here.currency),
+            money(here.total, here.currency) if here.orders else "–",
+            here.orders,
+            _join(
+                _(
+                    "%(n)s of %(all)s won deals converted",
+                    n=number(here.orders),
+                    all=number(here.wins),
+                ),
+                _("%(n)s without a rate (%(which)s)", n=number(here.unmeasured), which=lacking)
+                if lacking
+                else "",
+            ),
+            href=link(found, "won"),
+        )
+    ]
+    if lacking:
+        rows.append(
+            row(
+                "without_rate",
+                _("Won deals without a rate"),
+                number(here.unmeasured),
+                here.wins,
+                _join(lacking, _("an administrator enters the rates")),
+                href=url_for("reports.rate_page"),
+            )
+        )
+    return rows
 
 
 def _unknown(minor: int, code: str) -> str:
@@ -384,7 +429,7 @@ def _growth(found: Outcomes) -> Table:
             _("Existing customers with an upsell"),
             here.customers_with(UPSELL),
             "customers",
-            _join(note, _before(found, Metric.upsell_rate)),
+            _join(note, before_portal(found, Metric.upsell_rate)),
             href=link(found, "upsell"),
         ),
         _share(
@@ -393,7 +438,7 @@ def _growth(found: Outcomes) -> Table:
             _("Existing customers with a cross-sell"),
             here.customers_with(CROSS_SELL),
             "customers",
-            _before(found, Metric.cross_sell_rate),
+            before_portal(found, Metric.cross_sell_rate),
             href=link(found, "cross-sell"),
         ),
         *(
@@ -412,7 +457,7 @@ def _growth(found: Outcomes) -> Table:
             )
         ),
     ]
-    return _figures("results-growth", _("Upsell and cross-sell"), rows)
+    return figures("results-growth", _("Upsell and cross-sell"), rows)
 
 
 def _join(*parts: str) -> str:
@@ -442,7 +487,7 @@ def _share(
         interval = _("%(low)s to %(high)s", low=f"{low:.0%}", high=f"{high:.0%}")
     else:
         missing = _missing(found, MIN_DEALS - share.whole, share.whole, unit)
-    return _row(about, what, value, share.whole, _join(missing, note), href=href, interval=interval)
+    return row(about, what, value, share.whole, _join(missing, note), href=href, interval=interval)
 
 
 def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
@@ -462,7 +507,7 @@ def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
     return _("%(needs)s, about %(day)s at this pace", needs=needs, day=day(when))
 
 
-def _before(found: Outcomes, metric: Metric, currency: str = "") -> str:
+def before_portal(found: Outcomes, metric: Metric, currency: str = "") -> str:
     """The figure of the time before the portal beside today's; nothing where none was entered or
     the report is about some deals only."""
     if found.filters:

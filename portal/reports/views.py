@@ -137,7 +137,6 @@ TABLES: dict[str, Callable[[Session, Period, int, int | None], Table]] = {
         *part
     ),
     "won": lambda session, period, *part: overview.won_table(session, period, zone()).part(*part),
-    "leads": lambda session, period, *part: lead_reports.lead_table(session, period).part(*part),
     "satisfaction": lambda session, _period, *part: overview.wave_table(session).part(*part),
 }
 

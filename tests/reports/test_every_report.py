@@ -63,7 +63,6 @@ def test_every_report_has_a_page_a_file_and_its_number(app: Flask, browse: Brows
         "areas": {"Area": "Library", "Page views": "3", "Time (s)": "2.700"},
         "deals": {"Status": "Closed", "Deals": "1"},
         "won": {"Month": this_month, "Deals won": "1", "Revenue": "€\xa0900"},
-        "leads": {"Partner": "All partners", "New": "0", "Sales-ready (SQL)": "1"},
         "satisfaction": {"Company": "3.00", "Partners": "1 of 2"},
     }
     assert wanted.keys() == TABLES.keys()
@@ -144,7 +143,7 @@ def test_every_number_leads_to_its_definition(app: Flask, browse: Browse) -> Non
     wave = re.search(r'href="(/surveys/waves/[^"]+)"', manager.get("/surveys").text)
     assert wave
     paths = [
-        "/", "/reports/make-fix-retire", "/reports/results", wave[1],
+        "/", "/reports/make-fix-retire", "/reports/results", "/reports/leads", wave[1],
         f"/reports/content/{asset.id}",
         f"/reports/partners/{kuehn().id}", *(f"/reports/{name}" for name in TABLES),
         f"/reports/content/{asset.id}/partners", f"/reports/partners/{kuehn().id}/content",
