@@ -322,7 +322,11 @@ def first_opened(session: Session, share_ids: Select[Any]) -> dict[uuid.UUID, da
         )
         .group_by(Load.share_id)
     )
-    return {row[0]: clock.from_ms(row[1]) for row in session.execute(query) if row[0] is not None}
+    return {
+        row[0]: clock.from_ms(row[1])
+        for row in session.execute(query)
+        if row[0] is not None and row[1] is not None
+    }
 
 
 # A page counts as read from so much dwell on.

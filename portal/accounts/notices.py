@@ -3,8 +3,9 @@
 Whoever has something to tell writes a notice, in the transaction that caused it. A job bundles what
 waits: at most one bundle per person and local day (a unique key), so that no restart, outage or
 second scheduler makes a second mail. Urgent notices leave with the next run of the job, still
-bundled; hourly ones an hour after the first that waits. A line is written when the mail is sent, by what holds then: what was settled in the
-meantime is left out, and a mail without a line is not sent.
+bundled; hourly ones an hour after the first that waits. A line is written when the mail is sent, by
+what holds then: what was settled in the meantime is left out, and a mail without a line is not
+sent.
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ Describe = Callable[[Session, User, Sequence[Notice]], list[Line]]
 @dataclass(frozen=True)
 class Kind:
     """A kind of notice. `side` says who gets it: `vendor`, `partner` or both (empty); those that
-    are not optional cannot be turned off. Those that are `hourly` leave an hour after the first that
-    waits, and so at most once in an hour. `path` leads to all of them."""
+    are not optional cannot be turned off. Those that are `hourly` leave an hour after the
+    first that waits, and so at most once in an hour. `path` leads to all of them."""
 
     name: str
     title: LazyString
