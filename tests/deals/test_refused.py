@@ -1,5 +1,5 @@
-"""A step that is refused says why and loses nothing that was typed; and none is taken on a page that
-is no longer true."""
+"""A step that is refused says why and loses nothing that was typed; and none is taken on a page
+that is no longer true."""
 
 from __future__ import annotations
 
