@@ -151,7 +151,6 @@ def _page(deal: Deal, **forms: Any) -> str:
         extension_reason=_extension_reason(history),
         reason_names=LABELS,
         pursued_names=helped.PURSUED,
-        comment=forms.get("comment", ""),
         ask_form=forms.get("ask_form") or AskForm(formdata=None),
         reject_form=forms.get("reject_form") or RejectForm(formdata=None),
         approve_form=forms.get("approve_form") or _approve_form(deal, formdata=None),
