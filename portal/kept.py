@@ -35,6 +35,6 @@ def typed_into(form: Any) -> list[tuple[str, str]]:
     for field in form:
         text = field.raw_data[0] if field.raw_data else ""
         if text and not isinstance(field, HiddenField):
-            choices = {str(one[0]): one[1] for one in getattr(field, "choices", None) or ()}
+            choices = {str(one.value): one.label for one in getattr(field, "choices", None) or ()}
             found.append((str(field.label.text), str(choices.get(text, text))))
     return found
