@@ -23,7 +23,7 @@ from portal.accounts.access import admin_only
 from portal.accounts.models import Installation
 from portal.accounts.service import zone
 from portal.clock import now as clock_now
-from portal.content import previews, storage
+from portal.content import first_opens, previews, storage
 from portal.db import Base, UTCDateTime, db, insert_once, write
 from portal.deals import checks, promise, reminders
 from portal.deals import files as deal_files
@@ -90,6 +90,11 @@ JOBS = {
             "propose_renewals", lambda: reminders.propose_renewals(clock_now()), timedelta(hours=1)
         ),
         Job("sum_up_decisions", lambda: promise.sum_up(clock_now()), timedelta(hours=1)),
+        Job(
+            "tell_first_opens",
+            lambda: first_opens.tell_first_opens(clock_now()),
+            timedelta(minutes=1),
+        ),
         Job("send_notices", lambda: notices.send_notices(clock_now()), timedelta(seconds=30)),
         Job("qualify_leads", lambda: qualifying.qualify_leads(clock_now()), timedelta(minutes=5)),
         Job("offer_leads", lambda: offers.offer_leads(clock_now()), timedelta(minutes=1)),

@@ -22,7 +22,7 @@ LEVELS = [
     {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
      "portal.bulk", "portal.choices", "portal.countries", "portal.tables", "portal.paging",
-     "portal.sheets"},
+     "portal.sheets", "portal.kept"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import case, exists, func, select, true
+from sqlalchemy import Select, case, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -307,6 +307,26 @@ def shares_opened(session: Session, share_ids: Iterable[uuid.UUID]) -> dict[uuid
         .group_by(Load.share_id)
     )
     return {row[0]: row[1] for row in session.execute(query) if row[0] is not None}
+
+
+def first_opened(session: Session, share_ids: Select[Any]) -> dict[uuid.UUID, datetime]:
+    """When those links that `share_ids` finds were first opened; links nobody opened are left
+    out."""
+    query = (
+        select(Load.share_id, func.min(Load.activated_at))
+        .where(
+            Load.share_id.in_(share_ids),
+            Load.audience == CUSTOMER,
+            Load.activated_at.is_not(None),
+            Load.machine == 0,
+        )
+        .group_by(Load.share_id)
+    )
+    return {
+        row[0]: clock.from_ms(row[1])
+        for row in session.execute(query)
+        if row[0] is not None and row[1] is not None
+    }
 
 
 # A page counts as read from so much dwell on.

@@ -3,8 +3,9 @@
 Whoever has something to tell writes a notice, in the transaction that caused it. A job bundles what
 waits: at most one bundle per person and local day (a unique key), so that no restart, outage or
 second scheduler makes a second mail. Urgent notices leave with the next run of the job, still
-bundled. A line is written when the mail is sent, by what holds then: what was settled in the
-meantime is left out, and a mail without a line is not sent.
+bundled; hourly ones an hour after the first that waits. A line is written when the mail is sent, by
+what holds then: what was settled in the meantime is left out, and a mail without a line is not
+sent.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from portal.db import Base, Key, UTCDateTime, db, new_id, write
 from portal.mail import Outbox
 
 MORNING = time(7, 30)
+HOUR = timedelta(hours=1)
 # More lines of one kind than this are counted instead.
 MAX_LINES = 10
 
@@ -91,11 +93,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """The lines of one kind; `more` are not listed."""
+    """The lines of one kind; `more` are not listed but at `path`."""
 
     title: str
     lines: list[Line]
     more: int
+    path: str
 
 
 Describe = Callable[[Session, User, Sequence[Notice]], list[Line]]
@@ -104,25 +107,34 @@ Describe = Callable[[Session, User, Sequence[Notice]], list[Line]]
 @dataclass(frozen=True)
 class Kind:
     """A kind of notice. `side` says who gets it: `vendor`, `partner` or both (empty); those that
-    are not optional cannot be turned off."""
+    are not optional cannot be turned off. Those that are `hourly` leave an hour after the
+    first that waits, and so at most once in an hour. `path` leads to all of them."""
 
     name: str
     title: LazyString
     describe: Describe
     side: str
     optional: bool
+    hourly: bool = False
+    path: str = "/deals"
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def describes(
-    name: str, title: LazyString, *, side: str = "", optional: bool = True
+    name: str,
+    title: LazyString,
+    *,
+    side: str = "",
+    optional: bool = True,
+    hourly: bool = False,
+    path: str = "/deals",
 ) -> Callable[[Describe], Describe]:
     """Register what writes the lines of one kind; the order of registration is that of the mail."""
 
     def register(function: Describe) -> Describe:
-        KINDS[name] = Kind(name, title, function, side, optional)
+        KINDS[name] = Kind(name, title, function, side, optional, hourly, path)
         return function
 
     return register
@@ -211,12 +223,14 @@ def next_mail(session: Session, user_id: uuid.UUID, now: datetime) -> datetime:
 def send_notices(now: datetime) -> int:
     """Job: bundle what waits for people whose morning has come, and what is urgent; returns how
     many mails that made."""
+    hourly = [kind.name for kind in KINDS.values() if kind.hourly]
     query = (
         select(
             Notice.user_id,
             NoticeChoice.timezone,
             func.min(Notice.created_at),
             func.max(case((Notice.urgent, 1), else_=0)),
+            func.min(case((Notice.kind.in_(hourly), Notice.created_at))),
         )
         .join(User, User.id == Notice.user_id)
         .outerjoin(NoticeChoice, NoticeChoice.user_id == Notice.user_id)
@@ -226,11 +240,16 @@ def send_notices(now: datetime) -> int:
     )
     due = [
         (user_id, zone_of(timezone))
-        for user_id, timezone, since, urgent in db.session.execute(query)
-        if urgent or _is_morning(since, now, zone_of(timezone))
+        for user_id, timezone, since, urgent, first in db.session.execute(query)
+        if urgent or _is_hour(first, now) or _is_morning(since, now, zone_of(timezone))
     ]
     db.session.rollback()
     return sum(_bundle(user_id, zone, now) for user_id, zone in due)
+
+
+def _is_hour(first: datetime | None, now: datetime) -> bool:
+    """Whether an hour has passed for what leaves by the hour and has waited since then."""
+    return first is not None and first + HOUR <= now
 
 
 def _is_morning(since: datetime, now: datetime, zone: ZoneInfo) -> bool:
@@ -250,7 +269,7 @@ def _bundle(user_id: uuid.UUID, zone: ZoneInfo, now: datetime) -> bool:
         )
         is_morning = any(_is_morning(row.created_at, now, zone) for row in waiting)
         if not is_morning or session.scalar(taken) is not None:
-            waiting, today = [row for row in waiting if row.urgent], None
+            waiting, today = _leaving(waiting, now), None
         if not waiting:
             return False
         waits = _unsent(session, user_id) if today else None
@@ -259,6 +278,13 @@ def _bundle(user_id: uuid.UUID, zone: ZoneInfo, now: datetime) -> bool:
         for row in waiting:
             row.bundle_id = bundle.id
     return waits is None
+
+
+def _leaving(waiting: Sequence[Notice], now: datetime) -> list[Notice]:
+    """What does not wait for the morning: the urgent, and once an hour has passed all hourly."""
+    hourly = [row for row in waiting if KINDS[row.kind].hourly]
+    is_hour = any(_is_hour(row.created_at, now) for row in hourly)
+    return [row for row in waiting if row.urgent or (is_hour and row in hourly)]
 
 
 def _unsent(session: Session, user_id: uuid.UUID) -> NoticeBundle | None:
@@ -299,7 +325,7 @@ def sections(session: Session, user: User, rows: Sequence[Notice]) -> list[Secti
         lines = kind.describe(session, user, mine) if mine else []
         if lines:
             more = max(0, len(lines) - MAX_LINES)
-            found.append(Section(str(kind.title), lines[:MAX_LINES], more))
+            found.append(Section(str(kind.title), lines[:MAX_LINES], more, kind.path))
     return found
 
 
@@ -319,6 +345,8 @@ def prepare_notices(
     return {
         "sections": found,
         "n": n,
+        # Of what was opened, the title says more than that these are things.
+        "title": "" if any(not KINDS[row.kind].hourly for row in rows) else found[0].title,
         "first": found[0].lines[0].text,
         "absolute": mail.absolute,
         "choices": mail.absolute("/account/notices"),

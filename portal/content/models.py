@@ -170,6 +170,8 @@ class ShareLink(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # When it was first opened, once whoever made it has been told.
+    opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     recipient: Mapped[Recipient | None] = relationship()
     items: Mapped[list[ShareItem]] = relationship(order_by="ShareItem.position")

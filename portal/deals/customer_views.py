@@ -15,8 +15,8 @@ from portal.accounts.models import User
 from portal.db import db, write
 from portal.deals import checks, customers, service
 from portal.deals.models import Deal
-from portal.deals.views import bp
-from portal.errors import Refused
+from portal.deals.views import bp, refused_page, written
+from portal.errors import Busy, Refused
 from portal.paging import page_of
 
 # How many customers are offered to be merged.
@@ -98,14 +98,17 @@ def check(deal_id: uuid.UUID) -> BaseResponse:
 
 @bp.post("/deals/<uuid:deal_id>/team/<uuid:other_id>")
 @vendor_only
-def team(deal_id: uuid.UUID, other_id: uuid.UUID) -> BaseResponse:
+def team(deal_id: uuid.UUID, other_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Record that two partners work together on one customer and family."""
     user, text = current_user(), request.form.get("text", "").strip()[:2000]
     if deal_id == other_id:
         raise Refused(_("Choose two different deals."))
-    with write((Deal, deal_id), (Deal, other_id)) as session:
-        person = session.get_one(User, user.id)
-        deal, other = (service.get(session, user, key) for key in (deal_id, other_id))
-        service.record_teaming(session, deal, other, person, text, clock.now())
+    try:
+        with write((Deal, deal_id), (Deal, other_id)) as session:
+            person = session.get_one(User, user.id)
+            deal, other = (service.get(session, user, key) for key in (deal_id, other_id))
+            service.record_teaming(session, deal, other, person, text, clock.now())
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "", written(text))
     flash(_("Recorded. You can approve it beside the other reservation now."))
     return redirect(url_for("deals.show", deal_id=deal_id))

@@ -24,7 +24,7 @@ from portal.deals.models import Deal
 from portal.deals.pipeline import Status, missing
 from portal.deals.service import Given
 from portal.deals.views import SIMPLE, bp
-from portal.errors import Refused
+from portal.errors import Busy, Refused
 from portal.formatting import clock_time
 
 LONGEST_TYPED = 2000
@@ -135,7 +135,9 @@ def _version() -> int | None:
     return int(text) if text.isdecimal() and len(text) < 9 else None
 
 
-def _page(form: ClaimForm, deal: Deal | None, refused: str = "") -> tuple[str, int]:
+def _page(
+    form: ClaimForm, deal: Deal | None, refused: Refused | Busy | None = None
+) -> tuple[str, int]:
     now, user = clock.now(), current_user()
     assert user.partner is not None
     rules = service.current_policy(db.session(), now)
@@ -146,13 +148,14 @@ def _page(form: ClaimForm, deal: Deal | None, refused: str = "") -> tuple[str, i
         form=form,
         deal=deal,
         refused=refused,
+        is_overwritten=isinstance(refused, Overwritten),
         due=policy.decision_due(now, rules.terms, zone()),
         rules=rules,
         benefits=rules.benefits_for(user.partner.tier),
         promise=promise.for_partner(db.session(), user, now),
     )
     if refused:
-        return page, 409
+        return page, refused.status
     return page, 400 if form.errors else 200
 
 
@@ -196,7 +199,10 @@ def edit(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Change the claim of a draft, or answer a question by completing it."""
     deal = service.get(db.session(), current_user(), deal_id)
     if deal.status not in (Status.draft, Status.returned):
-        raise Refused(_("This registration cannot be changed now."))
+        refusal = Refused(_("This registration cannot be changed now."))
+        if request.method == "GET":
+            raise refusal
+        return _page(_form(deal), deal, refusal)
     form = _form(deal)
     if request.method == "GET":
         said = {name: getattr(deal, name) for name in service.CLAIM_FIELDS}
@@ -223,8 +229,8 @@ def _save(form: ClaimForm, deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse
             if not is_draft:
                 deal = service.get(session, person, deal_id)
                 drafts.submit(session, deal, person, now)
-    except Overwritten as refusal:
-        return _page(form, service.get(db.session(), user, deal_id), str(refusal))
+    except (Refused, Busy) as refusal:
+        return _page(form, db.session.get(Deal, deal_id), refusal)
     flash(_("Saved as a draft.") if is_draft else str(SIMPLE["submit"]))
     return redirect(url_for("deals.show", deal_id=deal_id))
 
@@ -255,8 +261,8 @@ def _answer(form: ClaimForm, deal: Deal) -> tuple[str, int] | BaseResponse:
             fresh.version += 1
             if request.form.get("then") != "draft":
                 service.move(session, fresh, person, "resubmit", clock.now(), Given(note=note))
-    except Overwritten as refusal:
-        return _page(form, service.get(db.session(), user, deal_id), str(refusal))
+    except (Refused, Busy) as refusal:
+        return _page(form, db.session.get(Deal, deal_id), refusal)
     flash(_("Saved."))
     return redirect(url_for("deals.show", deal_id=deal_id))
 

@@ -14,7 +14,7 @@ from portal import clock
 from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.service import zone
 from portal.db import db
-from portal.deals import listing, metrics
+from portal.deals import listing, metrics, service
 from portal.deals.forms import TYPE_NAMES, WonForm
 from portal.deals.listing import Filters, Line
 from portal.deals.models import Deal
@@ -120,7 +120,8 @@ def wins() -> str:
     """Orders that partners report, to be confirmed one after the other."""
     deals = metrics.wins_to_confirm(db.session(), 200)
     forms: dict[Any, WonForm] = {deal.id: won_form(deal) for deal in deals}
-    return render_template("deals/wins.html", deals=deals, forms=forms)
+    stamps = {deal.id: service.stamp_of(deal) for deal in deals}
+    return render_template("deals/wins.html", deals=deals, forms=forms, stamps=stamps)
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from portal.deals.models import (
 from portal.deals.pipeline import Actor, Side, Stage, State, Status
 from portal.errors import NotFound, Refused
 from portal.formatting import day
+from portal.kept import stamp
 from portal.leads import service as leads
 
 # Without letters and digits that look alike when read out on the telephone.
@@ -124,6 +125,22 @@ def notes(session: Session, deal_id: uuid.UUID) -> list[InternalNote]:
     query = select(InternalNote).where(InternalNote.deal_id == deal_id)
     query = query.options(joinedload(InternalNote.author))
     return list(session.scalars(query.order_by(InternalNote.at, InternalNote.id)))
+
+
+def stamp_of(deal: Deal) -> str:
+    """What both sides see of where a deal stands: another one when the claim, the order or the
+    answer is. What the vendor settles among its own people is not in it."""
+    return stamp(
+        deal.status,
+        deal.stage,
+        deal.version,
+        deal.won_amount_minor,
+        deal.won_currency,
+        deal.won_at,
+        deal.order_number,
+        deal.contract_ends,
+        deal.extension_asked_at,
+    )
 
 
 def actor_of(user: User | None) -> Actor:

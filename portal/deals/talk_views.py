@@ -15,8 +15,8 @@ from portal.accounts.access import current_user, partners_only, signed_in
 from portal.content.storage import storage
 from portal.db import db
 from portal.deals import files, helped, service, timeline
-from portal.deals.views import bp
-from portal.errors import NotFound, Refused
+from portal.deals.views import bp, refused_page, written
+from portal.errors import Busy, NotFound, Refused
 
 
 def _shown(deal_id: uuid.UUID, part: str) -> BaseResponse:
@@ -25,11 +25,15 @@ def _shown(deal_id: uuid.UUID, part: str) -> BaseResponse:
 
 @bp.post("/deals/<uuid:deal_id>/comments")
 @signed_in
-def add_comment(deal_id: uuid.UUID) -> BaseResponse:
+def add_comment(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Say something to the other side."""
-    user_id = current_user().id
-    service.get(db.session(), current_user(), deal_id)
-    timeline.comment(user_id, deal_id, request.form.get("text", ""), clock.now())
+    user_id, text = current_user().id, request.form.get("text", "")
+    deal = service.get(db.session(), current_user(), deal_id)
+    kept = [] if deal.is_registered else written(text)
+    try:
+        timeline.comment(user_id, deal_id, text, clock.now())
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "", kept, comment=text)
     flash(_("Sent. The other side is told by mail."))
     return _shown(deal_id, "happened")
 

@@ -53,8 +53,9 @@ from portal.deals.wording import (
     customer_of,
     sentence,
 )
-from portal.errors import NotFound, Refused
+from portal.errors import Busy, NotFound, Refused
 from portal.formatting import money
+from portal.kept import refuse_stale, typed_into
 
 bp = Blueprint("deals", __name__)
 SIMPLE = {
@@ -125,6 +126,12 @@ def _page(deal: Deal, **forms: Any) -> str:
         "type_names": TYPE_NAMES,
         "loss_names": LOSS_NAMES,
         "now": now,
+        "seen": service.stamp_of(deal),
+        "refusal": forms.get("refusal", ""),
+        "typed": forms.get("typed", ()),
+        "again": forms.get("again", ""),
+        "said": forms.get("said", ""),
+        "comment": forms.get("comment", ""),
         "won_form": forms.get("won_form") or won_form(deal),
         "lost_form": forms.get("lost_form") or LostForm(formdata=None),
     }
@@ -134,7 +141,6 @@ def _page(deal: Deal, **forms: Any) -> str:
             links=sharing.links_of_deal(session, deal.id),
             helped_choices=helped.choices(session, user, deal, now),
             pursued_names=helped.PURSUED,
-            comment=forms.get("comment", ""),
             promise=promise.for_partner(session, user, now),
             may_renew=renewals.is_near(session, deal, now),
             **context,
@@ -145,11 +151,9 @@ def _page(deal: Deal, **forms: Any) -> str:
         extension_reason=_extension_reason(history),
         reason_names=LABELS,
         pursued_names=helped.PURSUED,
-        comment=forms.get("comment", ""),
         ask_form=forms.get("ask_form") or AskForm(formdata=None),
         reject_form=forms.get("reject_form") or RejectForm(formdata=None),
         approve_form=forms.get("approve_form") or _approve_form(deal, formdata=None),
-        approve_error=forms.get("approve_error", ""),
         found=evidence(session, [deal])[deal.id],
         teamed=teaming.partners_of(session, deal.id),
         **context,
@@ -191,6 +195,27 @@ def _approve_form(deal: Deal, **kwargs: Any) -> ApproveForm:
     return form
 
 
+def refused_page(
+    deal_id: uuid.UUID,
+    refusal: Refused | Busy,
+    name: str,
+    typed: list[tuple[str, str]],
+    **forms: Any,
+) -> tuple[str, int]:
+    """The deal as it is now, why the step `name` was refused, and all that was typed for it: in
+    its form, or beside it where there is no such step any more."""
+    user, session = current_user(), db.session()
+    deal = service.get(session, user, deal_id)
+    is_there = name in service.moves(session, deal, user, clock.now())
+    kept = [] if is_there else typed
+    return _page(deal, refusal=str(refusal), again=name, typed=kept, **forms), refusal.status
+
+
+def written(text: str) -> list[tuple[str, str]]:
+    """A few words that were typed, if any."""
+    return [(_("What you wrote"), text)] if text else []
+
+
 def _do(
     deal_id: uuid.UUID,
     name: str,
@@ -201,6 +226,7 @@ def _do(
     user = current_user()
     with write((Deal, deal_id), *(lock or []), holding=holding) as session:
         person, deal = session.get_one(User, user.id), service.get(session, user, deal_id)
+        refuse_stale(request.form.get("seen", ""), service.stamp_of(deal))
         service.move(session, deal, person, name, clock.now(), given)
 
 
@@ -244,7 +270,10 @@ def ask(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     if not form.validate() or not (form.sentence.data or "").strip():
         form.sentence.errors = form.sentence.errors or [_(missing("sentence"))]
         return _page(deal, ask_form=form), 400
-    _do(deal_id, "ask", Given(sentence=form.sentence.data))
+    try:
+        _do(deal_id, "ask", Given(sentence=form.sentence.data))
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "ask", typed_into(form), ask_form=form)
     flash(_("The partner has your question."))
     return _shown(deal_id)
 
@@ -271,12 +300,8 @@ def approve(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     name = "approve_first" if first else "approve"
     try:
         _do(deal_id, name, given, lock, holding=customers.WHO_IS_WHO)
-    except Refused as refusal:
-        # Beside the evidence, with all that was written.
-        fresh = service.get(db.session(), current_user(), deal_id)
-        if name not in service.moves(db.session(), fresh, current_user(), now):
-            raise
-        return _page(fresh, approve_form=form, approve_error=str(refusal)), refusal.status
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, name, typed_into(form), approve_form=form)
     flash(
         _("Approved by you. A colleague has to approve it, too.")
         if first
@@ -297,7 +322,10 @@ def reject(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     if form.errors:
         return _page(deal, reject_form=form), 400
     given = Given(reason_code=form.reason_code.data, sentence=form.sentence.data or "")
-    _do(deal_id, "reject", given)
+    try:
+        _do(deal_id, "reject", given)
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "reject", typed_into(form), reject_form=form)
     flash(_("Rejected. The partner has been told."))
     return _shown(deal_id)
 
@@ -324,7 +352,11 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         order_number=form.order_number.data or "",
         contract_ends=form.contract_ends.data,
     )
-    _do(deal_id, "confirm_win" if user.is_vendor else "report_won", given)
+    name = "confirm_win" if user.is_vendor else "report_won"
+    try:
+        _do(deal_id, name, given)
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, name, typed_into(form), won_form=form)
     if user.is_vendor:
         flash(_("Confirmed: %(value)s.", value=money(given.won_amount, given.won_currency)))
     else:
@@ -336,14 +368,17 @@ def won(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
 
 @bp.post("/deals/<uuid:deal_id>/say/<name>")
 @signed_in
-def say(deal_id: uuid.UUID, name: str) -> BaseResponse:
+def say(deal_id: uuid.UUID, name: str) -> tuple[str, int] | BaseResponse:
     """Make a move that needs a few words."""
     if name not in WORDED:
         service.get(db.session(), current_user(), deal_id)
         raise NotFound(_("There is no such step."))
     field, done = WORDED[name]
     text = request.form.get("text", "").strip()[:2000]
-    _do(deal_id, name, Given(note=text) if field == "note" else Given(sentence=text))
+    try:
+        _do(deal_id, name, Given(note=text) if field == "note" else Given(sentence=text))
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, name, written(text), said=text)
     flash(str(done))
     return _shown(deal_id)
 
@@ -356,17 +391,23 @@ def lost(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     if not form.validate() or not form.loss_reason.data:
         form.loss_reason.errors = form.loss_reason.errors or [_(missing("loss_reason"))]
         return _page(deal, lost_form=form), 400
-    _do(deal_id, "lose", Given(loss_reason=form.loss_reason.data))
+    try:
+        _do(deal_id, "lose", Given(loss_reason=form.loss_reason.data))
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "lose", typed_into(form), lost_form=form)
     flash(_("Saved. Thank you for saying why."))
     return _shown(deal_id)
 
 
 @bp.post("/deals/<uuid:deal_id>/notes")
 @vendor_only
-def add_note(deal_id: uuid.UUID) -> BaseResponse:
+def add_note(deal_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Write down something for the vendor's own eyes."""
     user, text = current_user(), request.form.get("text", "")[:4000]
-    with write((Deal, deal_id)) as session:
-        deal = service.get(session, user, deal_id)
-        service.add_note(session, deal, session.get_one(User, user.id), text, clock.now())
+    try:
+        with write((Deal, deal_id)) as session:
+            deal = service.get(session, user, deal_id)
+            service.add_note(session, deal, session.get_one(User, user.id), text, clock.now())
+    except (Refused, Busy) as refusal:
+        return refused_page(deal_id, refusal, "", written(text))
     return _shown(deal_id)

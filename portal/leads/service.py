@@ -23,6 +23,7 @@ from portal.accounts.models import User
 from portal.accounts.service import normalise_email, zone
 from portal.db import in_parts, new_id
 from portal.errors import Gone, NotFound, PortalError, Refused
+from portal.kept import stamp
 from portal.leads import reasons, stages
 from portal.leads.models import (
     OPEN_OFFER,
@@ -311,6 +312,11 @@ def state_of(session: Session, lead: Lead, now: datetime) -> State:
         overdue=offer is not None and offer.due_at <= now,
         named=lead.named_at is not None,
     )
+
+
+def stamp_of(lead: Lead, offer: LeadOffer | None) -> str:
+    """Where a lead stands, and which offer of it is open: another one when either is."""
+    return stamp(lead.stage, lead.partner_id, lead.named_at, offer.id if offer else None)
 
 
 def actor_of(user: User | None) -> Actor:

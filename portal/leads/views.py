@@ -20,8 +20,9 @@ from portal.accounts.service import zone
 from portal.content import library, sharing
 from portal.content.models import ShareLink
 from portal.db import db, write
-from portal.errors import NotFound, Refused
+from portal.errors import Busy, NotFound, Refused
 from portal.formatting import sort_by_name
+from portal.kept import refuse_stale, typed_into
 from portal.leads import offers, qualifying, service
 from portal.leads.forms import WHAT_NAMES, LeadForm, ReasonForm, VendorLeadForm
 from portal.leads.models import Lead
@@ -232,7 +233,7 @@ def show(lead_id: uuid.UUID) -> str:
     return _page(service.get(db.session(), current_user(), lead_id))
 
 
-def _page(lead: Lead, **forms: ReasonForm) -> str:
+def _page(lead: Lead, **forms: Any) -> str:
     user, session, now = current_user(), db.session(), clock.now()
     offer = service.open_offer(session, lead.id)
     context = {
@@ -246,6 +247,10 @@ def _page(lead: Lead, **forms: ReasonForm) -> str:
         "may_erase": service.may_erase(user, lead),
         "is_open": lead.stage in OPEN,
         "offer": offer,
+        "seen": service.stamp_of(lead, offer),
+        "refusal": forms.get("refusal", ""),
+        "typed": forms.get("typed", ()),
+        "again": forms.get("again", ""),
         "now": now,
         "decline": forms.get("decline") or ReasonForm("decline", formdata=None),
         "disqualify": forms.get("disqualify") or ReasonForm("disqualify", formdata=None),
@@ -260,10 +265,29 @@ def _page(lead: Lead, **forms: ReasonForm) -> str:
     )
 
 
+def _refused(
+    lead_id: uuid.UUID, refusal: Refused | Busy, name: str, form: ReasonForm | None = None
+) -> tuple[str, int]:
+    """The lead as it is now, why the step `name` was refused, and all that was typed for it."""
+    user, session = current_user(), db.session()
+    lead = service.get(session, user, lead_id)
+    is_there = name in service.moves(session, lead, user, clock.now())
+    typed = [] if is_there or form is None else typed_into(form)
+    forms = {} if form is None else {name: form}
+    page = _page(lead, refusal=str(refusal), again=name, typed=typed, **forms)
+    return page, refusal.status
+
+
+def _refuse_stale(session: Session, lead: Lead) -> None:
+    current = service.stamp_of(lead, service.open_offer(session, lead.id))
+    refuse_stale(request.form.get("seen", ""), current)
+
+
 def _do(lead_id: uuid.UUID, name: str, **given: str) -> None:
     user = current_user()
     with write((Lead, lead_id)) as session:
         person, lead = session.get_one(User, user.id), service.get(session, user, lead_id)
+        _refuse_stale(session, lead)
         service.move(session, lead, person, name, clock.now(), **given)  # type: ignore[arg-type]
 
 
@@ -273,12 +297,15 @@ def _shown(lead_id: uuid.UUID) -> BaseResponse:
 
 @bp.post("/leads/<uuid:lead_id>/move/<name>")
 @signed_in
-def move(lead_id: uuid.UUID, name: str) -> BaseResponse:
+def move(lead_id: uuid.UUID, name: str) -> tuple[str, int] | BaseResponse:
     """Make a move that needs nothing but a click."""
     if name not in SIMPLE:
         service.get(db.session(), current_user(), lead_id)
         raise NotFound(_("There is no such step."))
-    _do(lead_id, name)
+    try:
+        _do(lead_id, name)
+    except (Refused, Busy) as refusal:
+        return _refused(lead_id, refusal, name)
     flash(str(SIMPLE[name]))
     return _shown(lead_id)
 
@@ -294,27 +321,34 @@ def give_up(lead_id: uuid.UUID, name: str) -> tuple[str, int] | BaseResponse:
     if not form.validate() or not form.reason_code.data:
         form.reason_code.errors = [_("Please choose a reason.")]
         return _page(lead, **{name: form}), 400
-    _do(lead_id, name, reason_code=form.reason_code.data, note=form.note.data)
+    try:
+        _do(lead_id, name, reason_code=form.reason_code.data, note=form.note.data)
+    except (Refused, Busy) as refusal:
+        return _refused(lead_id, refusal, name, form)
     flash(str(REASONED[name]))
     return redirect(url_for("leads.index")) if name == "decline" else _shown(lead_id)
 
 
 @bp.post("/leads/<uuid:lead_id>/offer")
 @vendor_only
-def offer(lead_id: uuid.UUID) -> BaseResponse:
+def offer(lead_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Offer a lead to a partner, or to the one that the rules find next."""
     user, chosen = current_user(), request.form.get("partner", "")
     try:
         partner_id = uuid.UUID(chosen) if chosen else None
     except ValueError:
         raise NotFound(_("There is no such partner.")) from None
-    with write((Lead, lead_id)) as session:
-        person, lead = session.get_one(User, user.id), service.get(session, user, lead_id)
-        if partner_id is not None:
-            made = offers.offer(session, lead, partner_id, clock.now(), person)
-        else:
-            made = offers.offer_or_refuse(session, lead, clock.now(), person)
-        name = made.partner.name
+    try:
+        with write((Lead, lead_id)) as session:
+            person, lead = session.get_one(User, user.id), service.get(session, user, lead_id)
+            _refuse_stale(session, lead)
+            if partner_id is not None:
+                made = offers.offer(session, lead, partner_id, clock.now(), person)
+            else:
+                made = offers.offer_or_refuse(session, lead, clock.now(), person)
+            name = made.partner.name
+    except (Refused, Busy) as refusal:
+        return _refused(lead_id, refusal, "offer")
     flash(_("Offered to %(partner)s.", partner=name))
     return _shown(lead_id)
 

@@ -1,0 +1,188 @@
+"""Whom a partner shares with is the partner's: the vendor meets no name, company, address or word
+of a recipient on any page, in any file, report, mail or row waiting to be sent, before the partner
+names the customer; and then only the customer that was named."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from sqlalchemy import select
+
+from portal import clock
+from portal.accounts.models import Partner, User
+from portal.cli import portal
+from portal.content.first_opens import tell_first_opens
+from portal.db import db
+from portal.deals.models import DealFile
+from portal.mail import Outbox
+from portal.reports import deal_rows, pipeline
+from portal.reports.views import TABLES
+from tests.conftest import Browse
+from tests.content.test_sharing import share
+from tests.deals.test_deals import register
+from tests.deals.test_shared_with import read
+from tests.factories import make_asset, version_of
+from tests.leads.leads import QUESTION, ask, the_lead
+from tests.mailbox import deliver, deliver_daily, mailbox
+from tests.mailbox import text_of as mail_text
+from tests.people import ada, anna, jonas, kuehn, lena
+from tests.reports.test_reports import answer_with
+from tests.tracking.test_rollups import rebuild
+
+# Every name that a customer has here, each in a word that is nowhere else.
+ASKED = ("Quxfrau", "quxmail", "quxquestion")
+SHARED = ("Quxwerke", "Quxpublic", "Quxdeal")
+MARKERS = (*ASKED, *SHARED)
+
+NAMES = {
+    "reports.table": TABLES,
+    "reports.table_csv": TABLES,
+    "reports.chart": ("engagement", "registrations", "satisfaction"),
+    "reports.asset_table": ("days", "pages", "partners"),
+    "reports.asset_csv": ("days", "pages", "partners"),
+    "reports.partner_table": ("days", "content", "people", "areas"),
+    "reports.partner_csv": ("days", "content", "people", "areas"),
+    "reports.results_csv": pipeline.TABLES,
+    "reports.results_behind": deal_rows.BEHIND,
+    "reports.results_behind_csv": deal_rows.BEHIND,
+}
+# These pages are walked with these parameters of the query, too.
+QUERIES = {
+    "content.index": ("?q=qux", "?q=waterworks"),
+    "deals.customer_list": ("?q=qux",),
+    "deals.all_deals": ("?q=qux",),
+    "leads.index": ("?source=share",),
+    "reports.home": ("?period=30d", "?dwell=idle"),
+}
+# What is not the vendor's to open, by whom the route says it is for; and files of the house.
+NOT_THEIRS = ("partners", "anyone")
+STATIC = ("static", "bootstrap.static")
+
+
+def paths(app: Flask, keys: dict[str, uuid.UUID]) -> Iterator[str]:
+    """Every address that somebody of the vendor can GET, with real keys. A route with a parameter
+    that is not known here fails: whoever adds it says what it shows."""
+    for rule in app.url_map.iter_rules():
+        access = getattr(app.view_functions[rule.endpoint], "access", "")
+        if "GET" not in (rule.methods or ()) or rule.endpoint in STATIC or access in NOT_THEIRS:
+            continue
+        path = re.sub(r"<uuid:(\w+)>", lambda found: str(keys[found[1]]), rule.rule)
+        path = path.replace("<int:page>", "1")
+        kinds = ("deals", "leads", "partners", "people", "accounts", "baselines")
+        for kind in kinds if "<kind>" in path else ("",):
+            for name in NAMES[rule.endpoint] if "<name>" in path else ("",):
+                full = path.replace("<kind>", kind).replace("<name>", name)
+                assert "<" not in full, f"{full}: what is there to be shown?"
+                yield full
+                yield from (full + query for query in QUERIES.get(rule.endpoint, ()))
+
+
+def leaks(text: str, markers: tuple[str, ...] = MARKERS) -> list[str]:
+    """The names of customers in a text."""
+    return [marker for marker in markers if marker.lower() in text.lower()]
+
+
+@pytest.fixture
+def keys(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
+    """Lena has shared with three customers; all have read it, and one asked. A deal of another
+    customer is registered, with a file; everything else that has a page is there, too."""
+    ada(), jonas()
+    asset = make_asset("Waterworks again")
+    deal_id = register(browse, lena(), customer_name="Open AG")
+    other = register(browse, lena(), customer_name="Other AG", domain="")
+    from tests.deals.test_deals import approve
+
+    for key in (deal_id, other):
+        approve(browse, key)
+    links = [
+        share(browse, lena(), "Quxwerke Lingen"),
+        share(browse, lena(), "Quxpublic Müller", days="30"),
+        share(browse, lena(), "Quxdeal GmbH", deal=str(deal_id)),
+    ]
+    for link in links:
+        read(browse, link)
+    words = {"name": "Ida Quxfrau", "email": "ida@quxmail.example", "question": "A quxquestion?"}
+    ask(browse, links[0], **{**QUESTION, **words})
+    from tests.deals.test_talk import attach
+
+    attach(browse, lena(), deal_id, "offer.pdf", b"%PDF-1.7")
+    answer_with(app, browse, 3, "Fine.")
+    tell_first_opens(clock.now())
+    rebuild()
+    db.session.rollback()
+    from portal.deals.models import Deal
+    from surveys.models import Wave
+
+    customers = [db.session.get_one(Deal, key).customer_id for key in (deal_id, other)]
+    assert customers[0] is not None
+    assert customers[1] is not None
+    return {
+        "asset_id": asset.id,
+        "version_id": version_of(asset).id,
+        "deal_id": deal_id,
+        "lead_id": the_lead().id,
+        "user_id": anna().id,
+        "partner_id": kuehn().id,
+        "customer_id": customers[0],
+        "other_id": customers[1],
+        "file_id": db.session.scalars(select(DealFile.id)).one(),
+        "wave_id": db.session.scalars(select(Wave.id)).first() or uuid.uuid4(),
+        "run_id": uuid.uuid4(),
+    }
+
+
+def seen_by(browse: Browse, app: Flask, person: User, keys: dict[str, uuid.UUID]) -> dict[str, str]:
+    """All that one person of the vendor is shown, by address."""
+    browser, found = browse(person), dict[str, str]()
+    for path in paths(app, keys):
+        answer = browser.get(path)
+        assert answer.status_code < 500, path
+        found[path] = answer.data.decode(errors="replace")
+    return found
+
+
+def test_no_page_file_report_or_mail_of_the_vendor_names_a_recipient(
+    app: Flask, browse: Browse, keys: dict[str, uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = seen_by(browse, app, ada(), keys)
+    assert len(shown) > 80
+    assert {path: leaks(text) for path, text in shown.items() if leaks(text)} == {}
+    assert any("Open AG" in text for text in shown.values())
+    rows = db.session.scalars(select(Outbox)).all()
+    assert [row.message for row in rows if leaks(json.dumps(row.params))] == []
+    with mailbox(app) as box:
+        deliver()
+        for days in (1, 2, 31, 61, 84):
+            deliver_daily(days)
+    by_side: dict[bool, list[str]] = {True: [], False: []}
+    vendor = {person.email for person in (ada(), anna())}
+    for letter in box.letters:
+        by_side[letter["To"] in vendor].append(f"{letter['Subject']} {mail_text(letter)}")
+    assert leaks(" ".join(by_side[True])) == []
+    # The partner's own people do read them.
+    assert "Quxfrau" in " ".join(by_side[False])
+    monkeypatch.setattr("portal.cli.create_app", lambda _settings: app)
+    wanted = ["report", "deals", "--from", "2026-01-01", "--to", "2027-01-01", "--json"]
+    done = CliRunner().invoke(portal, wanted)
+    assert leaks(done.output) == []
+
+
+def test_once_the_partner_accepts_the_lead_that_customer_alone_is_named(
+    app: Flask, browse: Browse, keys: dict[str, uuid.UUID]
+) -> None:
+    browse(lena()).post(f"/leads/{keys['lead_id']}/move/accept")
+    shown = seen_by(browse, app, anna(), keys)
+    where = {path for path, text in shown.items() if leaks(text, ASKED)}
+    assert {path.split("?")[0] for path in where} <= {
+        "/leads", "/leads.csv", f"/leads/{keys['lead_id']}"
+    }  # fmt: skip
+    assert f"/leads/{keys['lead_id']}" in where
+    # The recipients of the other links stay the partner's.
+    assert [path for path, text in shown.items() if leaks(text, SHARED[1:])] == []
+    assert db.session.query(Partner).count() >= 1
