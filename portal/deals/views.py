@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -28,6 +29,7 @@ from portal.deals import (
     reading,
     renewals,
     service,
+    silence,
     teaming,
     timeline,
 )
@@ -51,6 +53,7 @@ from portal.deals.wording import (
     STATUS_NAMES,
     chip,
     customer_of,
+    no_news,
     sentence,
 )
 from portal.errors import NotFound, Refused
@@ -87,8 +90,12 @@ def _words() -> dict[str, object]:
     def deal_chip(deal: Deal, protection: Any) -> Any:
         return chip(deal, protection, clock.now(), zone())
 
+    def deal_silence(since: datetime) -> str:
+        return no_news(since, clock.now(), zone())
+
     return {
         "customer_of": customer_of,
+        "deal_silence": deal_silence,
         "deal_sentence": deal_sentence,
         "deal_chip": deal_chip,
         "status_name": lambda name: STATUS_NAMES.get(name, name),
@@ -122,6 +129,7 @@ def _page(deal: Deal, **forms: Any) -> str:
         "helped": helped.titles(session, deal.id),
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
         "moves": service.moves(session, deal, user, now),
+        "silent": silence.silent(session, now, [deal.id]).get(deal.id),
         "type_names": TYPE_NAMES,
         "loss_names": LOSS_NAMES,
         "now": now,

@@ -37,6 +37,7 @@ from tests.deals.test_queue import MONDAY, manage, told
 from tests.factories import make_family
 from tests.mailbox import deliver_daily, mailbox
 from tests.mailbox import text_of as mail_text
+from tests.pages import text_of
 from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -220,6 +221,18 @@ def test_a_silent_deal_is_asked_about_and_at_most_monthly(browse: Browse) -> Non
         with clock.at(start + timedelta(days=days)):
             asked.append(reminders.warn_stale(clock.now()))
     assert asked == [0, 1, 0, 0, 1, 0]
+    silent = "No news for 61 days"
+    for days, said in ((29, False), (61, True)):
+        with clock.at(start + timedelta(days=days)):
+            for person, path in (
+                (lena(), f"/deals/{key}"), (lena(), "/deals"), (anna(), "/deals/list"),
+                (anna(), "/deals/list?silent=yes"), (lena(), "/deals?silent=yes"),
+            ):  # fmt: skip
+                assert (silent in text_of(browse(person).get(path))) is said, (days, path)
+            found = browse(anna()).get("/deals.csv?silent=yes").text
+            assert (deal(key).customer_name in found) is said
+            assert silent not in text_of(browse(mia()).get("/deals?silent=yes"))
+    assert browse(anna()).get("/deals/list?silent=perhaps").status_code == 400
     with clock.at(start + timedelta(days=80)):
         browse(lena()).post(f"/deals/{key}/move/to_proposal")
     with clock.at(start + timedelta(days=109)):
