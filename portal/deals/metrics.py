@@ -295,7 +295,9 @@ def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[dateti
         into | out_of, DealHistory.at < end, DealHistory.move != BY_IMPORT
     )
     moves: dict[uuid.UUID, list[tuple[datetime, bool]]] = defaultdict(list)
-    for deal_id, at, to_status in session.execute(query.order_by(DealHistory.at, DealHistory.id)):
+    for deal_id, at, to_status in plain_rows(
+        session, query.order_by(DealHistory.at, DealHistory.id)
+    ):
         moves[deal_id].append((at, to_status in UNDECIDED))
     return {deal_id: spells(some, end) for deal_id, some in moves.items()}
 

@@ -73,8 +73,8 @@ class Results:
         return [deal for deal in self.deals if self._is_open(deal)]
 
     def _is_open(self, deal: DealFacts) -> bool:
-        goes_on = deal.status == Status.approved
-        still = goes_on if deal.over is None else deal.over >= self.until
+        over = deal.over
+        still = deal.status == Status.approved if over is None else over >= self.until
         return still and self._was_approved(deal)
 
     def _was_approved(self, deal: DealFacts) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
 from portal.accounts.models import User
-from portal.db import in_parts
+from portal.db import in_parts, plain_rows
 from portal.leads.funnel import Funnel, LeadFacts
 from portal.leads.models import Enquiry, Lead, LeadHistory
 from portal.leads.service import Sight, sight
@@ -37,7 +37,7 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
     query = select(LeadHistory.lead_id, LeadHistory.at, LeadHistory.to_stage).where(
         LeadHistory.to_stage.in_(_REACHED), LeadHistory.from_stage != LeadHistory.to_stage
     )
-    for lead_id, at, stage in session.execute(query.order_by(LeadHistory.at, LeadHistory.id)):
+    for lead_id, at, stage in plain_rows(session, query.order_by(LeadHistory.at, LeadHistory.id)):
         reached = mql if stage == Stage.mql else sql
         reached.setdefault(lead_id, clock.local_day(at, zone))
     columns = (Lead.id, Lead.partner_id, Lead.source, Lead.created_at, Lead.product_family_id)
@@ -51,7 +51,7 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
             sql.get(row.id),
             row.product_family_id,
         )
-        for row in session.execute(select(*columns))
+        for row in plain_rows(session, select(*columns))
     ]
 
 

@@ -4,6 +4,7 @@ who had access, what was read and shared before, where partners and customers st
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -135,8 +136,12 @@ class Outcomes:
         ):
             if one.on_purpose or one.partner_id not in self.unread:
                 active[one.partner_id].append(one.day)
+        for some in active.values():
+            some.sort()
         for deal, day in submitted:
-            if any(day - ASSIST <= other <= day for other in active[deal.partner_id]):
+            mine = active[deal.partner_id]
+            before = bisect_right(mine, day)
+            if before and mine[before - 1] >= day - ASSIST:
                 yield deal
 
     @property
