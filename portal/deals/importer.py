@@ -34,8 +34,9 @@ from portal.deals.import_rows import Options, Parsed, Row
 from portal.deals.keys import changed_keys, name_key
 from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, Policy
 from portal.deals.pipeline import UNDECIDED, Side, Stage
+from portal.deals.policy_versions import current_policy
 from portal.deals.reasons import IMPORTED
-from portal.deals.service import current_policy, new_reference
+from portal.deals.service import new_reference
 from portal.deals.words import course_of
 from portal.imports import kinds
 from portal.sheets import key_of

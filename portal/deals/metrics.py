@@ -17,6 +17,7 @@ from portal import clock
 from portal.db import in_parts, plain_rows
 from portal.deals import contacts, policy
 from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
+from portal.deals.keys import name_key
 from portal.deals.models import (
     BY_IMPORT,
     REGISTERED,
@@ -29,7 +30,6 @@ from portal.deals.models import (
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
-from portal.deals.service import name_key
 from portal.leads.metrics import facts as lead_facts
 from portal.leads.stages import Source
 

@@ -23,7 +23,7 @@ from portal import clock
 from portal.accounts import notices as mails
 from portal.accounts.service import zone
 from portal.db import db, in_parts, write
-from portal.deals import audience, notices, policy, service, silence
+from portal.deals import audience, notices, policy, policy_versions, silence
 from portal.deals.models import Deal, DealHistory, DealReminder, Policy, Protection
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import Terms
@@ -265,7 +265,7 @@ def _contracts(session: Session, now: datetime, only: uuid.UUID | None) -> list[
         .where(Deal.contract_ends >= today)
         .order_by(Deal.id)
     )
-    usual = service.current_policy(session, now).renewal_days
+    usual = policy_versions.current_policy(session, now).renewal_days
     found = []
     for deal_id, ends, lead in session.execute(query):
         if ends is not None and ends - timedelta(days=lead or usual) <= today:

@@ -46,7 +46,7 @@ from portal.deals.forms import (
 from portal.deals.models import Deal, DealHistory
 from portal.deals.pipeline import missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.deals.wording import (
     MOVE_NAMES,
     STAGE_NAMES,

@@ -23,11 +23,11 @@ from portal.content import library, sharing
 from portal.content.sharing import Made
 from portal.deals import metrics, revenue
 from portal.deals.facts import DealFacts
+from portal.deals.keys import name_key
 from portal.deals.pipeline import Status
 from portal.deals.results import Results
 from portal.deals.results import as_json as plain_json
 from portal.deals.revenue import Revenue
-from portal.deals.service import name_key
 from portal.estimates import Share
 from portal.leads import metrics as leads
 from portal.reports import baselines, disclosure

@@ -25,11 +25,11 @@ from portal.accounts.models import Partner, User
 from portal.accounts.notices import Notice, NoticeBundle
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import checks, policy, reminders, service
+from portal.deals import checks, policy, record, reminders, service
 from portal.deals.models import Deal, DealHistory, DealReminder, Protection
 from portal.deals.pipeline import UNDECIDED
 from portal.deals.policy import Calendar, Terms
-from portal.deals.service import Given
+from portal.deals.record import Given
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, register
 from tests.deals.test_policy import CALENDARS, MOMENTS, ZONES, berlin, set_rules
@@ -434,7 +434,7 @@ FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 def decisions_expected(years: Years) -> Iterator[tuple[uuid.UUID, str, int, int]]:
     """Which reminders of decisions the history asks for."""
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         used, number = timedelta(), 0
         for row, after in zip(rows, [*rows[1:], None], strict=True):
             number += row.move in reminders.SUBMITTING
@@ -461,7 +461,7 @@ def protections_expected(years: Years) -> Iterator[tuple[uuid.UUID, str, int, in
     """Which reminders of protections the history asks for."""
     ticks = [tick for tick in years.ticks if tick.hour < 12]
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         approved = next((row.at for row in rows if row.move == "approve"), None)
         if approved is None:
             continue
@@ -535,7 +535,7 @@ def assert_silence_is_asked_about(years: Years, sent: list[Any]) -> None:
         assert all(b - a >= month for a, b in pairwise(moments))
     ticks = [tick for tick in years.ticks if tick.hour < 12]
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         approved = next((row.at for row in rows if row.move == "approve"), FOREVER)
         closed = next((row.at for row in rows if row.move == "confirm_win"), FOREVER)
         for tick in ticks:
