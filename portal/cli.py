@@ -25,7 +25,7 @@ from portal.config import Settings, save_settings
 from portal.content import library
 from portal.countries import countries
 from portal.db import db, write
-from portal.deals.service import ensure_policy
+from portal.deals.policy_versions import ensure_policy
 from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current

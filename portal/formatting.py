@@ -71,7 +71,8 @@ def moment(value: datetime | None, zone: ZoneInfo) -> str:
 
 
 def soon(value: datetime | None, now: datetime, zone: ZoneInfo) -> str:
-    """A moment near now as people say it: `today 14:00`, `Thursday 14:00`; else with its day."""
+    """A moment near now as people say it after "by": `14:00 today`, `09:00 tomorrow`, `Thursday
+    14:00`; else with its day."""
     if value is None:
         return "–"
     local, days = (
@@ -79,7 +80,9 @@ def soon(value: datetime | None, now: datetime, zone: ZoneInfo) -> str:
         (value.astimezone(zone).date() - now.astimezone(zone).date()).days,
     )
     if days == 0:
-        return _("today %(time)s", time=f"{local:%H:%M}")
+        return _("%(time)s today", time=f"{local:%H:%M}")
+    if days == 1:
+        return _("%(time)s tomorrow", time=f"{local:%H:%M}")
     return f"{local:%A %H:%M}" if 0 < days < 7 else moment(value, zone)
 
 

@@ -18,7 +18,7 @@ from portal.accounts.service import set_up, start_session
 from portal.accounts.sessions import COOKIE
 from portal.clock import now
 from portal.db import db, write
-from portal.deals.service import ensure_policy
+from portal.deals.policy_versions import ensure_policy
 from tests import engines
 from tests.factories import LONG_AGO
 from tests.pages import check_page

@@ -27,7 +27,7 @@ from portal.cli import portal
 from portal.config import Settings, save_settings
 from portal.db import UTCDateTime, db, write
 from portal.errors import BadSetting, Busy
-from portal.formatting import ago, count, duration, initials, money, sort_by_name
+from portal.formatting import ago, count, duration, initials, money, soon, sort_by_name
 from portal.logs import JsonLines
 from portal.security import Keys
 from tests.conftest import Browse
@@ -243,6 +243,12 @@ def test_figures_are_written_as_people_read_them(app: Flask) -> None:
     now = datetime(2026, 3, 10, 12, tzinfo=UTC)
     spans = [ago(now - timedelta(seconds=s), now, BERLIN) for s in (5, 700, 9000, 90_000, 9e5)]
     assert spans == ["just now", "11 min ago", "today 10:30", "yesterday", "28 Feb 2026"]
+    # As it is said after "Decision by": a Tuesday, 13:00.
+    promises = [soon(now + timedelta(hours=h), now, BERLIN) for h in (4, 20, 49, 168, -24)]
+    assert promises == [
+        "17:00 today", "09:00 tomorrow", "Thursday 14:00", "Tue 17 Mar 2026, 13:00",
+        "Mon 9 Mar 2026, 13:00",
+    ]  # fmt: skip
 
 
 # --- answers to mistakes ------------------------------------------------------------------------

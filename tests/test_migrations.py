@@ -17,7 +17,7 @@ from portal.accounts.service import set_up
 from portal.clock import now, now_ms
 from portal.db import db, new_id, write
 from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Policy, Protection
-from portal.deals.service import ensure_policy
+from portal.deals.policy_versions import ensure_policy
 from portal.health import migrations_are_current
 from portal.reports import rates
 from portal.reports.baselines import Entry

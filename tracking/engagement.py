@@ -248,20 +248,22 @@ def readers_in_month(
 
 
 class ActiveDay(NamedTuple):
-    """A day on which a partner had a content activity with an asset; `on_purpose`: other than by
-    reading."""
+    """A day on which a partner had a content activity; `on_purpose`: one other than by reading."""
 
     partner_id: uuid.UUID
-    asset_id: uuid.UUID
     day: date
     on_purpose: bool
 
 
 def active_days(
-    session: Session, since: date, until: date, partner_ids: Collection[uuid.UUID]
+    session: Session,
+    since: date,
+    until: date,
+    partner_ids: Collection[uuid.UUID],
+    asset_ids: Collection[uuid.UUID],
 ) -> list[ActiveDay]:
-    """On which days of `[since, until)` some partners had which content activities: downloads,
-    shares, opens of own shares, views of 10 s and more."""
+    """On which days of `[since, until)` some partners had content activities with any of some
+    assets: downloads, shares, opens of own shares, views of 10 s and more."""
     done = case(
         (PairSum.audience == CUSTOMER, PairSum.views), else_=PairSum.downloads + PairSum.shares
     )
@@ -269,14 +271,18 @@ def active_days(
     found: list[ActiveDay] = []
     for some in in_parts(list(partner_ids)):
         query = (
-            select(PairSum.partner_id, PairSum.asset_id, PairSum.day, func.sum(done))
-            .where(PairSum.day >= since, PairSum.day < until, PairSum.partner_id.in_(some))
-            .group_by(PairSum.partner_id, PairSum.asset_id, PairSum.day)
+            select(PairSum.partner_id, PairSum.day, func.sum(done))
+            .where(
+                PairSum.day >= since,
+                PairSum.day < until,
+                PairSum.partner_id.in_(some),
+                PairSum.asset_id.in_(list(asset_ids)),
+            )
+            .group_by(PairSum.partner_id, PairSum.day)
             .having(func.sum(done + read) > 0)
         )
         found += [
-            ActiveDay(partner_id, asset_id, day, n > 0)
-            for partner_id, asset_id, day, n in session.execute(query)
+            ActiveDay(partner_id, day, n > 0) for partner_id, day, n in plain_rows(session, query)
         ]
     return found
 

@@ -25,6 +25,7 @@ from tracking.engagement import (
 )
 from tracking.opens import (
     Open,
+    ReadUpTo,
     assets_read,
     attention_of_loads,
     devices_of_links,
@@ -32,7 +33,7 @@ from tracking.opens import (
     erased_since,
     first_opened,
     links_opened,
-    links_read_past_half,
+    links_read_up_to,
     opens_of_links,
     people_of,
     recent_opens,
@@ -73,6 +74,7 @@ __all__ = [
     "Open",
     "PageAttention",
     "Reach",
+    "ReadUpTo",
     "Recording",
     "Scope",
     "Searched",
@@ -93,7 +95,7 @@ __all__ = [
     "first_opened",
     "last_views",
     "links_opened",
-    "links_read_past_half",
+    "links_read_up_to",
     "median_dwell",
     "median_of",
     "opens_of_links",

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, case, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.db import in_parts
+from portal.db import in_parts, plain_rows
 from tracking.days import (
     Attention,
     Owned,
@@ -333,21 +333,48 @@ def first_opened(session: Session, share_ids: Select[Any]) -> dict[uuid.UUID, da
 READ_MS = 2000
 
 
-def links_read_past_half(session: Session, share_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of some links behind which a page past the middle of a document was read for 2 s; of a
-    single page, that page. From base rows: what is removed by retention is not known any more."""
-    loads: dict[uuid.UUID, tuple[uuid.UUID, int]] = {}
+class ReadUpTo(NamedTuple):
+    """How far the visitors of a link have read one of its documents: the furthest page that was
+    read for 2 s, 0 when none was, of so many."""
+
+    share_id: uuid.UUID
+    asset_id: uuid.UUID
+    page: int
+    page_count: int
+
+    @property
+    def is_past_half(self) -> bool:
+        """Whether a page past the middle was read; of a single page, that page."""
+        return self.page * 2 > self.page_count
+
+
+def links_read_up_to(session: Session, share_ids: Iterable[uuid.UUID]) -> list[ReadUpTo]:
+    """How far every document that was opened through some links was read. From base rows: what is
+    removed by retention is not known any more."""
+    loads: dict[uuid.UUID, Any] = {}
+    columns = (Load.id, Load.share_id, Load.asset_id, Load.page_count)
     for some in in_parts(list(share_ids)):
-        query = select(Load.id, Load.share_id, Load.page_count).where(
-            Load.share_id.in_(some), Load.activated_at.is_not(None), Load.machine == 0
+        query = select(*columns).where(
+            Load.share_id.in_(some),
+            Load.audience == CUSTOMER,
+            Load.activated_at.is_not(None),
+            Load.machine == 0,
         )
-        loads |= {row[0]: (row[1], row[2]) for row in session.execute(query) if row[1] is not None}
+        loads |= {row.id: row for row in plain_rows(session, query)}
     seen = attention_of_loads(session, loads)
-    return {
-        share_id
-        for key, (share_id, page_count) in loads.items()
-        if any(
-            page * 2 > page_count and active + reading >= READ_MS
-            for page, (active, reading, *_rest) in seen.get(key, {}).items()
+    found: dict[tuple[uuid.UUID, uuid.UUID], ReadUpTo] = {}
+    for key, load in loads.items():
+        read = ReadUpTo(
+            load.share_id, load.asset_id, _read_up_to(seen.get(key, {})), load.page_count
         )
-    }
+        of_both = found.setdefault((load.share_id, load.asset_id), read)
+        if read.page > of_both.page:
+            found[load.share_id, load.asset_id] = read
+    return list(found.values())
+
+
+def _read_up_to(pages: Mapping[int, Sequence[int]]) -> int:
+    read = (
+        page for page, (active, reading, *_rest) in pages.items() if active + reading >= READ_MS
+    )
+    return max(read, default=0)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content.models import Asset, Recipient, ShareItem, ShareLink
+from portal.db import plain_rows
 from portal.errors import Gone, NotFound
 from portal.formatting import sort_key
 from tracking import events
@@ -159,7 +160,7 @@ def links_made(session: Session, since: datetime | None, until: datetime) -> lis
     )
     if since is not None:
         query = query.where(ShareLink.created_at >= since)
-    return [Made._make(row) for row in session.execute(query)]
+    return [Made._make(row) for row in plain_rows(session, query)]
 
 
 _WITH_ITEMS = (joinedload(ShareLink.recipient), selectinload(ShareLink.items))

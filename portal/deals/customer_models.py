@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint, event
@@ -16,9 +16,15 @@ from portal.deals.keys import company_key_of, domain_key_of, keep_keys, tax_key_
 from portal.deals.models import Customer, Deal
 
 
+def _known_since(context: Any) -> date:
+    moment: datetime = context.get_current_parameters()["imported_at"]
+    return moment.date()
+
+
 class KnownAccount(Base):
     """A company that the vendor serves or pursues itself, for one product family or for all; from
-    a list of another system, known by `external_id`. `owner` is who looks after it there."""
+    a list of another system, known by `external_id`. `owner` is who looks after it there,
+    `first_contact` the day since when; where nobody says so, the day it was first brought in."""
 
     __tablename__ = "known_account"
 
@@ -33,6 +39,7 @@ class KnownAccount(Base):
     product_family_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("product_family.id"), index=True
     )
+    first_contact: Mapped[date] = mapped_column(default=_known_since)
     imported_at: Mapped[datetime] = mapped_column(UTCDateTime)
     company_key: Mapped[str] = mapped_column(String(400), default=company_key_of, index=True)
     domain_key: Mapped[str] = mapped_column(String(253), default=domain_key_of, index=True)

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.db import hold
 from portal.deals import kinds, pipeline, service
+from portal.deals.keys import name_key
 from portal.deals.models import Deal
 from portal.deals.pipeline import Stage, Status
 from portal.errors import Refused
@@ -110,11 +111,11 @@ def own_wins(session: Session, partner_id: uuid.UUID, name: str, domain: str) ->
     query = select(*columns).where(
         Deal.partner_id == partner_id, Deal.stage == Stage.won, Deal.won_at.is_not(None)
     )
-    key, domain = service.name_key(name), domain.strip().lower()
+    key, domain = name_key(name), domain.strip().lower()
     return [
         kinds.Win(row.product_family_id, row.won_amount_minor, row.won_currency or "", row.won_at)
         for row in session.execute(query)
-        if (key and service.name_key(row.customer_name) == key) or (domain and row.domain == domain)
+        if (key and name_key(row.customer_name) == key) or (domain and row.domain == domain)
     ]
 
 

@@ -45,10 +45,12 @@ class DealFacts(NamedTuple):
     customer_key: str | None = None
     # New, renewal, upsell or cross-sell; where nobody has said so, as earlier wins tell.
     kind: str | None = None
-    # Whether the vendor had no record of the customer when it was registered; None: not known.
+    # Whether it was approved before the vendor had any contact with the customer; None: not known.
     sourced: bool | None = None
     # Whether the registration comes from a quiet partner, or is for a customer new to it.
     new_business: bool | None = None
+    # The day it was withdrawn, expired or revoked.
+    left: date | None = None
 
     @property
     def won_confirmed(self) -> date | None:
@@ -59,6 +61,11 @@ class DealFacts(NamedTuple):
     def closed(self) -> date | None:
         """The day it was won (and confirmed) or lost."""
         return self.won_confirmed or self.lost
+
+    @property
+    def over(self) -> date | None:
+        """The day from which nothing more was to come of it: won, lost, or given up."""
+        return self.closed or self.left
 
     @property
     def begun(self) -> date | None:

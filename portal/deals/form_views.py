@@ -17,12 +17,12 @@ from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import library
 from portal.db import db, new_id, write
-from portal.deals import drafts, policy, prefill, promise, service
+from portal.deals import drafts, policy, policy_versions, prefill, promise, service
 from portal.deals.drafts import Claim, Overwritten
 from portal.deals.forms import EARLIER, TODAY, ClaimForm, proposal_text, sensible
 from portal.deals.models import Deal
 from portal.deals.pipeline import Status, missing
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.deals.views import SIMPLE, bp
 from portal.errors import Busy, Refused
 from portal.formatting import clock_time
@@ -140,7 +140,7 @@ def _page(
 ) -> tuple[str, int]:
     now, user = clock.now(), current_user()
     assert user.partner is not None
-    rules = service.current_policy(db.session(), now)
+    rules = policy_versions.current_policy(db.session(), now)
     if refused or request.method == "GET":
         form.version.data = str(deal.version if deal else 0)
     page = render_template(

@@ -27,7 +27,7 @@ from portal.deals.import_rows import Row
 from portal.deals.keys import name_key
 from portal.deals.models import BY_IMPORT, Deal, DealHistory
 from portal.deals.pipeline import Stage, Status
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import PortalError
 from portal.formatting import day, money
 from portal.imports.kinds import RefusedRow

@@ -36,7 +36,9 @@ from portal.deals.import_protections import Protections
 from portal.deals.import_rows import Options, Parsed, Row
 from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy
 from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
-from portal.deals.service import current_policy, end_protection, is_reference, new_reference
+from portal.deals.policy_versions import current_policy
+from portal.deals.protecting import end_protection
+from portal.deals.service import is_reference, new_reference
 from portal.imports import kinds
 from portal.imports.kinds import RefusedRow
 

@@ -7,9 +7,9 @@ Where a file has no such column, what is known stays.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -18,10 +18,12 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
+from portal.accounts.service import zone
 from portal.content.models import ProductFamily
 from portal.db import in_parts, new_id
 from portal.deals import checks, conflicts
 from portal.deals.customer_models import KnownAccount
+from portal.deals.words import Order, Unclear, is_ambiguous, order_of, parse_day
 from portal.formatting import sort_key
 from portal.imports.kinds import (
     Choices,
@@ -45,6 +47,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "postcode": ("zip", "zip code", "postal code", "plz"),
     "product_family": ("product", "family", "product line", "produktfamilie"),
     "owner": ("account owner", "account manager", "seller", "sales rep", "sales_agent"),
+    "first_contact": ("first contact date", "customer since", "since", "created", "created date"),
 }
 NEEDED = ("external_id", "name")
 LENGTHS = {
@@ -64,6 +67,7 @@ LABELS = {
     "postcode": _l("Postcode"),
     "product_family": _l("Product family; empty: every one"),
     "owner": _l("Who looks after it"),
+    "first_contact": _l("First contact; empty: the day of the import"),
 }
 
 
@@ -91,6 +95,8 @@ class _Reader:
 
     families: Mapping[str, uuid.UUID]
     seen: dict[str, int]
+    order: Order | None
+    today: date
 
     def values(self, line: Line, cells: Mapping[str, str]) -> dict[str, Any]:
         """What a row says. Raises RefusedRow."""
@@ -115,7 +121,20 @@ class _Reader:
             found["country"] = country
         if "product_family" in cells:
             found["product_family_id"] = self.families.get(key_of(family) or family)
+        if cells.get("first_contact"):
+            found["first_contact"] = self._day(cells["first_contact"])
         return found
+
+    def _day(self, text: str) -> date:
+        try:
+            day = None if self.order is None and is_ambiguous(text) else parse_day(text, self.order)
+        except ValueError:
+            day = None
+        if day is None:
+            raise RefusedRow(_("first_contact is no day for certain: write it like 2026-03-31."))
+        if day > self.today:
+            raise RefusedRow(_("first_contact lies in the future."))
+        return day
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -132,10 +151,16 @@ def run(sheet: Sheet, choices: Choices, source: Source) -> Outcome:
 def _write(session: Session, sheet: Sheet, mapping: Mapping[str, str], now: datetime) -> Outcome:
     outcome, read = Outcome(), list[dict[str, Any]]()
     rows = session.scalars(select(ProductFamily))
-    reader = _Reader({key_of(row.name) or row.name: row.id for row in rows}, {})
-    for line in sheet.lines:
+    values_of = [(line, sheet.values(line, mapping)) for line in sheet.lines]
+    reader = _Reader(
+        {key_of(row.name) or row.name: row.id for row in rows},
+        {},
+        _order(cells.get("first_contact", "") for _line, cells in values_of),
+        clock.local_day(now, zone()),
+    )
+    for line, cells in values_of:
         try:
-            read.append(reader.values(line, sheet.values(line, mapping)))
+            read.append(reader.values(line, cells))
         except RefusedRow as reason:
             outcome.refuse(line, str(reason))
     there = _there(session, [values["external_id"] for values in read])
@@ -145,6 +170,14 @@ def _write(session: Session, sheet: Sheet, mapping: Mapping[str, str], now: date
     if outcome.created or outcome.updated:
         checks.all_wait(session)
     return outcome
+
+
+def _order(days: Iterable[str]) -> Order | None:
+    """Whether days in figures have the day or the month first; None where that is not certain."""
+    try:
+        return order_of(days)
+    except Unclear:
+        return None
 
 
 def _there(session: Session, keys: Sequence[str]) -> dict[str, KnownAccount]:
@@ -163,7 +196,8 @@ def _write_one(
     outcome: Outcome,
 ) -> None:
     if known is None:
-        session.add(KnownAccount(id=new_id(), imported_at=now, **values))
+        day = {"first_contact": clock.local_day(now, zone())}
+        session.add(KnownAccount(id=new_id(), imported_at=now, **{**day, **values}))
         outcome.created += 1
         return
     changed = {name: value for name, value in values.items() if getattr(known, name) != value}

@@ -3,6 +3,7 @@ a file of exactly what is shown."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Response, render_template, request
@@ -14,7 +15,7 @@ from portal import clock
 from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.service import zone
 from portal.db import db
-from portal.deals import listing, metrics, service
+from portal.deals import listing, metrics, service, silence
 from portal.deals.forms import TYPE_NAMES, WonForm
 from portal.deals.listing import Filters, Line
 from portal.deals.models import Deal
@@ -62,6 +63,7 @@ def _mine() -> str:
         page=page,
         deals=[deals[key] for key in keys],
         protections=metrics.protection_of(session, keys),
+        silent=silence.silent(session, clock.now(), keys),
         **_filter_context(filters),
     )
 
@@ -81,9 +83,11 @@ def all_deals() -> str:
     """Every registration, by filters, with totals by currency."""
     filters = _asked()
     found = listing.lines(db.session(), current_user(), filters)
+    page = page_of(found, request.args)
     return render_template(
         "deals/list.html",
-        page=page_of(found, request.args),
+        page=page,
+        silent=listing.silent_of(db.session(), page.rows),
         totals=listing.totals(found),
         **_filter_context(filters),
     )
@@ -144,14 +148,17 @@ def index_csv() -> Response:
         Column("submitted", _("Submitted"), "day"),
         Column("won", _("Order"), "money"),
         Column("order_number", _("Order number")),
+        Column("silent", _("No news since"), "day"),
     ]
     if user.is_vendor:
         columns.insert(1, Column("partner", _("Partner")))
-    rows = [_row(line) for line in listing.lines(db.session(), user, _asked())]
+    lines = listing.lines(db.session(), user, _asked())
+    silent = listing.silent_of(db.session(), lines)
+    rows = [_row(line, silent.get(line.id)) for line in lines]
     return csv_response(Table("deals", _("Deals"), columns, rows, ""))
 
 
-def _row(line: Line) -> dict[str, Any]:
+def _row(line: Line, silent: datetime | None) -> dict[str, Any]:
     return {
         "reference": line.reference,
         "partner": line.partner,
@@ -165,6 +172,7 @@ def _row(line: Line) -> dict[str, Any]:
         "submitted": clock.local_day(line.submitted_at, zone()) if line.submitted_at else None,
         "won": (line.won_minor, line.won_currency) if line.won_minor is not None else None,
         "order_number": line.order_number,
+        "silent": clock.local_day(silent, zone()) if silent else None,
     }
 
 

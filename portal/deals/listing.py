@@ -20,6 +20,7 @@ from portal import clock
 from portal.accounts.models import Partner, User
 from portal.accounts.service import zone
 from portal.content.models import ProductFamily
+from portal.deals import silence
 from portal.deals.forms import TYPE_NAMES
 from portal.deals.models import REGISTERED, Deal
 from portal.deals.pipeline import OPEN_STAGES, UNDECIDED, Stage, Status
@@ -35,7 +36,8 @@ class BadFilter(PortalError):
 
 @dataclass(frozen=True)
 class Filters:
-    """What deals are asked for; empty means all. `since` and `until` are days of submitting."""
+    """What deals are asked for; empty means all. `since` and `until` are days of submitting;
+    `silent` asks for those of which nothing was heard for as long as the rules say."""
 
     status: str = ""
     stage: str = ""
@@ -45,6 +47,7 @@ class Filters:
     family: str = ""
     type: str = ""
     manager: str = ""
+    silent: str = ""
     since: str = ""
     until: str = ""
     q: str = ""
@@ -67,7 +70,9 @@ class Filters:
 def filters_of(args: Mapping[str, str]) -> Filters:
     """The filters that an address asks for. Raises BadFilter for what no deal can have."""
     asked = {one.name: args.get(one.name, "").strip()[:200] for one in fields(Filters)}
-    known: dict[str, Iterable[str]] = {"status": Status, "stage": Stage, "type": TYPE_NAMES}
+    known: dict[str, Iterable[str]] = {
+        "status": Status, "stage": Stage, "type": TYPE_NAMES, "silent": ("yes",),
+    }  # fmt: skip
     for name, values in known.items():
         if asked[name] and asked[name] not in set(values):
             raise BadFilter(_("There is no such filter. Choose one from the list."))
@@ -164,6 +169,9 @@ def lines(session: Session, user: User, filters: Filters) -> list[Line]:
         .order_by(Deal.created_at.desc(), Deal.id.desc())
     )
     found = [Line._make(row) for row in session.execute(query)]
+    if filters.silent:
+        keys = silent_of(session, found)
+        found = [line for line in found if line.id in keys]
     # In Python, because the engines disagree on case and accents.
     words = [sort_key(word)[0] for word in filters.q.split()]
     return (
@@ -171,6 +179,11 @@ def lines(session: Session, user: User, filters: Filters) -> list[Line]:
         if not words
         else [line for line in found if all(word in _text(line) for word in words)]
     )
+
+
+def silent_of(session: Session, found: Iterable[Line]) -> dict[uuid.UUID, datetime]:
+    """Those of some deals of which nothing was heard for long, with when that last was."""
+    return silence.silent(session, clock.now(), [line.id for line in found if line.is_open])
 
 
 def _text(line: Line) -> str:

@@ -14,13 +14,13 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
-from portal.db import in_parts
-from portal.deals import policy
+from portal.db import in_parts, plain_rows
+from portal.deals import contacts, policy
 from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
+from portal.deals.keys import name_key
 from portal.deals.models import (
     BY_IMPORT,
     REGISTERED,
-    Customer,
     Deal,
     DealHistory,
     Helped,
@@ -30,7 +30,6 @@ from portal.deals.models import (
 from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
-from portal.deals.service import name_key
 from portal.leads.metrics import facts as lead_facts
 from portal.leads.stages import Source
 
@@ -141,14 +140,14 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
         Deal.customer_id,
         Deal.customer_name,
         Deal.deal_type,
-        Customer.created_at.label("customer_since"),
     )
 
     def local(moment: datetime | None) -> date | None:
         return moment and clock.local_day(moment, zone)
 
     end = min(clock.now(), clock.day_start(until, zone))
-    waits = _waits(session, end)
+    waits, gone = _waits(session, end), _gone(session, zone)
+    known = contacts.first_contacts(session, zone)
     terms = {row.id: row.terms for row in session.scalars(select(Policy))}
 
     def waited(deal_id: uuid.UUID, policy_id: uuid.UUID | None) -> float | None:
@@ -181,22 +180,28 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
             customer_id=row.customer_id,
             customer_key=name_key(row.customer_name),
             kind=row.deal_type or None,
-            sourced=_sourced(row.submitted_at, row.external_id, row.customer_since),
+            sourced=contacts.sourced(
+                local(row.decided_at),
+                row.external_id is None and row.customer_id is not None,
+                known.get(row.customer_id),
+            ),
+            left=gone.get(row.id),
         )
-        for row in session.execute(
-            select(*columns).outerjoin(Customer, Customer.id == Deal.customer_id).where(REGISTERED)
-        )
+        for row in plain_rows(session, select(*columns).where(REGISTERED))
     ]
 
 
-def _sourced(
-    submitted_at: datetime | None, external_id: str | None, customer_since: datetime | None
-) -> bool | None:
-    """Whether nothing was on record about the customer when the partner registered it here. Of an
-    imported deal, and before a customer is linked, nobody knows."""
-    if submitted_at is None or external_id is not None or customer_since is None:
-        return None
-    return customer_since >= submitted_at
+_GONE = (Status.withdrawn, Status.expired, Status.revoked)
+
+
+def _gone(session: Session, zone: ZoneInfo) -> dict[uuid.UUID, date]:
+    """The day on which each of the deals that were given up was withdrawn, expired or revoked."""
+    query = select(DealHistory.deal_id, DealHistory.at).where(
+        DealHistory.to_status.in_(_GONE),
+        DealHistory.from_status != DealHistory.to_status,
+        DealHistory.move != BY_IMPORT,
+    )
+    return {row.deal_id: clock.local_day(row.at, zone) for row in plain_rows(session, query)}
 
 
 def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
@@ -290,7 +295,9 @@ def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[dateti
         into | out_of, DealHistory.at < end, DealHistory.move != BY_IMPORT
     )
     moves: dict[uuid.UUID, list[tuple[datetime, bool]]] = defaultdict(list)
-    for deal_id, at, to_status in session.execute(query.order_by(DealHistory.at, DealHistory.id)):
+    for deal_id, at, to_status in plain_rows(
+        session, query.order_by(DealHistory.at, DealHistory.id)
+    ):
         moves[deal_id].append((at, to_status in UNDECIDED))
     return {deal_id: spells(some, end) for deal_id, some in moves.items()}
 

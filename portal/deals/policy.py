@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -103,11 +103,17 @@ def business_time(start: datetime, end: datetime, calendar: Calendar, zone: Zone
         return total
     day, last = clock.local_day(start, zone), clock.local_day(end, zone)
     while day <= last:
-        if calendar.is_open_on(day):
-            opens, closes = calendar.span(day, zone)
+        if worked := _worked(calendar, day, zone):
+            opens, closes = worked
             total += max(timedelta(), min(end, closes) - max(start, opens))
         day += ONE_DAY
     return total
+
+
+@lru_cache(maxsize=4096)
+def _worked(calendar: Calendar, day: date, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
+    # Remembered: reports ask for the same days of hundreds of registrations.
+    return calendar.span(day, zone) if calendar.is_open_on(day) else None
 
 
 def after_business_time(

@@ -16,7 +16,8 @@ from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import sharing
-from portal.deals import metrics, renewals, service
+from portal.deals import metrics, renewals
+from portal.deals.keys import name_key
 from portal.deals.models import Deal
 from portal.deals.pipeline import Status
 from portal.errors import NotFound
@@ -80,10 +81,10 @@ def from_lead(session: Session, user: User, lead_id: uuid.UUID) -> Prefill:
 
 def _known(session: Session, partner_id: uuid.UUID, name: str) -> dict[str, Any]:
     """What the partner said of this customer the last time."""
-    key = service.name_key(name)
+    key = name_key(name)
     query = select(Deal).where(Deal.partner_id == partner_id, Deal.status != Status.draft)
     for deal in session.scalars(query.order_by(Deal.created_at.desc()).limit(500)):
-        if key and service.name_key(deal.customer_name) == key:
+        if key and name_key(deal.customer_name) == key:
             fields = ("domain", "country", "postcode", "contact", "tax_id")
             return {name: getattr(deal, name) for name in fields}
     return {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -23,9 +23,9 @@ from portal import clock
 from portal.accounts import notices as mails
 from portal.accounts.service import zone
 from portal.db import db, in_parts, write
-from portal.deals import audience, notices, policy, service
-from portal.deals.models import Deal, DealComment, DealHistory, DealReminder, Policy, Protection
-from portal.deals.pipeline import OPEN_STAGES, UNDECIDED, Stage, Status
+from portal.deals import audience, notices, policy, policy_versions, silence
+from portal.deals.models import Deal, DealHistory, DealReminder, Policy, Protection
+from portal.deals.pipeline import UNDECIDED, Stage, Status
 from portal.deals.policy import Terms
 from portal.formatting import day
 
@@ -33,7 +33,6 @@ DECISION, PROTECTION, STALE, RENEWAL = "decision", "protection", "stale", "renew
 # A partner is asked about the same silent deal at most once in this time.
 STALE_AGAIN = timedelta(days=30)
 SUBMITTING = ("submit", "resubmit")
-IS_OPEN = (Deal.status == Status.approved) & Deal.stage.in_(OPEN_STAGES)
 
 
 class Reached(NamedTuple):
@@ -193,7 +192,7 @@ def _ending(session: Session, now: datetime, only: uuid.UUID | None) -> list[Rea
         select(Deal.id, Protection.ends_at, Policy)
         .join(Protection, Protection.deal_id == Deal.id)
         .join(Policy, Deal.policy_id == Policy.id)
-        .where(_only(only), IS_OPEN, Protection.ends_at > now)
+        .where(_only(only), silence.IS_OPEN, Protection.ends_at > now)
         .order_by(Deal.id)
     )
     found = {}
@@ -219,24 +218,6 @@ def _tell_protection(session: Session, deal: Deal, _step: int, now: datetime) ->
 # --- silence ------------------------------------------------------------------------------------
 
 
-def last_news(session: Session, deal_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, datetime]:
-    """When something was last done or said about some deals."""
-    found: dict[uuid.UUID, datetime] = {}
-    for part in in_parts(list(deal_ids)):
-        query = select(DealHistory.deal_id, func.max(DealHistory.at)).where(
-            # What partners are not told is no news to them, not even by its day.
-            DealHistory.deal_id.in_(part),
-            DealHistory.move.not_in(service.UNSEEN_BY_PARTNERS),
-        )
-        for deal_id, at in session.execute(query.group_by(DealHistory.deal_id)):
-            found[deal_id] = at
-        said = select(DealComment.deal_id, func.max(DealComment.at))
-        said = said.where(DealComment.deal_id.in_(part)).group_by(DealComment.deal_id)
-        for deal_id, at in session.execute(said):
-            found[deal_id] = max(found.get(deal_id, at), at)
-    return found
-
-
 def warn_stale(now: datetime) -> int:
     """Job: ask partners about deals of which nothing was heard for as long as the rules say, at
     most monthly; returns about how many."""
@@ -244,15 +225,8 @@ def warn_stale(now: datetime) -> int:
 
 
 def _silent(session: Session, now: datetime, only: uuid.UUID | None) -> list[Reached]:
-    query = (
-        select(Deal.id, Policy.stale_days)
-        .join(Policy, Deal.policy_id == Policy.id)
-        .where(_only(only), IS_OPEN)
-        .order_by(Deal.id)
-    )
-    patience = {row.id: timedelta(days=row.stale_days) for row in session.execute(query)}
-    news = last_news(session, patience)
-    silent = [key for key in patience if news.get(key, now) + patience[key] <= now]
+    some = None if only is None else [only]
+    silent = list(silence.silent(session, now, some))
     found = []
     for part in in_parts(silent):
         warnings = select(
@@ -268,7 +242,7 @@ def _silent(session: Session, now: datetime, only: uuid.UUID | None) -> list[Rea
 
 
 def _tell_stale(session: Session, deal: Deal, _step: int, now: datetime) -> None:
-    news = last_news(session, [deal.id]).get(deal.id, now)
+    news = silence.last_news(session, [deal.id]).get(deal.id, now)
     since = {"since": day(clock.local_day(news, zone()))}
     notices.notify(session, audience.told(session, deal), "deal_stale", deal, now, params=since)
 
@@ -291,7 +265,7 @@ def _contracts(session: Session, now: datetime, only: uuid.UUID | None) -> list[
         .where(Deal.contract_ends >= today)
         .order_by(Deal.id)
     )
-    usual = service.current_policy(session, now).renewal_days
+    usual = policy_versions.current_policy(session, now).renewal_days
     found = []
     for deal_id, ends, lead in session.execute(query):
         if ends is not None and ends - timedelta(days=lead or usual) <= today:

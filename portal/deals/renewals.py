@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import zone
-from portal.deals import service
+from portal.deals import policy_versions, service
 from portal.deals.models import Deal
 from portal.deals.pipeline import Stage, Status
 from portal.errors import NotFound
@@ -28,7 +28,7 @@ def is_near(session: Session, deal: Deal, now: datetime) -> bool:
     """Whether its contract ends so soon that the rules propose to renew it."""
     if not can_renew(deal) or deal.contract_ends is None:
         return False
-    rules = deal.policy or service.current_policy(session, now)
+    rules = deal.policy or policy_versions.current_policy(session, now)
     today = clock.local_day(now, zone())
     return deal.contract_ends - timedelta(days=rules.renewal_days) <= today
 

@@ -1,7 +1,9 @@
 """What became of deals in a period: close rate, cycle, revenue, registrations (METRICS 3 to 6).
 
-Pure: facts in, figures out. Periods are half-open days; what ends later than the period is open in
-it, so that a period that is over says the same for ever.
+Pure: facts in, figures out. Periods are half-open days, and everything is counted as it stood when
+the period ended: what was decided, won, lost, withdrawn or given up later waits or is open in it,
+so that a period that is over says the same for ever. Only what is written down later for an earlier
+day changes it: an order confirmed with its day, an import.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from portal.estimates import Duration, Outcome, Share, happened_by, median, reac
 HORIZON_DAYS = 180
 CYCLE_DAYS = (30, 60, 90)
 WAITING = (Status.submitted, Status.in_review, Status.returned)
-DEFINITION_VERSION = 1
+# 2: open, waiting and sourced by what was so when the period ended.
+DEFINITION_VERSION = 2
 
 
 class Sql(NamedTuple):
@@ -65,16 +68,19 @@ class Results:
 
     @cached_property
     def open(self) -> list[DealFacts]:
-        """Approved deals that were neither won nor lost when the period ended, those begun by then
-        and those of which no day is known."""
+        """Deals approved by the end of the period that were not over then, also those of which no
+        day is known."""
         return [deal for deal in self.deals if self._is_open(deal)]
 
     def _is_open(self, deal: DealFacts) -> bool:
-        ended = deal.won_confirmed or deal.lost
-        if ended is not None:
-            return ended >= self.until and (deal.begun or ended) < self.until
-        goes_on = deal.status == Status.approved
-        return goes_on and (deal.begun is None or deal.begun < self.until)
+        over = deal.over
+        still = deal.status == Status.approved if over is None else over >= self.until
+        return still and self._was_approved(deal)
+
+    def _was_approved(self, deal: DealFacts) -> bool:
+        """Whether it was approved by the end of the period; without a day of decision, begun."""
+        day = deal.decided or deal.begun or deal.over
+        return deal.was_approved and (day is None or day < self.until)
 
     @property
     def open_without_day(self) -> int:
@@ -158,12 +164,15 @@ class Results:
 
     @cached_property
     def begun(self) -> list[DealFacts]:
-        """Deals with their first contact in the period that were won, lost or go on."""
+        """Deals with their first contact in the period that were approved by its end."""
         return [
-            deal
-            for deal in self.deals
-            if self._here(deal.first_contact) and (deal.closed or deal.status == Status.approved)
+            deal for deal in self.deals if self._here(deal.first_contact) and self._has_course(deal)
         ]
+
+    def _has_course(self, deal: DealFacts) -> bool:
+        """Whether it was approved by the end of the period, and it is known how long it lasted."""
+        is_told = deal.over is not None or deal.status == Status.approved
+        return is_told and self._was_approved(deal)
 
     @cached_property
     def durations(self) -> list[Duration]:
@@ -174,8 +183,11 @@ class Results:
     def _lasted(self, deal: DealFacts) -> Duration | None:
         if deal.first_contact is None:
             return None
-        ended = deal.closed
+        ended = deal.over
         outcome = Outcome.happened if deal.won_confirmed else Outcome.otherwise
+        if deal.closed is None:
+            # Given up, or going on: nobody knows whether it would have been won.
+            outcome = Outcome.open
         if ended is None or ended >= self.until:
             ended, outcome = self.until, Outcome.open
         return (ended - deal.first_contact).days, outcome
@@ -220,11 +232,28 @@ class Results:
         """How many business hours the decisions of the period took, and how long those have waited
         that were not decided when it ended."""
         found = [(d.waited, Outcome.happened) for d in self.decisions if d.waited is not None]
-        for deal in self.deals:
-            is_undecided = deal.status in WAITING or (deal.decided or self.since) >= self.until
-            if deal.waited is not None and deal.submitted and deal.submitted < self.until:
-                found += [(deal.waited, Outcome.open)] if is_undecided else []
-        return found
+        return found + [(d.waited, Outcome.open) for d in self.undecided if d.waited is not None]
+
+    @cached_property
+    def undecided(self) -> list[DealFacts]:
+        """Registrations that had no decision when the period ended."""
+        return [deal for deal in self.deals if self._is_undecided(deal)]
+
+    def _is_undecided(self, deal: DealFacts) -> bool:
+        if deal.submitted is None or deal.submitted >= self.until:
+            return False
+        end = deal.decided or deal.left
+        return deal.status in WAITING if end is None else end >= self.until
+
+    @cached_property
+    def withdrawn(self) -> list[DealFacts]:
+        """Registrations that were withdrawn, or expired, in the period without a decision."""
+        return [d for d in self.deals if d.submitted and not d.decided and self._here(d.left)]
+
+    @property
+    def unmeasured(self) -> int:
+        """How many decisions of the period took nobody knows how long, such as imported ones."""
+        return sum(deal.waited is None for deal in self.decisions)
 
     # --- the registrations of the period, and what became of them -------------------------------
 
@@ -250,7 +279,7 @@ class Results:
     @cached_property
     def registered_durations(self) -> list[Duration]:
         """How long the approved registrations of the period have lasted when it ended."""
-        approved = [d for d in self.registrations if d.closed or d.status == Status.approved]
+        approved = [deal for deal in self.registrations if self._has_course(deal)]
         return [duration for deal in approved if (duration := self._lasted(deal))]
 
     @property
@@ -373,6 +402,9 @@ def as_json(found: Results) -> dict[str, Any]:
         **{f"won_by_day_{days}": found.won_by(days) for days in CYCLE_DAYS},
         "decision_hours_median": median(found.decision_hours),
         "decision_hours_p90": reached(found.decision_hours, 0.9),
+        "undecided": len(found.undecided),
+        "withdrawn_undecided": len(found.withdrawn),
+        "decisions_not_measured": found.unmeasured,
         "registrations": len(found.registrations),
         "registrations_cycle_days_mean": fmean(registered) if registered else None,
         "registrations_cycle_days_median": median(found.registered_durations),
@@ -389,6 +421,9 @@ def as_json(found: Results) -> dict[str, Any]:
             **{f"won_by_day_{days}": len(found.durations) for days in CYCLE_DAYS},
             "decision_hours_median": len(found.decision_hours),
             "decision_hours_p90": len(found.decision_hours),
+            "undecided": len(found.deals),
+            "withdrawn_undecided": len(found.deals),
+            "decisions_not_measured": len(found.decisions),
             "registrations": len(found.deals),
             "registrations_cycle_days_mean": len(registered),
             "registrations_cycle_days_median": len(found.registered_durations),

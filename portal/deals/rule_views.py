@@ -19,7 +19,7 @@ from portal.accounts.service import partner_facts, zone
 from portal.choices import options
 from portal.countries import countries
 from portal.db import db, write
-from portal.deals import policy, service
+from portal.deals import policy, policy_versions
 from portal.deals.forms import CURRENCIES, AmountField
 from portal.deals.models import Policy
 from portal.deals.policy import Calendar, Escalation, Terms
@@ -121,19 +121,19 @@ def _form(rules: Policy) -> RulesForm:
 @vendor_only
 def rules() -> str:
     """What holds for registrations, and every version that held."""
-    return _page(_form(service.current_policy(db.session(), clock.now())))
+    return _page(_form(policy_versions.current_policy(db.session(), clock.now())))
 
 
 @bp.post("/deals/rules")
 @admin_only
 def new_rules() -> tuple[str, int] | BaseResponse:
     """Set rules for registrations submitted from now, or from a day, on."""
-    form = _form(service.current_policy(db.session(), clock.now()))
+    form = _form(policy_versions.current_policy(db.session(), clock.now()))
     if not form.validate():
         return _page(form), 400
     user_id = current_user().id
     with write() as session:
-        service.add_policy(
+        policy_versions.add_policy(
             session,
             form.terms,
             valid_from=_begins(form.valid_from.data),
@@ -168,7 +168,7 @@ def _begins(day: date | None) -> datetime:
 
 def _page(form: RulesForm) -> str:
     now = clock.now()
-    current = service.current_policy(db.session(), now)
+    current = policy_versions.current_policy(db.session(), now)
     said = _tier_benefits() if form.is_submitted() else current.tier_benefits
     return render_template(
         "deals/rules.html",
@@ -176,7 +176,7 @@ def _page(form: RulesForm) -> str:
         tiers=[(tier, said.get(tier, "")) for tier in _tiers(current)],
         longest=LONGEST,
         current=current,
-        versions=service.policies(db.session()),
+        versions=policy_versions.policies(db.session()),
         example=policy.decision_due(now, current.terms, zone()),
         time_of=policy.time_of,
         escalations=ESCALATIONS,

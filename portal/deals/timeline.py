@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import mail
 from portal.accounts.models import User
 from portal.db import write
-from portal.deals import service
+from portal.deals import deciding, service
 from portal.deals.files import of_deal
 from portal.deals.forms import TYPE_NAMES
 from portal.deals.models import Deal, DealComment, DealHistory
@@ -68,9 +68,9 @@ def _moved(row: DealHistory, user: User) -> Entry:
 
 def _note(note: str) -> str:
     """A note in words; that the kind of deal was corrected is kept by the kinds' keys."""
-    if not note.startswith(service.KIND_CHANGED):
+    if not note.startswith(deciding.KIND_CHANGED):
         return note
-    claimed, _mark, approved = note.removeprefix(service.KIND_CHANGED).partition(">")
+    claimed, _mark, approved = note.removeprefix(deciding.KIND_CHANGED).partition(">")
     return _(
         "Claimed as: %(claimed)s. Approved as: %(approved)s.",
         claimed=TYPE_NAMES.get(claimed, claimed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -28,6 +29,7 @@ from portal.deals import (
     reading,
     renewals,
     service,
+    silence,
     teaming,
     timeline,
 )
@@ -44,13 +46,14 @@ from portal.deals.forms import (
 from portal.deals.models import Deal, DealHistory
 from portal.deals.pipeline import missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.deals.wording import (
     MOVE_NAMES,
     STAGE_NAMES,
     STATUS_NAMES,
     chip,
     customer_of,
+    no_news,
     sentence,
 )
 from portal.errors import Busy, NotFound, Refused
@@ -88,8 +91,12 @@ def _words() -> dict[str, object]:
     def deal_chip(deal: Deal, protection: Any) -> Any:
         return chip(deal, protection, clock.now(), zone())
 
+    def deal_silence(since: datetime) -> str:
+        return no_news(since, clock.now(), zone())
+
     return {
         "customer_of": customer_of,
+        "deal_silence": deal_silence,
         "deal_sentence": deal_sentence,
         "deal_chip": deal_chip,
         "status_name": lambda name: STATUS_NAMES.get(name, name),
@@ -123,6 +130,7 @@ def _page(deal: Deal, **forms: Any) -> str:
         "helped": helped.titles(session, deal.id),
         "protection": metrics.protection_of(session, [deal.id]).get(deal.id),
         "moves": service.moves(session, deal, user, now),
+        "silent": silence.silent(session, now, [deal.id]).get(deal.id),
         "type_names": TYPE_NAMES,
         "loss_names": LOSS_NAMES,
         "now": now,

@@ -10,10 +10,11 @@ from flask_babel import lazy_gettext as _l
 from flask_babel.speaklater import LazyString
 from markupsafe import Markup
 
+from portal import clock
 from portal.deals import policy
 from portal.deals.models import Deal, Protection
 from portal.deals.pipeline import Stage, Status
-from portal.formatting import clock_time, day, money, soon
+from portal.formatting import clock_time, count, day, money, soon
 
 STATUS_NAMES: dict[str, LazyString] = {
     Status.draft: _l("Draft"),
@@ -106,6 +107,12 @@ def _approved(deal: Deal, protection: Protection | None, now: datetime, zone: Zo
         return _("Approved. The reservation has ended.")
     last = day(policy.last_day(protection.ends_at, zone))
     return _("Approved: the customer is reserved for you until %(day)s.", day=last)
+
+
+def no_news(since: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """For how many days nothing was heard of a deal."""
+    days = (clock.local_day(now, zone) - clock.local_day(since, zone)).days
+    return count(days, "No news for %(num)s day", "No news for %(num)s days")
 
 
 _KINDS = {

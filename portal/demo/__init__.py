@@ -21,7 +21,7 @@ from portal.content.models import ShareLink
 from portal.content.storage import storage
 from portal.db import Base, db, write
 from portal.deals import checks
-from portal.deals.service import ensure_policy
+from portal.deals.policy_versions import ensure_policy
 from portal.demo import attention, cast, contents, deals, leads, opinions, rates
 from portal.errors import Refused
 from portal.security import hash_password

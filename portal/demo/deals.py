@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
 from portal.content.models import Recipient, ShareLink
-from portal.deals import policy, reasons, service
+from portal.deals import policy, policy_versions, reasons
 from portal.deals.customer_models import KnownAccount
+from portal.deals.keys import name_key
 from portal.deals.models import Customer, Deal, DealHistory, Protection
 from portal.deals.pipeline import Side, Stage, Status
 from portal.demo.attention import CUSTOMERS
@@ -105,7 +106,7 @@ def build(
 ) -> Record:
     """Registrations by every partner, more of them after the rollout."""
     record = Record()
-    rules = service.current_policy(session, now)
+    rules = policy_versions.current_policy(session, now)
     terms = rules.terms
     managers = {person.id: person for person in cast.managers}
     families = list(library.families.values())
@@ -236,7 +237,7 @@ def _approve(story: _Story, record: Record, at: datetime) -> None:
     customer = {
         "id": key(story.rng, at),
         "name": row["customer_name"],
-        "name_key": service.name_key(row["customer_name"]),
+        "name_key": name_key(row["customer_name"]),
         "domain": row["domain"],
         "country": row["country"],
         "postcode": row["postcode"],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
 from portal.accounts.models import User
-from portal.db import in_parts
+from portal.db import in_parts, plain_rows
 from portal.leads.funnel import Funnel, LeadFacts
 from portal.leads.models import Enquiry, Lead, LeadHistory
 from portal.leads.service import Sight, sight
-from portal.leads.stages import Side, Stage
+from portal.leads.stages import Source, Stage
 
 _REACHED = (Stage.mql, Stage.sql, Stage.converted)
 
@@ -37,7 +37,7 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
     query = select(LeadHistory.lead_id, LeadHistory.at, LeadHistory.to_stage).where(
         LeadHistory.to_stage.in_(_REACHED), LeadHistory.from_stage != LeadHistory.to_stage
     )
-    for lead_id, at, stage in session.execute(query.order_by(LeadHistory.at, LeadHistory.id)):
+    for lead_id, at, stage in plain_rows(session, query.order_by(LeadHistory.at, LeadHistory.id)):
         reached = mql if stage == Stage.mql else sql
         reached.setdefault(lead_id, clock.local_day(at, zone))
     columns = (
@@ -55,23 +55,28 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
             # What it is about is the partner's to tell, as who it is.
             row.product_family_id if row.named_at else None,
         )
-        for row in session.execute(select(*columns))
+        for row in plain_rows(session, select(*columns))
     ]
 
 
-def moves_by_partner(
-    session: Session, since: datetime, until: datetime, zone: ZoneInfo
-) -> Counter[tuple[uuid.UUID, date]]:
-    """Lead moves in [since, until) by partner and day: what people of partners did with leads. A
-    counted activity; what customers, the vendor or the portal did is none."""
-    query = select(LeadHistory.partner_id, LeadHistory.at).where(
-        LeadHistory.side == Side.partner.value, LeadHistory.at >= since, LeadHistory.at < until
+class VendorLead(NamedTuple):
+    """A company that the vendor came to know by a lead of its own, on the day `created`."""
+
+    company: str
+    email: str
+    country: str
+    created: date
+
+
+def of_vendor(session: Session, zone: ZoneInfo) -> list[VendorLead]:
+    """The leads that the vendor entered or imported, of those that name a company."""
+    query = select(Lead.company, Lead.email, Lead.country, Lead.created_at).where(
+        Lead.source.in_((Source.hand, Source.file)), Lead.company != ""
     )
-    return Counter(
-        (partner_id, clock.local_day(at, zone))
-        for partner_id, at in session.execute(query)
-        if partner_id is not None
-    )
+    return [
+        VendorLead(company, email, country, clock.local_day(at, zone))
+        for company, email, country, at in session.execute(query)
+    ]
 
 
 def asked(session: Session, user: User, limit: int) -> list[Sight]:

@@ -165,6 +165,37 @@ def customers_stop(found: Outcomes) -> Table:
     return _way(steps, name, title, CUSTOMER_STEPS, _notes(found, note))
 
 
+# So many pages are told, those of most links first.
+MOST_PAGES = 20
+
+
+def pages_stop(found: Outcomes) -> Table:
+    """Up to which pages customers read who went no further than reading."""
+    most = found.pages_stopped[:MOST_PAGES]
+    titles = library.titles(found.session, {one.asset_id for one in most})
+    rows = [
+        {
+            "title": titles[one.asset_id],
+            "page": _("%(page)s of %(n)s", page=one.page, n=one.page_count)
+            if one.page
+            else _("opened, no page read"),
+            "pages_stopped": (one.links, one.opened),
+            "href": url_for("reports.asset", asset_id=one.asset_id) + f"?{found.period.query}",
+        }
+        for one in most
+    ]
+    columns = [
+        Column("title", _("Content")),
+        Column("page", _("Read up to page")),
+        Column("pages_stopped", _("Stopped here"), "of"),
+    ]
+    title, note = _("Pages where customers stop"), _("by link whose customer did not ask or buy")
+    if len(found.pages_stopped) > MOST_PAGES:
+        note = _("%(note)s; the %(n)s pages with most", note=note, n=MOST_PAGES)
+    empty = _("No link of this period was opened and left there.")
+    return Table("results-pages-stop", title, columns, rows, empty, _notes(found, note))
+
+
 def _notes(found: Outcomes, note: str) -> str:
     """`note`, and that links and reading are of every product family where one was chosen."""
     every = _("links and content of every product family") if found.filters.family else ""

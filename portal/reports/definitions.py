@@ -319,8 +319,9 @@ DEALS = (
         "open",
         N_("Open deals"),
         N_(
-            "Approved deals that were neither won nor lost when the period ended: those begun by "
-            "then, and those of which no day is known."
+            "Deals approved by the end of the period that were not won, lost, withdrawn, expired "
+            "or revoked by then, and those of which no day is known. What happened later does not "
+            "change it; an order that you confirm counts from its own day."
         ),
         COUNT,
     ),
@@ -360,8 +361,9 @@ DEALS = (
         "cycle_median",
         N_("Deal cycle, median"),
         N_(
-            "Of the deals begun in the period, the days after which half are won. Deals still open "
-            "when it ended, and deals lost, have lasted at least so long (Kaplan-Meier)."
+            "Of the deals begun in the period and approved by its end, the days after which half "
+            "are won. Deals still open when it ended, and deals lost, expired or revoked, have "
+            "lasted at least so long (Kaplan-Meier)."
         ),
         N_("days"),
     ),
@@ -369,8 +371,9 @@ DEALS = (
         "won_by_day",
         N_("Won by day 30, 60, 90"),
         N_(
-            "Of the deals begun in the period, the share that is won after so many days, losing "
-            "being the other way to end (Aalen-Johansen)."
+            "Of the deals begun in the period and approved by its end, the share that is won after "
+            "so many days, losing being the other way to end (Aalen-Johansen). Deals open, expired "
+            "or revoked have lasted at least so long."
         ),
         N_("per cent"),
     ),
@@ -391,9 +394,29 @@ DEALS = (
         N_("Time to decide"),
         N_(
             "Business hours in which a registration waited for you, without the time in which it "
-            "waited for the partner. The median takes those still waiting into account."
+            "waited for the partner. Of decisions made in the period; those undecided when it "
+            "ended have waited at least so long (Kaplan-Meier). Decisions that were imported are "
+            "not measured, and counted beside it."
         ),
         N_("business hours"),
+    ),
+    Definition(
+        "undecided",
+        N_("Undecided at the end"),
+        N_(
+            "Registrations submitted by the end of the period that were not decided, withdrawn or "
+            "expired by then, whatever happened to them later."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "withdrawn_undecided",
+        N_("Withdrawn before a decision"),
+        N_(
+            "Registrations that partners withdrew, or that expired, in the period without a "
+            "decision. How long they waited is not in the time to decide."
+        ),
+        COUNT,
     ),
     Definition(
         "new_business",
@@ -505,10 +528,12 @@ DEALS = (
         "sourced",
         N_("Sourced by partners"),
         N_(
-            "Revenue of deals whose customer was not on record with you when the partner "
-            "registered it: no customer, no earlier deal, no lead of yours. A contact that nobody "
-            "wrote down cannot be known. Of imported deals it is not known, and said so. A part of "
-            "the revenue, never added to it."
+            "Revenue of deals that were approved before the day of your first contact with the "
+            "customer, or without any. Your contacts are known accounts of every product family, "
+            "from the first contact in the list or the day of their import, and leads that you "
+            "entered or imported, when they are surely the same company. What partners have "
+            "registered is no contact of yours, and one that nobody wrote down cannot be known. Of "
+            "imported deals it is not known, and said so. A part of the revenue, never added to it."
         ),
         N_("an amount"),
     ),
@@ -560,6 +585,18 @@ DEALS = (
             "Partners with access in the period, or links made in it, that took this step or a "
             "later one. Read past half: a page after the middle of a document was read for at "
             "least 2 seconds. Registered and won: by a deal of that partner with that customer."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "pages_stopped",
+        N_("Pages where customers stop"),
+        N_(
+            "Of the links made in the period through which this document was opened and whose "
+            "customer has not asked, or been registered, since: those of which this is the "
+            "furthest page that was read for at least 2 seconds. A link with several documents "
+            "counts for each that was opened. How many, never whose; as long as the details are "
+            "kept."
         ),
         SHARE,
     ),

@@ -4,8 +4,9 @@ who had access, what was read and shared before, where partners and customers st
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,11 +23,11 @@ from portal.content import library, sharing
 from portal.content.sharing import Made
 from portal.deals import metrics, revenue
 from portal.deals.facts import DealFacts
+from portal.deals.keys import name_key
 from portal.deals.pipeline import Status
 from portal.deals.results import Results
 from portal.deals.results import as_json as plain_json
 from portal.deals.revenue import Revenue
-from portal.deals.service import name_key
 from portal.estimates import Share
 from portal.leads import metrics as leads
 from portal.leads.funnel import Funnel
@@ -37,8 +38,9 @@ from portal.reports.engagement import scope_of
 from portal.reports.filters import Filters
 from portal.reports.models import Baseline
 from portal.reports.periods import Period
-from portal.reports.stops import Step, steps
+from portal.reports.stops import PageStop, Step, last_steps, page_stops, steps
 from tracking import metrics as tracking
+from tracking.metrics import ReadUpTo
 
 # Content before a registration: up to the day of submitting and so many days before it.
 ASSIST = timedelta(days=30)
@@ -138,33 +140,43 @@ class Outcomes:
         ]
         if not deals:
             return set()
-        active = self._active_days(deals)
-        return {deal.id for deal in deals if self._is_assisted(deal, active)}
+        assets: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
+        for asset_id, families in library.families_of_assets(self.session).items():
+            for family in families:
+                assets[family].append(asset_id)
+        by_family: dict[uuid.UUID, list[DealFacts]] = defaultdict(list)
+        for deal in deals:
+            if deal.family_id in assets:
+                by_family[deal.family_id].append(deal)
+        return {
+            deal.id
+            for family, some in by_family.items()
+            for deal in self._assisted_by(some, assets[family])
+        }
 
-    def _active_days(
-        self, deals: Iterable[DealFacts]
-    ) -> dict[tuple[uuid.UUID, uuid.UUID], set[date]]:
-        """The days on which each partner was active with each family."""
-        days = [deal.submitted for deal in deals if deal.submitted is not None]
-        families, unread = library.families_of_assets(self.session), self.unread
-        found: dict[tuple[uuid.UUID, uuid.UUID], set[date]] = defaultdict(set)
+    def _assisted_by(
+        self, deals: Sequence[DealFacts], assets: Collection[uuid.UUID]
+    ) -> Iterator[DealFacts]:
+        """Those of some registrations before which the partner was active with some assets."""
+        submitted = [(deal, deal.submitted) for deal in deals if deal.submitted is not None]
+        days = [day for _deal, day in submitted]
+        active: dict[uuid.UUID, list[date]] = defaultdict(list)
         for one in tracking.active_days(
             self.session,
             min(days) - ASSIST,
             max(days) + timedelta(days=1),
             {deal.partner_id for deal in deals},
+            assets,
         ):
-            if one.on_purpose or one.partner_id not in unread:
-                for family in families.get(one.asset_id, ()):
-                    found[one.partner_id, family].add(one.day)
-        return found
-
-    @staticmethod
-    def _is_assisted(deal: DealFacts, active: dict[tuple[uuid.UUID, uuid.UUID], set[date]]) -> bool:
-        assert deal.submitted is not None
-        assert deal.family_id is not None
-        days = active.get((deal.partner_id, deal.family_id), set())
-        return any(deal.submitted - ASSIST <= day <= deal.submitted for day in days)
+            if one.on_purpose or one.partner_id not in self.unread:
+                active[one.partner_id].append(one.day)
+        for some in active.values():
+            some.sort()
+        for deal, day in submitted:
+            mine = active[deal.partner_id]
+            before = bisect_right(mine, day)
+            if before and mine[before - 1] >= day - ASSIST:
+                yield deal
 
     @property
     def assisted_registrations(self) -> Share:
@@ -250,10 +262,30 @@ class Outcomes:
         return steps(could, way)
 
     @cached_property
+    def _links_here(self) -> list[Made]:
+        since, _until = self.edges
+        return [link for link in self._links if link.at >= since]
+
+    @cached_property
+    def _read(self) -> list[ReadUpTo]:
+        """How far what the links of the period lead to was read."""
+        return tracking.links_read_up_to(self.session, [link.id for link in self._links_here])
+
+    @property
     def customer_steps(self) -> list[Step]:
         """How far customers came who were sent a link in the period, by link."""
-        since, _until = self.edges
-        links = [link for link in self._links if link.at >= since]
+        return steps([link.id for link in self._links_here], self._customer_way)
+
+    @cached_property
+    def pages_stopped(self) -> list[PageStop]:
+        """The pages up to which customers read before they went no further, by how many."""
+        last = last_steps([link.id for link in self._links_here], self._customer_way)
+        reading = [name for name, _keys in self._customer_way].index("asked")
+        return page_stops(one for one in self._read if last[one.share_id] <= reading)
+
+    @cached_property
+    def _customer_way(self) -> list[tuple[str, Collection[uuid.UUID]]]:
+        links = self._links_here
         keys = [link.id for link in links]
         of_link: dict[object, list[DealFacts]] = defaultdict(list)
         for deal in self.results.deals:
@@ -270,17 +302,13 @@ class Outcomes:
                     registered.add(link.id)
                     if deal.won_confirmed and deal.won_confirmed < self.period.until:
                         won.add(link.id)
-        opened = tracking.shares_opened(self.session, keys)
-        return steps(
-            keys,
-            [
-                ("opened", opened.keys()),
-                ("read", tracking.links_read_past_half(self.session, opened.keys())),
-                ("asked", leads.links_asked(self.session, keys)),
-                ("registered", registered),
-                ("won", won),
-            ],
-        )
+        return [
+            ("opened", {one.share_id for one in self._read}),
+            ("read", {one.share_id for one in self._read if one.is_past_half}),
+            ("asked", leads.links_asked(self.session, keys)),
+            ("registered", registered),
+            ("won", won),
+        ]
 
     @cached_property
     def abandoned(self) -> int:
@@ -327,6 +355,10 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
         "drafts_abandoned": outcomes.abandoned,
         "partners_stop": _steps(outcomes.partner_steps),
         "customers_stop": _steps(outcomes.customer_steps),
+        "pages_stop": [
+            {"asset": str(one.asset_id), "page": one.page, "of": one.page_count, "links": one.links}
+            for one in outcomes.pages_stopped
+        ],
         "by": {
             name: {label: _part(part) for label, part in rows}
             for name, rows in breakdowns(outcomes).items()
@@ -341,6 +373,7 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
         "drafts_abandoned": outcomes.abandoned,
         "partners_stop": sum(step.stopped for step in outcomes.partner_steps),
         "customers_stop": sum(step.stopped for step in outcomes.customer_steps),
+        "pages_stop": sum(one.links for one in outcomes.pages_stopped),
     }
     return values
 

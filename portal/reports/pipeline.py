@@ -175,7 +175,6 @@ def _registrations(found: Outcomes) -> Table:
     registered, decided = link(found, "registrations"), link(found, "decisions")
     partners = len({deal.partner_id for deal in here.registrations})
     slowest = reached(here.decision_hours, 0.9)
-    waiting = len(here.decision_hours) - sum(d.waited is not None for d in here.decisions)
     cycle = here.registered_cycle_days
     typical = deal_parts.days(median(here.registered_durations))
     rows = [
@@ -222,9 +221,25 @@ def _registrations(found: Outcomes) -> Table:
             _join(
                 _("business hours"),
                 "" if slowest is None else _("nine of ten took at most %(n)s", n=_hours(slowest)),
-                count(waiting, "%(num)s still waits", "%(num)s still wait") if waiting else "",
+                _("%(n)s not measured", n=number(here.unmeasured)) if here.unmeasured else "",
             ),
             href=decided,
+        ),
+        row(
+            "undecided",
+            _("Still undecided at the end"),
+            number(len(here.undecided)),
+            len(here.undecided),
+            _("they have waited at least so long"),
+            href=link(found, "undecided"),
+        ),
+        row(
+            "withdrawn_undecided",
+            _("Withdrawn before a decision"),
+            number(len(here.withdrawn)),
+            len(here.withdrawn),
+            _("not in the time to decide"),
+            href=link(found, "withdrawn"),
         ),
         _share(
             found,
@@ -530,4 +545,5 @@ TABLES: dict[str, Callable[[Outcomes], Table]] = {
     "results-losses": deal_parts.losses,
     "results-partners-stop": deal_parts.partners_stop,
     "results-customers-stop": deal_parts.customers_stop,
+    "results-pages-stop": deal_parts.pages_stop,
 }

@@ -18,7 +18,7 @@ from portal.db import db, write
 from portal.deals import checks, customers, service
 from portal.deals.customer_models import ConflictMatch
 from portal.deals.models import Customer, Deal, Protection
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import PortalError
 from tests.conftest import Browse
 from tests.deals.test_checks import RIVAL

@@ -17,7 +17,7 @@ from portal.accounts.models import User
 from portal.accounts.notices import send_notices
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import checks, conflicts, service
+from portal.deals import checks, conflicts, record
 from portal.deals.customer_models import ConflictCheck, ConflictMatch
 from portal.deals.evidence import Evidence, evidence
 from portal.deals.models import Deal, Protection
@@ -274,7 +274,7 @@ def test_approving_beside_a_sure_rival_takes_a_reason_that_only_the_vendor_reads
     assert "Somebody else is with this customer" in text_of(refused)
     why = {"customer": "new", "confirmation": "Kühn showed the request of Frau Brandt."}
     assert browse(anna()).post(f"{path}/approve", data=why).status_code == 302
-    assert [row.move for row in service.history(db.session(), key)][-2:] == [
+    assert [row.move for row in record.history(db.session(), key)][-2:] == [
         "confirm_match",
         "approve",
     ]

@@ -18,9 +18,9 @@ from portal import clock
 from portal.accounts.models import User
 from portal.accounts.notices import Notice
 from portal.db import db, write
-from portal.deals import checks, metrics, reasons, reminders, service
+from portal.deals import checks, metrics, reasons, record, reminders, service
 from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Protection
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import Refused
 from tests.conftest import Browse
 from tests.factories import make_family
@@ -111,7 +111,7 @@ def test_a_deal_is_claimed_asked_about_approved_won_and_confirmed(
     manager.post(f"{path}/won", data={**order, "amount": "17 500"})
     assert (deal(key).status, deal(key).stage) == ("closed", "won")
     assert deal(key).won_amount_minor == 1_750_000
-    moves = [row.move for row in service.history(db.session(), key)]
+    moves = [row.move for row in record.history(db.session(), key)]
     assert moves == [
         "submit", "take_in_review", "ask", "edit", "resubmit", "approve", "to_proposal",
         "report_won", "confirm_win",

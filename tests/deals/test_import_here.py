@@ -17,9 +17,9 @@ from portal import clock
 from portal.accounts.models import User
 from portal.cli import portal
 from portal.db import db, write
-from portal.deals import service
+from portal.deals import record, service
 from portal.deals.models import Deal, DealHistory, Protection
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import PortalError
 from portal.sheets import read, refused_csv
 from tests.conftest import Browse
@@ -67,7 +67,7 @@ def approved_deal(browse: Browse) -> uuid.UUID:
 
 def moves(key: uuid.UUID) -> list[str]:
     """The moves of a deal."""
-    return [row.move for row in service.history(db.session(), key)]
+    return [row.move for row in record.history(db.session(), key)]
 
 
 @pytest.mark.parametrize("named", ["reference", "external_id", "customer"])

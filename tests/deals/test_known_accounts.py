@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import select
 
+from portal import clock
 from portal.cli import portal
 from portal.db import db
 from portal.deals.customer_models import KnownAccount
@@ -21,7 +23,7 @@ from tests import engines
 from tests.conftest import Browse
 from tests.deals.test_checks import found_in
 from tests.deals.test_deals import deal, look_for_conflicts, register
-from tests.factories import make_family
+from tests.factories import ZONE, make_family
 from tests.pages import text_of
 from tests.people import anna, lena, mia
 
@@ -88,6 +90,19 @@ def test_the_same_list_again_changes_nothing_and_a_changed_row_one_account(words
     assert row.company_key == "brandt"
     with words.test_request_context(), pytest.raises(BadMapping, match="external_id"):
         bring_in("name\nBrandt\n")
+
+
+def test_the_first_contact_is_what_the_list_says_or_the_day_it_came(words: Flask) -> None:
+    today = clock.local_day(clock.now(), ZONE)
+    days = ["2025-03-31", "24 Dec 2025", "", "3/4/2025", "soon", f"{today + timedelta(days=1)}"]
+    lines = "".join(f"{n},Company {n},{day}\n" for n, day in enumerate(days))
+    with words.test_request_context():
+        outcome = bring_in(f"id,name,customer since\n{lines}")
+        assert [line.number for line, _why in outcome.refused] == [5, 6, 7]
+        # A later list without a day leaves what is known.
+        bring_in("id,name,customer since\n0,Company of old,\n")
+    found = {key: row.first_contact for key, row in accounts().items()}
+    assert found == {"0": date(2025, 3, 31), "1": date(2025, 12, 24), "2": today}
 
 
 def test_a_known_account_is_evidence_with_its_owner_and_takes_a_reason(

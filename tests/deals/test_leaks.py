@@ -13,7 +13,7 @@ from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import set_up
 from portal.db import write
-from portal.deals.service import ensure_policy
+from portal.deals.policy_versions import ensure_policy
 from tests import engines
 from tests.conftest import Browse
 from tests.deals.test_checks import counted_queries

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portal import clock
 from portal.db import db, write
-from portal.deals import policy, service
+from portal.deals import policy, policy_versions
 from portal.deals.policy import Calendar, Terms, after_business_time, business_time
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, register
@@ -150,10 +150,10 @@ def test_new_rules_hold_for_what_is_submitted_from_then_on(browse: Browse) -> No
 def test_rules_from_a_later_day_wait_for_it(browse: Browse) -> None:
     tomorrow = clock.local_day(clock.now(), BERLIN) + timedelta(days=1)
     set_rules(browse, valid_from=tomorrow.isoformat())
-    assert service.current_policy(db.session(), clock.now()).version == 1
+    assert policy_versions.current_policy(db.session(), clock.now()).version == 1
     assert "to come" in text_of(browse(anna()).get("/deals/rules"))
     later = clock.day_start(tomorrow, BERLIN)
-    assert service.current_policy(db.session(), later).version == 2
+    assert policy_versions.current_policy(db.session(), later).version == 2
     # Rules in between would change what was promised.
     refused = set_rules(browse)
     assert refused.status_code == 409
@@ -178,7 +178,7 @@ def test_nonsense_is_refused_and_nothing_is_lost(
     assert sentence in text_of(answer)
     assert "2 % more margin." in answer.text
     with write() as session:
-        assert len(service.policies(session)) == 1
+        assert len(policy_versions.policies(session)) == 1
 
 
 def test_managers_read_the_rules_and_administrators_set_them(browse: Browse) -> None:

@@ -15,7 +15,7 @@ from portal.accounts import absences
 from portal.accounts.models import Partner, Role, User
 from portal.accounts.notices import Notice
 from portal.db import db, write
-from portal.deals import policy, promise, service
+from portal.deals import policy, policy_versions, promise
 from portal.deals.models import Deal, DealHistory, KeptPromise
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, look_for_conflicts, register
@@ -277,7 +277,7 @@ def decided(n: int, partners: int, month: datetime) -> None:
     one three days later."""
     people = [make_user() for _n in range(partners)]
     with write() as session:
-        rules = service.current_policy(session, month)
+        rules = policy_versions.current_policy(session, month)
         for number in range(n):
             person = people[number % partners]
             late = number == n - 1

@@ -25,11 +25,11 @@ from portal.accounts.models import Partner, User
 from portal.accounts.notices import Notice, NoticeBundle
 from portal.content.models import ProductFamily
 from portal.db import db, write
-from portal.deals import checks, policy, reminders, service
+from portal.deals import checks, policy, record, reminders, service
 from portal.deals.models import Deal, DealHistory, DealReminder, Protection
 from portal.deals.pipeline import UNDECIDED
 from portal.deals.policy import Calendar, Terms
-from portal.deals.service import Given
+from portal.deals.record import Given
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, register
 from tests.deals.test_policy import CALENDARS, MOMENTS, ZONES, berlin, set_rules
@@ -37,6 +37,7 @@ from tests.deals.test_queue import MONDAY, manage, told
 from tests.factories import make_family
 from tests.mailbox import deliver_daily, mailbox
 from tests.mailbox import text_of as mail_text
+from tests.pages import text_of
 from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -220,6 +221,18 @@ def test_a_silent_deal_is_asked_about_and_at_most_monthly(browse: Browse) -> Non
         with clock.at(start + timedelta(days=days)):
             asked.append(reminders.warn_stale(clock.now()))
     assert asked == [0, 1, 0, 0, 1, 0]
+    silent = "No news for 61 days"
+    for days, said in ((29, False), (61, True)):
+        with clock.at(start + timedelta(days=days)):
+            for person, path in (
+                (lena(), f"/deals/{key}"), (lena(), "/deals"), (anna(), "/deals/list"),
+                (anna(), "/deals/list?silent=yes"), (lena(), "/deals?silent=yes"),
+            ):  # fmt: skip
+                assert (silent in text_of(browse(person).get(path))) is said, (days, path)
+            found = browse(anna()).get("/deals.csv?silent=yes").text
+            assert (deal(key).customer_name in found) is said
+            assert silent not in text_of(browse(mia()).get("/deals?silent=yes"))
+    assert browse(anna()).get("/deals/list?silent=perhaps").status_code == 400
     with clock.at(start + timedelta(days=80)):
         browse(lena()).post(f"/deals/{key}/move/to_proposal")
     with clock.at(start + timedelta(days=109)):
@@ -421,7 +434,7 @@ FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 def decisions_expected(years: Years) -> Iterator[tuple[uuid.UUID, str, int, int]]:
     """Which reminders of decisions the history asks for."""
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         used, number = timedelta(), 0
         for row, after in zip(rows, [*rows[1:], None], strict=True):
             number += row.move in reminders.SUBMITTING
@@ -448,7 +461,7 @@ def protections_expected(years: Years) -> Iterator[tuple[uuid.UUID, str, int, in
     """Which reminders of protections the history asks for."""
     ticks = [tick for tick in years.ticks if tick.hour < 12]
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         approved = next((row.at for row in rows if row.move == "approve"), None)
         if approved is None:
             continue
@@ -522,7 +535,7 @@ def assert_silence_is_asked_about(years: Years, sent: list[Any]) -> None:
         assert all(b - a >= month for a, b in pairwise(moments))
     ticks = [tick for tick in years.ticks if tick.hour < 12]
     for key in db.session.scalars(select(Deal.id)):
-        rows = service.history(db.session(), key)
+        rows = record.history(db.session(), key)
         approved = next((row.at for row in rows if row.move == "approve"), FOREVER)
         closed = next((row.at for row in rows if row.move == "confirm_win"), FOREVER)
         for tick in ticks:

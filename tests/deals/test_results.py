@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 
 from portal import clock
 from portal.db import db, new_id
-from portal.deals import metrics
+from portal.deals import contacts, metrics
+from portal.deals.conflicts import keys_of
 from portal.deals.facts import DealFacts, LeadFacts, with_history, with_leads
 from portal.deals.pipeline import Stage, Status
 from portal.deals.results import CYCLE_DAYS, Results, as_json
 from portal.deals.revenue import by_currency
 from portal.estimates import Outcome, Share, happened_by, survival
-from portal.reports.stops import Step, steps
+from portal.reports.stops import Step, page_stops, steps
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, look_for_conflicts, register
 from tests.deals.test_import import bring_in_app
 from tests.factories import make_family
 from tests.pages import text_of
 from tests.people import anna, kuehn, lena
+from tracking.metrics import ReadUpTo
 
 KUEHN, BRANDT, PUMPS, VALVES = (new_id() for _n in range(4))
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -130,6 +132,80 @@ def test_waiting_registrations_make_the_time_to_decide_longer() -> None:
     found = as_json(Results(MARCH, APRIL, [*decided, *waiting, withdrawn]))
     assert (found["decision_hours_median"], found["n"]["decision_hours_median"]) == (4.0, 4)
     assert found["decision_hours_p90"] is None
+
+
+def test_a_period_that_is_over_says_the_same_whatever_happens_later() -> None:
+    begun: dict[str, Any] = {"first_contact": MARCH, "submitted": date(2026, 3, 2), "waited": 9.0}
+    early: dict[str, Any] = {**begun, "decided": date(2026, 3, 9)}
+    # As it was on the last day of March: one waits, one is approved.
+    then = [deal("submitted", None, **begun), deal(**early)]
+    # What may come of the first, and of the second, from the first of April on.
+    waiting = [
+        deal("withdrawn", None, **begun, left=APRIL),
+        deal("expired", None, **begun, left=APRIL),
+        deal("rejected", None, **begun, decided=APRIL),
+        deal(**begun, decided=APRIL),
+        won(MAY, MAY)._replace(**begun, decided=APRIL),
+    ]
+    approved = [
+        deal("expired", **early, left=APRIL),
+        deal("revoked", **early, left=MAY),
+        deal("closed", "lost", **early, lost=MAY),
+        won(MAY, MAY)._replace(**early),
+    ]
+    expected = Results(MARCH, APRIL, then)
+    assert (len(expected.undecided), len(expected.open), len(expected.withdrawn)) == (1, 1, 0)
+    for one in waiting:
+        for other in approved:
+            found = Results(MARCH, APRIL, [one, other])
+            assert (len(found.undecided), len(found.open), len(found.withdrawn)) == (1, 1, 0)
+            assert found.decision_hours == expected.decision_hours
+            assert found.durations == expected.durations == [(31, Outcome.open)]
+            assert found.registered_durations == [(31, Outcome.open)]
+
+
+def test_what_was_given_up_is_counted_beside_and_lasted_at_least_so_long() -> None:
+    begun: dict[str, Any] = {"first_contact": MARCH, "submitted": date(2026, 3, 2), "waited": 9.0}
+    day = date(2026, 3, 21)
+    deals = [
+        deal("withdrawn", None, **begun, left=day),
+        deal("expired", None, **begun, left=day),
+        deal("revoked", **begun, decided=date(2026, 3, 9), left=day),
+        deal(submitted=MARCH, decided=day),
+    ]
+    found = as_json(Results(MARCH, APRIL, deals))
+    assert (found["withdrawn_undecided"], found["undecided"], found["open"]) == (2, 0, 1)
+    assert (found["n"]["decision_hours_median"], found["decisions_not_measured"]) == (1, 1)
+    # Revoked after 20 days: nobody knows whether it would have been won.
+    assert Results(MARCH, APRIL, deals).durations == [(20, Outcome.open)]
+
+
+def test_a_contact_of_the_vendor_is_that_of_surely_the_same_company() -> None:
+    known = contacts.Contact
+    index = contacts.index([
+        known(keys_of("Hafen GmbH", country="DE", postcode="26721"), APRIL),
+        known(keys_of("Hafen AG", "hafen.example", country="DE"), MARCH),
+        known(keys_of("Werft", tax_id="DE123456789"), MAY),
+    ])  # fmt: skip
+
+    def since(*names: str, **more: str) -> date | None:
+        return contacts.first_of(keys_of(*names, **more), index)
+
+    assert since("Hafen", country="DE", postcode="26721") == MARCH
+    assert since("Hafen", country="DE", postcode="26721", domain="other.example") == APRIL
+    assert since("Hafen", country="NL") is None
+    assert since("Yard", tax_id="DE 123 456 789") == MAY
+    for approved, contact, told in (
+        (MARCH, APRIL, True), (APRIL, APRIL, False), (APRIL, None, True), (None, None, None),
+    ):  # fmt: skip
+        assert contacts.sourced(approved, True, contact) is told
+    assert contacts.sourced(MARCH, False, None) is None
+
+
+def test_pages_where_reading_stopped_are_told_by_document_most_first() -> None:
+    a, b = new_id(), new_id()
+    read = [ReadUpTo(new_id(), *one) for one in ((a, 2, 5), (b, 0, 3), (a, 2, 5), (a, 5, 5))]
+    assert [stop[1:] for stop in page_stops(read)] == [(2, 5, 2, 3), (5, 5, 1, 3), (0, 3, 1, 1)]
 
 
 def test_leads_and_deals_without_one_make_the_close_rate_and_young_ones_mature() -> None:

@@ -18,7 +18,8 @@ from portal.content.models import ProductFamily
 from portal.db import db, write
 from portal.deals import service
 from portal.deals.models import Customer, Deal, Protection
-from portal.deals.service import Given, ensure_policy
+from portal.deals.policy_versions import ensure_policy
+from portal.deals.record import Given
 from portal.reports import outcomes
 from portal.reports.filters import Filters
 from portal.reports.periods import Period

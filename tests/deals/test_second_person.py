@@ -17,7 +17,7 @@ from portal.content.models import ProductFamily
 from portal.db import db, write
 from portal.deals import service
 from portal.deals.models import Deal, Protection
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import PortalError
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, look_for_conflicts, register

@@ -14,12 +14,12 @@ from portal import clock
 from portal.accounts.models import User
 from portal.content.models import ProductFamily
 from portal.db import db, new_id, write
-from portal.deals import drafts, service
+from portal.deals import drafts, record, service
 from portal.deals.customers import WHO_IS_WHO
 from portal.deals.drafts import Claim
 from portal.deals.models import Deal, DealHistory, Protection
 from portal.deals.pipeline import TABLE, Status
-from portal.deals.service import Given
+from portal.deals.record import Given
 from portal.errors import NotFound, Refused
 from tests.deals.test_deals import look_for_conflicts
 from tests.factories import make_family
@@ -68,7 +68,7 @@ def press(name: str, deal_id: uuid.UUID, person: User, claim: Claim, now: dateti
 def look(deal_id: uuid.UUID) -> tuple[Deal, list[DealHistory]]:
     """A deal and what happened to it, as they are stored now."""
     db.session.rollback()
-    return db.session.get_one(Deal, deal_id), service.history(db.session(), deal_id)
+    return db.session.get_one(Deal, deal_id), record.history(db.session(), deal_id)
 
 
 def keeps_the_rules(deal_id: uuid.UUID, partner_of: dict[uuid.UUID, uuid.UUID | None]) -> None:

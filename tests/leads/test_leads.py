@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import uuid
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask
 
 from portal import clock, jobs
-from portal.accounts.service import zone
 from portal.db import db
 from portal.deals.models import Deal
-from portal.leads import metrics
 from tests.conftest import Browse
 from tests.content.test_sharing import share
 from tests.deals.test_deals import approve, claim, register
@@ -246,16 +244,3 @@ def test_a_deal_of_a_lead_and_one_without_are_both_sales_ready_once(
     approve(browse, without)
     found = figures(browse)["All partners"]
     assert (found["Sales-ready (SQL)"], found["of them without a lead"]) == ("2", "1")
-
-
-def test_lead_moves_count_as_activity_of_the_partner_and_day(app: Flask, browse: Browse) -> None:
-    lead_id = write_down(browse, lena())
-    browse(lena()).post(f"/leads/{lead_id}/move/accept")
-    browse(anna()).post(f"/leads/{lead_id}/give-up/disqualify", data={"reason_code": "other"})
-    write_down(browse, anna())
-    now = clock.now()
-    found = metrics.moves_by_partner(
-        db.session(), now - timedelta(days=1), now + timedelta(days=1), zone()
-    )
-    today: date = clock.local_day(now, zone())
-    assert found == {(lena().partner_id, today): 2}

@@ -15,13 +15,16 @@ from flask import Flask
 from portal import clock
 from portal.accounts.models import Partner
 from portal.accounts.service import zone
-from portal.db import db, write
+from portal.content.models import ShareLink
+from portal.db import db, new_id, write
+from portal.deals.customer_models import KnownAccount
 from portal.reports import deal_rows, definitions, outcomes, pipeline
 from portal.reports.filters import Filters
 from portal.reports.models import Baseline
 from portal.reports.periods import Period
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
+from tests.deals.test_known_accounts import bring_in
 from tests.factories import (
     ZONE,
     make_asset,
@@ -30,9 +33,11 @@ from tests.factories import (
     make_partner,
     make_user,
 )
+from tests.leads.leads import write_down
 from tests.pages import text_of
 from tests.people import anna, brandt, jonas, kuehn, lena, mia, otto
 from tests.reports.test_reports import rows
+from tests.tracking import reports
 from tests.tracking.test_rollups import read, rebuild
 
 YEAR = timedelta(days=365)
@@ -142,7 +147,30 @@ def test_every_figure_has_its_definition_its_n_and_the_part_adds_up(
     assert "needs 4 more partners" in money["Median of the partners that won"]["Note"]
 
 
-def test_a_customer_on_record_before_is_not_sourced_and_not_new(browse: Browse) -> None:
+def test_a_customer_is_sourced_until_the_vendor_has_a_contact_of_its_own(
+    app: Flask, browse: Browse
+) -> None:
+    write_down(
+        browse, anna(), email="ole@werft.example", company="Werft GmbH", contact="Ole", country="DE"
+    )
+    names = ("Hafen", "Brandt", "Werft GmbH")
+    keys = [register(browse, lena(), customer_name=name, domain="") for name in names]
+    with app.test_request_context():
+        db.session.rollback()
+        bring_in("id,name,country,since\n1,Brandt,DE,2026-03-05\n2,Hafen,DE,\n")
+    for key in keys:
+        assert approve(browse, key).status_code == 302
+    facts = {one.id: one for one in found().results.deals}
+    # Brandt was known long before, Hafen since the day of its approval, the yard by a lead.
+    assert [facts[key].sourced for key in keys] == [False, False, False]
+    # Had the list said that Hafen was first contacted on a later day, the partner was there before.
+    with write() as session:
+        row = session.query(KnownAccount).filter_by(external_id="2").one()
+        row.first_contact = clock.local_day(clock.now(), ZONE) + timedelta(days=1)
+    assert {one.id: one for one in found().results.deals}[keys[0]].sourced is True
+
+
+def test_a_customer_of_another_partner_is_sourced_and_not_new_to_its_own(browse: Browse) -> None:
     win(browse, register(browse, lena(), customer_name="Hafen"))
     valves = str(make_family("Valves").id)
     second = register(
@@ -153,7 +181,7 @@ def test_a_customer_on_record_before_is_not_sourced_and_not_new(browse: Browse) 
     answer = browse(otto()).post(f"/deals/{second}/approve", data={"customer": str(customer)})
     assert answer.status_code == 302, text_of(answer)
     facts = {one.id: one for one in found().results.deals}
-    assert (facts[second].sourced, facts[second].new_business) == (False, False)
+    assert (facts[second].sourced, facts[second].new_business) == (True, False)
     assert facts[second].kind == "upsell"
 
 
@@ -202,6 +230,38 @@ def test_content_shared_with_the_customer_before_closing_names_nobody(browse: Br
     assert "Link sent,2 of 2,1" in stops
     assert "Won,1 of 2,1" in stops
     assert "Emden" not in stops
+
+
+def test_the_page_up_to_which_customers_read_is_told_by_link_and_names_nobody(
+    app: Flask, browse: Browse
+) -> None:
+    asset = make_asset("About pumps")
+    links = []
+    for name in ("Hafen Emden", "Stadtwerke", "Werft", "Nobody"):
+        data = {"recipient": name, "days": "90"}
+        links.append(browse(lena()).post(f"/library/{asset.id}/share", data=data).location)
+    shares = {link.recipient.name: link for link in db.session.query(ShareLink) if link.recipient}
+    # Emden reads pages 1 and 2 and leafs through 4; the others read up to page 4, and page 1.
+    for name, pages in {
+        "Hafen Emden": {1: 5000, 2: 2000, 4: 1999}, "Stadtwerke": {4: 9000}, "Werft": {1: 100},
+    }.items():  # fmt: skip
+        token = reports.token_for(
+            lena(), asset, audience="customer", share_id=shares[name].id, subject=new_id()
+        )
+        lines = [reports.row(reports.slot_now(), page, active=ms) for page, ms in pages.items()]
+        assert reports.post(token, *lines, activated=clock.now_ms()).status_code == 200
+    # Who goes on to buy does not stop reading.
+    register(browse, lena(), customer_name="Stadtwerke")
+    path = "/reports/results/results-pages-stop.csv?period=12m"
+    told = rows(browse(anna()).get(path))
+    assert {row["Read up to page"]: row["Stopped here"] for row in told} == {
+        "2 of 5": "1 of 2", "opened, no page read": "1 of 2",
+    }  # fmt: skip
+    page = browse(anna()).get("/reports/results?period=12m").text
+    for name in shares:
+        assert name not in browse(anna()).get(path).text
+        assert name == "Stadtwerke" or name not in page
+    assert rows(browse(anna()).get(f"{path}&partner={brandt().id}")) == []
 
 
 def test_where_partners_stop_is_the_last_step_that_each_has_taken(
