@@ -21,7 +21,7 @@ from portal.content.first_opens import tell_first_opens
 from portal.db import db
 from portal.deals.models import DealFile
 from portal.mail import Outbox
-from portal.reports import deal_rows, pipeline
+from portal.reports import deal_rows, leads, pipeline
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.content.test_sharing import share
@@ -51,6 +51,9 @@ NAMES = {
     "reports.results_csv": pipeline.TABLES,
     "reports.results_behind": deal_rows.BEHIND,
     "reports.results_behind_csv": deal_rows.BEHIND,
+    "reports.leads_csv": leads.TABLES,
+    "reports.leads_behind": leads.BEHIND,
+    "reports.leads_behind_csv": [f"leads-{name}" for name in leads.BEHIND],
 }
 # These pages are walked with these parameters of the query, too.
 QUERIES = {

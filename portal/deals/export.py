@@ -66,7 +66,7 @@ def _row(deal: Deal, reserved: Protection | None, zone: ZoneInfo) -> dict[str, A
         "first_contact": deal.first_contact,
         "submitted": day(deal.submitted_at),
         "decided": day(deal.decided_at),
-        "closed": day(deal.won_at or deal.lost_at),
+        "closed": day(deal.won_at or deal.lost_at or deal.left_at),
         "expected_close": deal.expected_close,
         "amount": _amount(deal.amount_minor),
         "currency": deal.currency,

@@ -35,7 +35,7 @@ from portal.deals.import_known import Known
 from portal.deals.import_protections import Protections
 from portal.deals.import_rows import Options, Parsed, Row
 from portal.deals.models import BY_IMPORT, Deal, DealHistory, Policy
-from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
+from portal.deals.pipeline import LEFT, UNDECIDED, Side, Stage, Status
 from portal.deals.policy_versions import current_policy
 from portal.deals.protecting import end_protection
 from portal.deals.service import is_reference, new_reference
@@ -45,7 +45,7 @@ from portal.imports.kinds import RefusedRow
 # What says how a deal has ended.
 _ENDS = (
     "stage", "won_amount_minor", "won_currency", "won_at", "order_number", "contract_ends",
-    "lost_at", "loss_reason",
+    "lost_at", "loss_reason", "left_at",
 )  # fmt: skip
 
 
@@ -357,6 +357,7 @@ class _Work:
             "order_number": row.order_number if row.is_won else "",
             "contract_ends": row.later["contract_ends"] if row.is_won else None,
             "lost_at": closed if lost else None,
+            "left_at": closed if status in LEFT else None,
             "loss_reason": row.loss_reason if lost else None,
         }
 

@@ -132,6 +132,7 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
         Deal.policy_id,
         Deal.won_at,
         Deal.lost_at,
+        Deal.left_at,
         Deal.won_amount_minor,
         Deal.won_currency,
         Deal.amount_minor,
@@ -146,7 +147,7 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
         return moment and clock.local_day(moment, zone)
 
     end = min(clock.now(), clock.day_start(until, zone))
-    waits, gone = _waits(session, end), _gone(session, zone)
+    waits = _waits(session, end)
     known = contacts.first_contacts(session, zone)
     terms = {row.id: row.terms for row in session.scalars(select(Policy))}
 
@@ -185,23 +186,10 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
                 row.external_id is None and row.customer_id is not None,
                 known.get(row.customer_id),
             ),
-            left=gone.get(row.id),
+            left=local(row.left_at),
         )
         for row in plain_rows(session, select(*columns).where(REGISTERED))
     ]
-
-
-_GONE = (Status.withdrawn, Status.expired, Status.revoked)
-
-
-def _gone(session: Session, zone: ZoneInfo) -> dict[uuid.UUID, date]:
-    """The day on which each of the deals that were given up was withdrawn, expired or revoked."""
-    query = select(DealHistory.deal_id, DealHistory.at).where(
-        DealHistory.to_status.in_(_GONE),
-        DealHistory.from_status != DealHistory.to_status,
-        DealHistory.move != BY_IMPORT,
-    )
-    return {row.deal_id: clock.local_day(row.at, zone) for row in plain_rows(session, query)}
 
 
 def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:

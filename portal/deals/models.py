@@ -182,6 +182,8 @@ class Deal(Base):
     contract_ends: Mapped[date | None] = mapped_column(index=True)
     lost_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)
     loss_reason: Mapped[str | None] = mapped_column(String(20))
+    # When it was withdrawn, expired or revoked.
+    left_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     extension_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revocation_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"))
     # What the claim is compared by with others.

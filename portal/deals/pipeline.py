@@ -49,6 +49,8 @@ class Side(StrEnum):
 
 OPEN_STAGES = (Stage.qualified, Stage.proposal, Stage.negotiation)
 UNDECIDED = (Status.submitted, Status.in_review)
+# How a registration ends without an answer or an order.
+LEFT = (Status.withdrawn, Status.expired, Status.revoked)
 EITHER = (Side.partner, Side.vendor)
 CLAIM = (
     "customer_name",

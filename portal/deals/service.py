@@ -244,6 +244,8 @@ def move(
     before_status, before_stage = deal.status, deal.stage
     status, stage = pipeline.after(step, state_of(session, deal, now))
     deal.status, deal.stage = status, stage
+    if status != before_status:
+        deal.left_at = now if status in pipeline.LEFT else None
     effect = _EFFECTS.get(name)
     if effect:
         given = effect(session, deal, user, now, given) or given

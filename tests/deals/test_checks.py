@@ -173,7 +173,7 @@ def test_imported_deals_are_compared_with_what_waits(app: Flask, browse: Browse)
     kept = register(browse, lena(), customer_name="Löwe", domain="")
     mia()
     with app.test_request_context():
-        bring_in(SMALL.replace("Kühn Technik", "Brandt Pumpen"))
+        bring_in(SMALL.replace("Kühn Technik", "Brandt Pumpen"), create=True)
     assert found_in(app, kept).state == "waiting"
     look_for_conflicts()
     assert [item.name for item in found_in(app, kept).rivals] == ["Löwe & Co"]

@@ -198,7 +198,7 @@ def test_rules_that_make_no_sense_are_refused_and_kept_on_the_page(browse: Brows
 
 def figures(browse: Browse, query: str = "period=12m") -> dict[str, dict[str, str]]:
     """The report on leads, by partner."""
-    text = browse(anna()).get(f"/reports/leads.csv?{query}").text.lstrip("\ufeff")
+    text = browse(anna()).get(f"/reports/leads/leads.csv?{query}").text.lstrip("\ufeff")
     return {row["Partner"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
