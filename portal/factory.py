@@ -15,7 +15,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
-from portal import formatting, jobs, pages
+from portal import formatting, job_views, pages
 from portal.accounts import absence_views, held_views, notice_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
@@ -139,7 +139,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     log_requests(app)
     sessions.init_app(app)
     pages.init_app(app)
-    for area in (accounts, content, imports, leads, deals, surveys, reports, jobs):
+    for area in (accounts, content, imports, leads, deals, surveys, reports, job_views):
         app.register_blueprint(area.bp)
     app.after_request(_harden)
     _mount_beacon(app, settings, keys)

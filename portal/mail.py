@@ -8,6 +8,7 @@ answer of the mail server is lost the outcome is `unknown`, shown, and not repea
 from __future__ import annotations
 
 import smtplib
+import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,11 +20,14 @@ from urllib.parse import unquote, urlsplit
 from flask import current_app, render_template
 from flask_babel import force_locale
 from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from portal.clock import now as clock_now
 from portal.config import Settings
 from portal.db import Base, Key, UTCDateTime, db, new_id, write
+from portal.errors import Busy
+from portal.logs import log
 
 WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
     "waiting",
@@ -35,6 +39,7 @@ WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
 )
 MAX_TRIES = 8
 CLAIM = timedelta(minutes=5)
+LONGEST_RUN_S = 60
 
 # What a message says; None when there is nothing left to say.
 Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object] | None]
@@ -121,11 +126,20 @@ def send_due(limit: int = 50) -> int:
         .order_by(Outbox.due_at)
         .limit(limit)
     ).all()
-    return sum(_send(key) for key in ids)
+    until = time.monotonic() + LONGEST_RUN_S
+    # A server that answers slowly is not waited for fifty times in one run.
+    return sum(_send(key) for key in ids if time.monotonic() < until)
 
 
 def _send(key: uuid.UUID) -> bool:
-    letter = _claim(key)
+    try:
+        letter = _claim(key)
+    except (Busy, OperationalError):
+        raise
+    except Exception as problem:  # a mail that cannot be written must not stop the others
+        log.error("a mail could not be written", exc_info=problem)
+        _finish(key, WAITING, f"{type(problem).__name__}: {problem}", was=WAITING)
+        return False
     if letter is None:
         return False
     state, error = _deliver(letter)
@@ -209,10 +223,15 @@ def _connect() -> smtplib.SMTP:
     return server
 
 
-def _finish(key: uuid.UUID, state: str, error: str) -> None:
+def _finish(key: uuid.UUID, state: str, error: str, *, was: str = SENDING) -> None:
     now = clock_now()
     with write((Outbox, key)) as session:
         row = session.get_one(Outbox, key)
+        # Unknown was written by another while this one was slow; now it is known.
+        if row.state not in (was, UNKNOWN):
+            return
+        if was == WAITING:
+            row.tries += 1
         if state == WAITING and row.tries >= MAX_TRIES:
             state = FAILED
         row.state, row.error = state, error[:300]

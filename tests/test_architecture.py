@@ -30,7 +30,8 @@ LEVELS = [
     {"portal.leads"},
     {"portal.deals"},
     {"portal.reports"},
-    {"portal", "portal.factory", "portal.jobs", "portal.cli", "portal.demo", "portal.pages",
+    {"portal", "portal.factory", "portal.runner", "portal.jobs", "portal.job_words",
+     "portal.job_views", "portal.cli", "portal.demo", "portal.pages",
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
