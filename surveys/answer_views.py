@@ -23,6 +23,7 @@ from surveys import answering, definitions, invitations, letters, responses
 from surveys.answering import Asked, FilledIn, Given
 from surveys.forms import AnswerForm
 from surveys.models import Invitation, Mode
+from surveys.questions import CORE, Questions, language_for
 from surveys.views import bp
 from surveys.wording import closing_time, language_name, who_sees
 
@@ -75,9 +76,7 @@ def _answer(way: Way) -> tuple[str, int]:
     invitations.refuse_late(invitation, clock.now())
     before = responses.find(db.session(), invitation, way.answer_key)
     known = responses.given_by(before)
-    questions = answering.questions_of(
-        invitation.wave.questionnaire.body, _language(way), company()
-    )
+    questions = answering.questions_of(_questions(way), _language(way), company())
     form = AnswerForm()
     if not form.is_submitted():
         form.submission.data = responses.new_submission()
@@ -115,16 +114,19 @@ def _save(way: Way, form: AnswerForm, questions: list[Asked], filled_in: FilledI
 
 def _preselected() -> Mapping[str, Given]:
     """The numbers that the address names: shown as chosen, and saved only by Send."""
-    chosen = {name: request.args.get(name, "") for name in definitions.CORE}
+    chosen = {name: request.args.get(name, "") for name in CORE}
     numbers = {str(score): score for score in definitions.SCALE}
     return {name: Given(value=numbers[text]) for name, text in chosen.items() if text in numbers}
+
+
+def _questions(way: Way) -> Questions:
+    return Questions.parse(way.invitation.wave.questionnaire.body)
 
 
 def _language(way: Way) -> str:
     """The language of the page: that asked for if it is offered, else the person's."""
     wanted = request.args.get("lang", "")
-    offered = answering.languages(way.invitation.wave.questionnaire.body)
-    return wanted if wanted in offered else way.invitation.user.locale
+    return wanted if wanted in _questions(way).languages else way.invitation.user.locale
 
 
 def _address(way: Way) -> str:
@@ -136,18 +138,18 @@ def _form_page(
     way: Way, form: AnswerForm, questions: list[Asked], shown: FilledIn, *, flooded: bool = False
 ) -> str:
     wave, language = way.invitation.wave, _language(way)
-    offered = answering.languages(wave.questionnaire.body)
-    kept = {name: request.args[name] for name in definitions.CORE if name in request.args}
+    offered = _questions(way).languages
+    kept = {name: request.args[name] for name in CORE if name in request.args}
     return _page(
         "surveys/answer.html",
         way,
         form=form,
         questions=questions,
-        core=definitions.CORE,
+        core=CORE,
         shown=shown,
         flooded=flooded,
         texts=definitions.texts(wave.questionnaire, language, company()),
-        language=language if language in offered else "en",
+        language=language_for(language, offered),
         languages=[(lang, language_name(lang)) for lang in offered] if len(offered) > 1 else [],
         kept=kept,
         address=_address(way),

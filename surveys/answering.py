@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from portal.errors import N_
+from surveys.questions import CHOICE, CORE, SCALE, TEXT, Questions, said
 
-SCALE, TEXT, CHOICE = "scale", "text", "choice"
 CANNOT_SAY = "cannot_say"
 COMMENT = "comment"
 MAX_TEXT = 4000
@@ -36,7 +35,7 @@ class Asked:
     text: str
     required: bool = False
     after: str = ""
-    pick: int = 1
+    pick: int = 0
     options: tuple[tuple[str, str], ...] = ()
 
 
@@ -79,38 +78,28 @@ class FilledIn:
         }
 
 
-def languages(body: Mapping[str, Any]) -> list[str]:
-    """The languages that a questionnaire is offered in, English first."""
-    return ["en", *sorted(lang for lang in body["ends"] if lang != "en")]
-
-
-def questions_of(body: Mapping[str, Any], locale: str, company: str) -> list[Asked]:
-    """The questions in the order of the page: what is asked further stands after what it is about,
-    and the core scales stand first."""
-
-    def words(texts: Mapping[str, str]) -> str:
-        return (texts.get(locale) or texts["en"]).replace("{company}", company)
-
+def questions_of(questions: Questions, locale: str, company: str) -> list[Asked]:
+    """The questions in the order of the page: the core scales stand first, and what is asked
+    further stands after what it is about."""
     rows = [
         Asked(
-            key=row["key"],
-            kind=row["kind"],
-            text=words(row["texts"]),
-            required=bool(row.get("required")),
-            after=row.get("after") or "",
-            pick=int(row.get("pick") or 1),
-            options=tuple((it["key"], words(it["texts"])) for it in row.get("options") or ()),
+            key=row.key,
+            kind=row.kind,
+            text=said(row.texts, locale, company),
+            required=row.required,
+            after=row.after,
+            pick=row.pick,
+            options=tuple((it.key, said(it.texts, locale, company)) for it in row.options),
         )
-        for row in body["questions"]
+        for row in questions.questions
     ]
+    core, rest = rows[: len(CORE)], rows[len(CORE) :]
     first = {row.key for row in rows if not row.after}
-    leading = [row for row in rows if row.after not in first]
-    core, rest = leading[:2], leading[2:]
-    following = {row.key: [it for it in rows if it.after == row.key] for row in leading}
+    following = {key: [row for row in rest if row.after == key] for key in first}
     return [
         *core,
-        *(it for row in core for it in following[row.key]),
-        *(it for row in rest for it in (row, *following[row.key])),
+        *(row for one in core for row in following[one.key]),
+        *(row for one in rest if one.after not in first for row in (one, *following[one.key])),
     ]
 
 

@@ -189,7 +189,7 @@ class Case:
         return self.follow_up.state in OPEN_STATES and self.follow_up.due_on < today
 
 
-def _query() -> Select[tuple[FollowUp]]:
+def _query() -> Select[FollowUp]:
     invitation = joinedload(FollowUp.response).joinedload(Response.invitation)
     return (
         select(FollowUp)

@@ -23,9 +23,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import clock, mail
-from portal.accounts.models import PARTNER_ROLES, Partner, User, UserSession
-from portal.accounts.service import has_access
+from portal.accounts.models import Partner, User, UserSession
 from portal.db import hold, new_id
+from surveys.audience import Audience, people
 from surveys.letters import INVITATION
 from surveys.models import Invitation, Survey, SurveyOptOut, Wave
 
@@ -87,12 +87,12 @@ def choose(
     session: Session, survey: Survey, now: datetime, *, include_held: bool = False
 ) -> tuple[list[Recipient], dict[str, int]]:
     """Who of the audience is asked now, and how many are not, by reason."""
-    audience = _audience(session, survey, include_held=include_held)
+    audience = people(Audience.of(survey.audience), include_held=include_held)
     opted_out = set(session.scalars(select(SurveyOptOut.user_id)))
     rested, boxes = _asked_lately(session, survey, now)
     left_out: Counter[str] = Counter()
     asked: list[Recipient] = []
-    for found in audience:
+    for found in map(Recipient._make, session.execute(audience)):
         if found.user.id in opted_out:
             left_out[OPTED_OUT] += 1
         elif found.user.id in rested or mailbox(found.user.email) in boxes:
@@ -102,13 +102,6 @@ def choose(
     chosen = _one_per_mailbox(session, asked)
     left_out[MAILBOX] = len(asked) - len(chosen)
     return chosen, {reason: n for reason, n in left_out.items() if n}
-
-
-def _audience(session: Session, survey: Survey, *, include_held: bool) -> list[Recipient]:
-    may_come = (User.deactivated_at.is_(None),) if include_held else has_access()
-    query = select(User, Partner).join(Partner, Partner.id == User.partner_id)
-    query = query.where(User.role.in_(PARTNER_ROLES), *may_come).order_by(User.created_at, User.id)
-    return [Recipient(user, partner) for user, partner in session.execute(query)]
 
 
 def _asked_lately(

@@ -34,8 +34,8 @@ LEVELS = [
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
-    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.answering",
-    "portal.deals.pipeline",
+    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions",
+    "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",

@@ -44,7 +44,9 @@ def notice_choice() -> tuple[str, int] | Response:
     wanted += [mail.name for mail in own if mail.wants(db.session(), user.id)]
     form = NoticeForm(timezone=choice.timezone, kinds=wanted)
     form.timezone.choices = options(_zones())
-    form.kinds.choices = options((kind.name, kind.title) for kind in [*kinds, *own])
+    form.kinds.choices = options(
+        [*((kind.name, kind.title) for kind in kinds), *((mail.name, mail.title) for mail in own)]
+    )
     if form.validate_on_submit():
         with write((User, user.id)) as session:
             person = session.get_one(User, user.id)
