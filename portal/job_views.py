@@ -95,7 +95,7 @@ def _trouble(row: JobState | None, now: datetime) -> str:
 def _of_mails(session: Session) -> list[str]:
     """How many mails wait, and how many did not leave or may not have."""
     rows = session.execute(select(mail.Outbox.state, func.count()).group_by(mail.Outbox.state))
-    by_state: dict[str, int] = dict(rows.tuples().all())
+    by_state: dict[str, int] = {row[0]: row[1] for row in rows}
     waiting = by_state.get(mail.WAITING, 0) + by_state.get(mail.SENDING, 0)
     failed, unknown = by_state.get(mail.FAILED, 0), by_state.get(mail.UNKNOWN, 0)
     said = [count(waiting, "%(num)s mail waits.", "%(num)s mails wait.")]

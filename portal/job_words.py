@@ -55,6 +55,18 @@ WORDS = {
         N_("%(num)s wave opened"),
         N_("%(num)s waves opened"),
     ),
+    "close_waves": Words(
+        N_("Closing surveys"),
+        N_("Settles waves that are over, and makes anonymous answers impossible to trace."),
+        N_("%(num)s wave closed"),
+        N_("%(num)s waves closed"),
+    ),
+    "remind_answers": Words(
+        N_("Reminders of surveys"),
+        N_("Reminds those who have not answered."),
+        N_("%(num)s reminder written"),
+        N_("%(num)s reminders written"),
+    ),
     "check_conflicts": Words(
         N_("Conflicts"),
         N_("Looks for others who may be with the customer of a registration."),

@@ -25,6 +25,7 @@ from portal.deals import files as deal_files
 from portal.errors import NotFound
 from portal.leads import offers, qualifying
 from portal.runner import Job
+from surveys import reminders as survey_reminders
 from surveys import waves
 from tracking import retention, rollups
 
@@ -39,6 +40,12 @@ JOBS = {
         # After a long outage there are many days to fold, one after the other.
         Job("age_days", lambda: _age_days(), timedelta(minutes=30), lease=timedelta(hours=1)),
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
+        Job("close_waves", lambda: waves.close_waves(clock_now()), timedelta(minutes=1)),
+        Job(
+            "remind_answers",
+            lambda: survey_reminders.remind_answers(clock_now()),
+            timedelta(minutes=5),
+        ),
         Job("check_conflicts", lambda: checks.run_waiting(clock_now()), timedelta(seconds=5)),
         Job(
             "remind_decisions",
