@@ -10,7 +10,7 @@ from __future__ import annotations
 import smtplib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -106,21 +106,34 @@ def queue(
     expires_at: datetime | None = None,
 ) -> Outbox:
     """Write a mail to `user_id` into the outbox; it leaves after the commit."""
+    return queue_all(session, message, [(user_id, params or {})], expires_at)[0]
+
+
+def queue_all(
+    session: Session,
+    message: str,
+    letters: Iterable[tuple[uuid.UUID, dict[str, str]]],
+    expires_at: datetime | None = None,
+) -> list[Outbox]:
+    """Write the same message to many, each with parameters of their own, in one go."""
     if message not in _messages:
         raise KeyError(f"no message {message!r}")
     now = clock_now()
-    row = Outbox(
-        message=message,
-        message_id=make_msgid(domain=urlsplit(_settings().url).hostname),
-        user_id=user_id,
-        params=params or {},
-        created_at=now,
-        due_at=now,
-        expires_at=expires_at,
-    )
-    session.add(row)
+    rows = [
+        Outbox(
+            message=message,
+            message_id=make_msgid(domain=urlsplit(_settings().url).hostname),
+            user_id=user_id,
+            params=params,
+            created_at=now,
+            due_at=now,
+            expires_at=expires_at,
+        )
+        for user_id, params in letters
+    ]
+    session.add_all(rows)
     session.flush()
-    return row
+    return rows
 
 
 def absolute(path: str) -> str:

@@ -59,8 +59,8 @@ def invite_all(
     """Freeze the recipients of a wave and write their mails."""
     hold(session, OPENING)
     chosen, wave.left_out = choose(session, survey, now, include_held=include_held)
-    for user, partner in chosen:
-        invitation = Invitation(
+    invitations = [
+        Invitation(
             id=new_id(),
             wave_id=wave.id,
             user_id=user.id,
@@ -70,16 +70,14 @@ def invite_all(
             region=partner.region,
             locale=user.locale,
         )
-        session.add(invitation)
-        if notify:
-            letter = mail.queue(
-                session,
-                message=INVITATION,
-                user_id=user.id,
-                params={"invitation": str(invitation.id)},
-                expires_at=wave.closes_at,
-            )
-            invitation.mail_id = letter.id
+        for user, partner in chosen
+    ]
+    if notify:
+        wanted = [(row.user_id, {"invitation": str(row.id)}) for row in invitations]
+        letters = mail.queue_all(session, INVITATION, wanted, wave.closes_at)
+        for row, letter in zip(invitations, letters, strict=True):
+            row.mail_id = letter.id
+    session.add_all(invitations)
     session.flush()
 
 

@@ -227,6 +227,12 @@ def pause(session: Session, survey_id: uuid.UUID, now: datetime) -> None:
     survey = get(session, survey_id)
     if survey.paused_at is not None:
         raise Refused(_("This survey is paused already."))
+    # What was due before and not looked at yet, as after an outage, has its record all the same.
+    past = _past(survey, now)
+    for occurrence in _unrecorded(session, survey, past) if past else []:
+        _record(session, survey, SKIPPED, iso(occurrence), occurrence, now)
+    if past:
+        survey.settled_until = iso(past[-1])
     survey.paused_at = now
     session.flush()
 
