@@ -54,6 +54,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
+from surveys import answer_views, follow_up_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -126,6 +127,8 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.extensions["portal_storage"] = Storage(settings.files_url)
     _connect_database(app)
     csrf.init_app(app)
+    # Mail programs unsubscribe without our token; the view asks everybody else for it.
+    csrf.exempt(answer_views.unsubscribe)
     Bootstrap5(app)
     Compress(app)
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
@@ -202,6 +205,7 @@ def _locale() -> str:
 _ = (
     absence_views,
     account_views,
+    answer_views,
     ask_views,
     baseline_import,
     baseline_views,
@@ -210,6 +214,7 @@ _ = (
     deal_views,
     edit_views,
     engagement_views,
+    follow_up_views,
     form_views,
     held_views,
     import_views,

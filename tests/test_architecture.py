@@ -35,7 +35,7 @@ LEVELS = [
 ]  # fmt: skip
 PURE = {
     "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions",
-    "portal.deals.pipeline",
+    "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
@@ -119,6 +119,7 @@ PUBLIC = {
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
     "content.recipient_recording", "leads.ask", "surveys.answer",
+    "surveys.unsubscribe", "surveys.decline",
     "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
     "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip

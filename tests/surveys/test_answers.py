@@ -62,7 +62,7 @@ def test_a_scanner_that_follows_every_link_answers_nothing(
     app: Flask, browse: Browse, wave: Wave
 ) -> None:
     links = mail_links(app)
-    assert len(links) == 11
+    assert len(links) == 12
     for link in links:
         browse(None).head(link)
         page = browse(None).get(link)
@@ -86,7 +86,7 @@ def test_a_link_shows_its_number_chosen_and_send_saves(
 def test_the_same_submission_changes_nothing_and_a_later_one_replaces(
     app: Flask, browse: Browse, wave: Wave
 ) -> None:
-    path = urlsplit(mail_links(app)[-1]).path
+    path = urlsplit(mail_links(app)[10]).path
     first = send(browse(None).get(path))
     for company in ("8", "1"):
         browse(None).post(path, data={**first, "company": company})
@@ -101,23 +101,26 @@ def test_the_same_submission_changes_nothing_and_a_later_one_replaces(
 def test_an_answer_that_is_not_complete_keeps_what_was_typed(
     app: Flask, browse: Browse, wave: Wave
 ) -> None:
-    path = urlsplit(mail_links(app)[-1]).path
+    path = urlsplit(mail_links(app)[10]).path
     data = send(browse(None).get(path), comment="Long <text>")
     del data["experience"]
     page = browse(None).post(path, data=data)
     assert page.status_code == 400
-    assert "Choose a number from 1 to 10." in text_of(page)
+    assert "still open: How satisfied are you with this portal" in text_of(page)
+    assert "Choose a number from 1 to 10" in text_of(page)
     assert "Long &lt;text&gt;" in page.text
     assert re.search(r'name="company"[^>]*value="8"[^>]*checked', page.text)
     for bad in ("11", "0", "x", ""):
         assert browse(None).post(path, data={**data, "experience": bad}).status_code == 400
-    assert answers() == {}
+    assert answers() == {"company": 8}
+    state = db.session.scalars(select(Invitation.answered).where(Invitation.answered != "")).one()
+    assert state == "partial"
 
 
 def test_late_answers_are_refused_even_if_no_job_has_run(
     app: Flask, browse: Browse, wave: Wave
 ) -> None:
-    path = urlsplit(mail_links(app)[-1]).path
+    path = urlsplit(mail_links(app)[10]).path
     data = send(browse(None).get(path))
     with clock.at(wave.closes_at):
         for answer in (browse(None).get(path), browse(None).post(path, data=data)):
