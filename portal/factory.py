@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_babel import Babel
 from flask_bootstrap import Bootstrap5
 from flask_compress import Compress
@@ -126,6 +126,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.extensions["portal_keys"] = keys
     app.extensions["portal_storage"] = Storage(settings.files_url)
     _connect_database(app)
+    app.before_request(_limit_forms)
     csrf.init_app(app)
     # Mail programs unsubscribe without our token; the view asks everybody else for it.
     csrf.exempt(answer_views.unsubscribe)
@@ -186,6 +187,12 @@ def _zone_of(app: Flask) -> Callable[[], ZoneInfo]:
         return known[0]
 
     return zone_once
+
+
+def _limit_forms() -> None:
+    """The parser limits the fields of forms with files; one without is read at once, as a whole."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = current_app.config["MAX_FORM_MEMORY_SIZE"]
 
 
 def _harden(response):  # type: ignore[no-untyped-def]

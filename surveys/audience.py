@@ -50,7 +50,7 @@ class Audience:
         return {name: value for name, value in rows.items() if value}
 
 
-def people(audience: Audience, *, include_held: bool = False) -> Select[tuple[User, Partner]]:
+def people(audience: Audience, *, include_held: bool = False) -> Select[User, Partner]:
     """The people of an audience with their partners; with `include_held` also those whose
     invitation to the portal waits for an administrator."""
     may_come = (User.deactivated_at.is_(None),) if include_held else has_access()
@@ -66,11 +66,7 @@ def _conditions(audience: Audience) -> list[ColumnElement[bool]]:
         (User.role, audience.roles),
         (Partner.id, audience.partners),
     )
-    found: list[ColumnElement[bool]] = [
-        column.in_(values)
-        for column, values in chosen
-        if values  # type: ignore[attr-defined]
-    ]
+    found: list[ColumnElement[bool]] = [column.in_(values) for column, values in chosen if values]
     if audience.never_asked:
         found.append(~select(Invitation.id).where(Invitation.user_id == User.id).exists())
     return found

@@ -38,7 +38,7 @@ def reworded(language: str, question: int = 0) -> Any:
 
 MARGIN = {"key": "margin", "kind": "scale", "texts": {"en": "And the margin?"}, "driver": True}
 WHY = {"key": "why", "kind": "text", "texts": {"en": "Why?"}, "after": "margin"}
-WAYS = {
+WAYS: dict[str, Any] = {
     "key": "ways", "kind": "choice", "texts": {"en": "How?"}, "pick": 2,
     "options": [{"key": "a", "texts": {"en": "By mail"}}, {"key": "b", "texts": {"en": "By car"}}],
 }  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_reader_gets_their_language_or_english() -> None:
     ],
 )
 def test_what_no_page_could_ask_is_no_questionnaire(spoil: Any) -> None:
-    with pytest.raises(ValueError, match="question|the |needs|is of|follows"):
+    with pytest.raises(ValueError, match=r"question|the |needs|is of|follows"):
         edited(spoil)
 
 
