@@ -13,6 +13,7 @@ Consequences: `remind_answers` may be called by anyone, any number of times.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -98,7 +99,7 @@ def _remind(keys: Sequence[uuid.UUID], step: int, now: datetime) -> int:
         )
         rows = session.execute(query).all()
         written_to = _written_to_today(session, [row.Invitation.user_id for row in rows], now)
-        n = 0
+        due: dict[datetime, list[tuple[uuid.UUID, dict[str, str]]]] = defaultdict(list)
         for invitation, wave in rows:
             # A mail of its own could not find again what was begun from another, unnamed one.
             unnamed = wave.mode == Mode.anonymous and invitation.answered == PARTIAL
@@ -106,16 +107,11 @@ def _remind(keys: Sequence[uuid.UUID], step: int, now: datetime) -> int:
                 continue
             written_to.add(invitation.user_id)
             invitation.reminders, invitation.reminded_at = step, now
-            mail.queue(
-                session,
-                message=REMINDER,
-                user_id=invitation.user_id,
-                params={"invitation": str(invitation.id)},
-                expires_at=wave.closes_at,
-            )
-            n += 1
-        session.flush()
-    return n
+            params = {"invitation": str(invitation.id)}
+            due[wave.closes_at].append((invitation.user_id, params))
+        for closes_at, letters in due.items():
+            mail.queue_all(session, REMINDER, letters, closes_at)
+    return sum(map(len, due.values()))
 
 
 def _written_to_today(

@@ -70,7 +70,7 @@ def looks(random: Random) -> list[datetime]:
     """When a scheduler looked: every week or so, several at once, and with outages of up to three
     quarters."""
     now, found = datetime(2025, 12, 28, tzinfo=UTC), []
-    while now < DUE[-1] + timedelta(days=120):
+    while now < DUE[-1] + timedelta(days=60):
         found += [now] * random.choice([1, 1, 2])
         outage = random.random() < 0.02
         now += timedelta(days=random.uniform(60, 270) if outage else random.uniform(2, 8))
