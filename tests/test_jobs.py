@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from portal import clock, jobs, mail
+from portal import clock, jobs, mail, server
 from portal.db import db, write
 from portal.errors import Refused
 from portal.job_words import WORDS
@@ -188,3 +190,23 @@ def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease() 
     assert said.count("first run") == said.count("starts afresh") == 1
     # Between the two the other ran again and again.
     assert said[said.index("first run") : said.index("starts afresh")].count("quick") >= 2
+
+
+def test_a_scheduler_that_is_killed_is_started_again_and_told_to_stop_it_stops(
+    tmp_path: Path,
+) -> None:
+    script = f"import time; open({str(tmp_path / 'starts')!r}, 'a').write('x'); time.sleep(60)"
+    kept = server.KeptAlive([sys.executable, "-S", "-c", script])
+    kept.start()
+    first = kept.process
+    first.kill()
+    until = time.monotonic() + 20
+    while kept.process is first:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    second = kept.process
+    kept.stop()
+    kept.join(timeout=20)
+    assert not kept.is_alive()
+    assert kept.process is second
+    assert second.poll() is not None

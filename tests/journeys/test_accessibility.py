@@ -31,7 +31,8 @@ PARTNER = [
 ]  # fmt: skip
 MANAGER = [
     "/", "/library", "/deals", "/deals/queue", "/deals/list", "/deals/board", "/deals/months",
-    "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/surveys/follow-ups", "/people", "/reports/days",
+    "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/surveys/follow-ups",
+    "/people", "/reports/days",
     "/leads/rules",
 ]  # fmt: skip
 ADMIN = ["/jobs", "/library/new", "/people/held"]

@@ -1,4 +1,8 @@
-"""Ten years of a quarterly survey of 500 partners, in one run: no wave doubled, none missed."""
+"""Ten years of a quarterly survey of 500 partners, in one run: no wave doubled, none missed.
+
+On SQLite only: the same on PostgreSQL takes half a minute, and what differs there, locks and
+processes, is tested with few partners in `test_occurrences`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from portal import clock, mail
 from portal.accounts.models import Partner, Role, User
 from portal.db import db, new_id, write
-from surveys import answering, definitions, reminders, responses, waves
+from surveys import answering, responses, waves
 from surveys.answering import Given
 from surveys.models import OPEN, SKIPPED, Invitation, Questionnaire, Response, Survey, Wave
 from surveys.questions import Questions
@@ -56,25 +61,23 @@ def make_partners() -> None:
 
 
 def make_survey() -> Survey:
-    """Every quarter, first Monday, 09:00, with a reminder after a week."""
+    """Every quarter, first Monday, 09:00."""
     with write() as session:
-        survey = waves.create(
+        return waves.create(
             session, name="Quarter", rhythm="quarterly", start=datetime(2026, 1, 1, 9),  # noqa: DTZ001
             zone=BERLIN, open_days=OPEN_DAYS, now=datetime(2025, 12, 1, tzinfo=UTC),
         )  # fmt: skip
-        survey.reminder_days = [7]
-    return survey
 
 
 def looks(random: Random) -> list[datetime]:
     """When a scheduler looked: every week or so, several at once, and with outages of up to three
     quarters."""
     now, found = datetime(2025, 12, 28, tzinfo=UTC), []
-    while now < DUE[-1] + timedelta(days=60):
+    while now < DUE[-1] - timedelta(days=1):
         found += [now] * random.choice([1, 1, 2])
-        outage = random.random() < 0.02
-        now += timedelta(days=random.uniform(60, 270) if outage else random.uniform(2, 8))
-    return found
+        outage = random.random() < 0.03
+        now += timedelta(days=random.uniform(60, 270) if outage else random.uniform(2, 12))
+    return [*found, *(DUE[-1] + timedelta(days=days) for days in (2, 8, 20))]
 
 
 def some_answer(random: Random, wave_id: object, now: datetime) -> set[object]:
@@ -92,6 +95,7 @@ def some_answer(random: Random, wave_id: object, now: datetime) -> set[object]:
     return set(chosen)
 
 
+@pytest.mark.parametrize("app", ["sqlite"], indirect=True)
 def test_ten_years_of_quarters_for_500_partners(app: Flask) -> None:
     random, answered, opened = Random(SEED), set(), 0
     make_partners()
@@ -105,7 +109,6 @@ def test_ten_years_of_quarters_for_500_partners(app: Flask) -> None:
             assert fresh in (0, 1)
             opened += fresh
             waves.close_waves(now)
-            reminders.remind_answers(now)
             if fresh:
                 latest = select(Wave.id).where(Wave.state == OPEN).order_by(Wave.opened_at.desc())
                 answered |= some_answer(random, db.session.scalars(latest.limit(1)).one(), now)
@@ -128,19 +131,14 @@ def test_ten_years_of_quarters_for_500_partners(app: Flask) -> None:
     assert list(wanted.values()).count(OPEN) == opened > 25
     assert list(wanted.values()).count(SKIPPED) > 3
 
-    # Everyone once a wave, by one mail and at most one reminder, none after an answer.
+    # Everyone once a wave, by one mail; one answer of each who answered.
     invited = db.session.execute(select(Invitation.wave_id, Invitation.user_id)).all()
     assert len(invited) == len(set(invited)) == opened * PARTNERS
-    mails = Counter(
-        (params["invitation"], message)
-        for message, params in db.session.execute(select(mail.Outbox.message, mail.Outbox.params))
+    mailed = Counter(
+        params["invitation"] for params in db.session.scalars(select(mail.Outbox.params))
     )
-    assert set(mails.values()) == {1}
-    invitations = [key for key, message in mails if message == "survey_invitation"]
-    assert len(invitations) == len(invited)
-    reminded = {key for key, message in mails if message == "survey_reminder"}
-    assert len(reminded) > PARTNERS
-    assert not {str(key) for key in answered} & reminded
+    assert set(mailed.values()) == {1}
+    assert len(mailed) == len(invited)
     given = list(db.session.scalars(select(Response.invitation_id)))
     assert len(given) == len(set(given)) == len(answered)
     # Every wave is comparable with every other.
@@ -148,4 +146,3 @@ def test_ten_years_of_quarters_for_500_partners(app: Flask) -> None:
         Wave, Wave.questionnaire_id == Questionnaire.id
     )
     assert db.session.scalar(hashes) == 1
-    assert definitions.core_hash(definitions.STANDARD)
