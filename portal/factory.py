@@ -54,6 +54,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
+from surveys import result_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -221,6 +222,7 @@ _ = (
     people,
     queue_views,
     record_views,
+    result_views,
     rule_views,
     share_views,
     talk_views,
