@@ -54,7 +54,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
-from surveys import result_views
+from surveys import answer_views, result_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -203,6 +203,7 @@ def _locale() -> str:
 _ = (
     absence_views,
     account_views,
+    answer_views,
     ask_views,
     baseline_import,
     baseline_views,
