@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_babel import Babel
 from flask_bootstrap import Bootstrap5
 from flask_compress import Compress
@@ -54,7 +54,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
-from surveys import answer_views, result_views
+from surveys import answer_views, follow_up_views, result_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -126,7 +126,10 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.extensions["portal_keys"] = keys
     app.extensions["portal_storage"] = Storage(settings.files_url)
     _connect_database(app)
+    app.before_request(_limit_forms)
     csrf.init_app(app)
+    # Mail programs unsubscribe without our token; the view asks everybody else for it.
+    csrf.exempt(answer_views.unsubscribe)
     Bootstrap5(app)
     Compress(app)
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
@@ -186,6 +189,12 @@ def _zone_of(app: Flask) -> Callable[[], ZoneInfo]:
     return zone_once
 
 
+def _limit_forms() -> None:
+    """The parser limits the fields of forms with files; one without is read at once, as a whole."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = current_app.config["MAX_FORM_MEMORY_SIZE"]
+
+
 def _harden(response):  # type: ignore[no-untyped-def]
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -212,6 +221,7 @@ _ = (
     deal_views,
     edit_views,
     engagement_views,
+    follow_up_views,
     form_views,
     held_views,
     import_views,

@@ -30,6 +30,7 @@ from portal.deals import files as deal_files
 from portal.errors import N_, NotFound
 from portal.leads import offers, qualifying
 from portal.logs import log
+from surveys import reminders as survey_reminders
 from surveys import waves
 from tracking import retention, rollups
 from tracking.models import Refusals, Removal
@@ -74,6 +75,12 @@ JOBS = {
         ),
         Job("age_days", lambda: _age_days(), timedelta(minutes=30)),
         Job("open_waves", lambda: waves.tick(clock_now()), timedelta(seconds=30)),
+        Job("close_waves", lambda: waves.close_waves(clock_now()), timedelta(minutes=1)),
+        Job(
+            "remind_answers",
+            lambda: survey_reminders.remind_answers(clock_now()),
+            timedelta(minutes=5),
+        ),
         Job("check_conflicts", lambda: checks.run_waiting(clock_now()), timedelta(seconds=5)),
         Job(
             "remind_decisions",

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import formatdate, make_msgid
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -36,9 +37,20 @@ WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
 MAX_TRIES = 8
 CLAIM = timedelta(minutes=5)
 
-# What a message says; None when there is nothing left to say.
+# What a message says; None when there is nothing left to say. Its `headers` go into the head of the
+# letter and not to the templates.
 Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object] | None]
 _messages: dict[str, Prepare] = {}
+
+
+class _Letter(EmailPolicy):
+    """How a letter is written: what programs read, as the addresses of a list, is never folded.
+    Folded, a long address becomes an encoded word, which no program follows."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        if name.startswith("List-"):
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
 
 
 class Outbox(Base):
@@ -161,12 +173,15 @@ def _render(session: Session, row: Outbox) -> EmailMessage | None:
         context = _messages[row.message](session, user, row.params)
     if context is None:
         return None
-    letter = EmailMessage()
+    letter = EmailMessage(policy=_Letter())
     letter["From"] = _settings().mail_from
     letter["To"] = user.email
     letter["Date"] = formatdate(localtime=False)
     letter["Message-ID"] = row.message_id
     letter["Auto-Submitted"] = "auto-generated"
+    headers: Any = context.pop("headers", {})
+    for name, value in headers.items():
+        letter[name] = value
     with force_locale(user.locale):
         subject = render_template(f"emails/{row.message}/subject.txt", user=user, **context)
         body = render_template(f"emails/{row.message}/body.txt", user=user, **context)

@@ -8,18 +8,13 @@ from wtforms import (
     DateField,
     HiddenField,
     IntegerField,
-    RadioField,
     SelectField,
     StringField,
-    TextAreaField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange
+from wtforms.validators import InputRequired, Length, NumberRange, Regexp
 
 from portal.choices import options
-from surveys.definitions import SCALE
 
-_CHOOSE = _l("Choose a number from 1 to 10.")
-SCORES = options((str(score), str(score)) for score in SCALE)
 RHYTHMS = {
     "weekly": _l("Every week, on Monday"),
     "monthly": _l("Every month, on the first Monday"),
@@ -31,12 +26,9 @@ RHYTHMS = {
 
 
 class AnswerForm(FlaskForm):  # type: ignore[misc]
-    """The two core questions and a comment."""
+    """What an answer has besides the questions, which `surveys.answering` reads."""
 
-    company = RadioField(choices=SCORES, validators=[InputRequired(_CHOOSE)])
-    experience = RadioField(choices=SCORES, validators=[InputRequired(_CHOOSE)])
-    comment = TextAreaField(_l("What should we do better? (optional)"), [Length(max=4000)])
-    submission = HiddenField(validators=[Length(max=40)])
+    submission = HiddenField(validators=[Regexp(r"^\w{0,40}$")])
 
 
 class SurveyForm(FlaskForm):  # type: ignore[misc]

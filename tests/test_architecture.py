@@ -35,7 +35,8 @@ LEVELS = [
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
-    "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
+    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions",
+    "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
     "portal.means", "portal.student", "surveys.figures", "surveys.suppression",
@@ -120,6 +121,7 @@ PUBLIC = {
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
     "content.recipient_recording", "leads.ask", "surveys.answer",
+    "surveys.unsubscribe", "surveys.decline",
     "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
     "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal.clock import local_day
 from portal.demo.cast import Cast, Organisation
 from portal.demo.ids import key
-from surveys import waves
+from surveys import follow_ups, waves
 from surveys.definitions import COMPANY, EXPERIENCE
 from surveys.models import Answer, Invitation, Response, Wave
 
@@ -98,6 +98,9 @@ def _answers(
     if responses:
         session.execute(insert(Response), responses)
         session.execute(insert(Answer), answers)
+    if still_open:
+        for row in session.scalars(select(Response).where(Response.wave_id == wave.id)):
+            follow_ups.consider(session, row, row.answered_at or now)
 
 
 def _scores(rng: random.Random, partner: Organisation, at: datetime, mood: float) -> dict[str, int]:

@@ -130,7 +130,7 @@ def test_families_are_nobodys_to_choose() -> None:
 def test_a_partner_is_shown_when_enough_of_its_people_and_of_the_others_answered() -> None:
     shown = protect(crowd(5, 0, 0, 0, 0, 0, 4), 5)
     assert not shown.allows_partner(PARTNERS[0])
-    shown = protect(crowd(5, 5, 4, 0, 0, 0, 3, tiers="G" * 7, regions="N" * 7, locales="d" * 7), 5)
+    shown = protect(crowd(5, 5, 4, 0, 0, 0, 4, tiers="G" * 7, regions="N" * 7, locales="d" * 7), 5)
     assert shown.allows_partner(PARTNERS[0])
     assert shown.allows_partner(PARTNERS[1])
     assert not shown.allows_partner(PARTNERS[2])
