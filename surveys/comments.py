@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.models import Partner, User
 from portal.formatting import sort_key
-from surveys.definitions import COMPANY, EXPERIENCE
 from surveys.figures import Choice, Place
 from surveys.models import Answer, Invitation, Mode, Response, Wave
+from surveys.questions import COMPANY, EXPERIENCE
 from surveys.suppression import FLOOR
 
 # The question that stands below every questionnaire.

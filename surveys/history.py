@@ -16,7 +16,6 @@ from portal import clock
 from portal.errors import N_
 from portal.means import Change, Mean
 from surveys import figures
-from surveys.definitions import COMPANY, CORE, EXPERIENCE
 from surveys.figures import SEVERAL, Place, Sums
 from surveys.models import (
     OPEN,
@@ -28,6 +27,7 @@ from surveys.models import (
     Survey,
     Wave,
 )
+from surveys.questions import COMPANY, CORE, EXPERIENCE
 from surveys.suppression import Shown, divide_both, protect
 
 # So many earlier waves of the same questions a protected one may be compared with, the nearest
@@ -140,6 +140,24 @@ class History:
             if (before.wave_id, after.wave_id, question) not in self._let_through:
                 return TOO_FEW
         return "" if question in before.sums and question in after.sums else NO_PAIRS
+
+    def of_partner(self, one: Round, question: str, partner: uuid.UUID) -> tuple[int, int] | None:
+        """What one partner's people answered, where that may be shown."""
+        shown = self.protected.get((one.wave_id, question))
+        if shown is not None and not shown.allows_partner(partner):
+            return None
+        return one.sums.get(question, {}).get(partner)
+
+    def by_partner(
+        self, before: Round, after: Round, question: str
+    ) -> dict[uuid.UUID, tuple[float, float]]:
+        """The means of each partner that answered both, where both may be shown."""
+        return {
+            partner: pair
+            for partner, pair in self.compared(before, after, question).pairs.items()
+            if self.of_partner(before, question, partner)
+            and self.of_partner(after, question, partner)
+        }
 
     @cached_property
     def _let_through(self) -> set[tuple[uuid.UUID, uuid.UUID, str]]:

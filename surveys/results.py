@@ -13,9 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import clock
-from surveys.definitions import CHOICE, CORE, SCALE_QUESTION
 from surveys.figures import SEVERAL, Choice, Figure, Place
 from surveys.models import Answer, Invitation, Mode, Response, Wave
+from surveys.questions import CHOICE, CORE
+from surveys.questions import SCALE as SCALE_QUESTION
 from surveys.suppression import Shown, protect
 
 

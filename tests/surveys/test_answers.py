@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.db import db, write
-from surveys import answer_views, metrics, waves
+from surveys import answer_views, metrics, results, waves
 from surveys.models import Answer, Invitation, Response, Wave
 from tests.conftest import Browse
 from tests.mailbox import deliver, links_of, mailbox
@@ -165,7 +165,7 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     db.session.rollback()
     summary = metrics.last_waves(db.session())[0]
     assert summary.company == 6.0
-    assert metrics.distribution(db.session(), wave.id, "company")[8] == 1
+    assert results.load(db.session(), wave).figure("company").distribution[8] == 1
 
 
 def test_the_next_five_dates_are_shown_before_saving(browse: Browse) -> None:
