@@ -122,5 +122,6 @@ def _scores(session: Session, wave: Wave) -> Mapping[uuid.UUID, dict[str, int]]:
     )
     found: dict[uuid.UUID, dict[str, int]] = {}
     for key, question, value in session.execute(query):
+        assert value is not None
         found.setdefault(key, {})[question] = value
     return found

@@ -55,6 +55,11 @@ class Choice:
         """The part of an address that asks for the same."""
         return urlencode(self.chosen)
 
+    def narrowed(self, grouping: str, value: str) -> Choice:
+        """The same, of one tier, region or language only."""
+        words = {name: getattr(self, name) for name in GROUPINGS} | {grouping: value}
+        return Choice(**words, family=self.family, partners=self.partners)
+
     def takes(self, place: Place) -> bool:
         """Whether answers of a place are looked at."""
         return (self.partners is None or place.partner in self.partners) and all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -62,7 +62,7 @@ class Round:
     partners_answered: int
     partners_invited: int
     is_open: bool
-    sums: dict[str, Sums] = field(default_factory=dict)
+    sums: Mapping[str, Sums] = field(default_factory=dict)
 
     @property
     def is_protected(self) -> bool:
@@ -117,7 +117,8 @@ class History:
         earlier = [one for one in self.rounds if one.opened_at < later.opened_at]
         own = [one for one in earlier if one.survey_id == later.survey_id]
         same = [one for one in own or earlier if one.core_hash == later.core_hash]
-        return (same or own or [None])[-1]
+        best = same or own
+        return best[-1] if best else None
 
     def compared(self, before: Round, after: Round, question: str) -> Compared:
         """What changed from one wave to a later one, for the partners that answered both."""
@@ -292,7 +293,7 @@ def _sums(
     )
     found: dict[tuple[uuid.UUID, str], dict[uuid.UUID, tuple[int, int]]] = defaultdict(dict)
     for wave_id, question, partner_id, total, n in session.execute(query):
-        found[wave_id, question][partner_id] = (int(total), n)
+        found[wave_id, question][partner_id] = (int(total or 0), n)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -104,7 +104,7 @@ class Results:
     def parts(self, grouping: str, choice: Choice) -> list[tuple[str, Choice]]:
         """What was chosen, once for each tier, region or language."""
         return [
-            (value, replace(choice, **{grouping: value}))
+            (value, choice.narrowed(grouping, value))
             for value in self.values(grouping)
             if getattr(choice, grouping) in ("", value)
         ]

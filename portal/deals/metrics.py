@@ -320,6 +320,7 @@ def partners_of_families(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:
     )
     found: dict[uuid.UUID, set[uuid.UUID]] = {}
     for family_id, partner_id in session.execute(query):
+        assert family_id is not None
         found.setdefault(family_id, set()).add(partner_id)
     return found
 

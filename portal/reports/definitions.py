@@ -669,7 +669,7 @@ SURVEYS = (
         "satisfaction_interval",
         N_("Interval of a mean"),
         N_(
-            "The 95 % interval of Student's t over partners: in 95 of 100 waves like this one it "
+            "The 95 %% interval of Student's t over partners: in 95 of 100 waves like this one it "
             "would hold what all partners think. Printed from 5 partners on."
         ),
         N_("1 to 10"),
@@ -678,8 +678,8 @@ SURVEYS = (
         "share_high",
         N_("9 or 10"),
         N_(
-            "People who chose 9 or 10, of the people who chose a number, with the 95 % interval of "
-            "Wilson. In confidential and anonymous waves of all people only, never of a part."
+            "People who chose 9 or 10, of the people who chose a number, with Wilson's 95 %% "
+            "interval. In confidential and anonymous waves of all people only, never of a part."
         ),
         SHARE,
     ),
@@ -716,7 +716,7 @@ SURVEYS = (
         N_("Change of the same partners"),
         N_(
             "The mean over the partners that answered both waves of what their own mean changed, "
-            "with its 95 % interval. Only waves with the same two questions, word by word, are "
+            "with its 95 %% interval. Only waves with the same two questions, word by word, are "
             "compared. A protected wave is compared with at most four waves before it, and only "
             "where nobody's answer can be worked out."
         ),
@@ -737,7 +737,7 @@ SURVEYS = (
         N_("Would have been seen"),
         N_(
             "The smallest change that so many partners, as different as these, would have shown in "
-            "80 of 100 cases at 5 % on both sides. A smaller one may be there and stay unseen."
+            "80 of 100 cases at 5 %% on both sides. A smaller one may be there and stay unseen."
         ),
         N_("points of the scale"),
     ),
@@ -773,7 +773,7 @@ SURVEYS = (
             "How many of the partners that answered, and of those that did not, are of a tier, of "
             "a region, or had a content activity (a download, a share, an opened link of their "
             "own, a view of 10 seconds) in the 90 days before the wave. The difference has the 95 "
-            "% interval of Newcombe; far from 0, the means speak for the one side only. Where "
+            "%% interval of Newcombe; far from 0, the means speak for the one side only. Where "
             "reading is kept by organisation, only what was done on purpose counts."
         ),
         SHARE,

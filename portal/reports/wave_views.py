@@ -53,13 +53,16 @@ def _wave(wave_id: uuid.UUID) -> Wave:
 def _shown(wave_id: uuid.UUID) -> Shown:
     """The wave with what the address chooses of it."""
     wave, session = _wave(wave_id), db.session()
-    chosen = {name: request.args.get(name, "")[:40] for name in (*GROUPINGS, "family")}
-    shown = Shown(session, wave, results.load(session, wave), Choice(**chosen), company(), zone())
-    if not chosen["family"]:
+    tier, region, locale, family = (
+        request.args.get(name, "")[:40] for name in (*GROUPINGS, "family")
+    )
+    choice = Choice(tier, region, locale, family)
+    shown = Shown(session, wave, results.load(session, wave), choice, company(), zone())
+    if not family:
         return shown
     members = {key: partners for key, _name, partners in shown.families}
-    partners = members.get(chosen["family"], frozenset())
-    return replace(shown, choice=replace(shown.choice, partners=partners))
+    partners = members.get(family, frozenset())
+    return replace(shown, choice=replace(choice, partners=partners))
 
 
 @bp.get("/surveys/waves/<uuid:wave_id>", endpoint="results")

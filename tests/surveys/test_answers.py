@@ -165,7 +165,9 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     db.session.rollback()
     summary = metrics.last_waves(db.session())[0]
     assert summary.company == 6.0
-    assert results.load(db.session(), wave).figure("company").distribution[8] == 1
+    figure = results.load(db.session(), db.session.get_one(Wave, wave.id)).figure("company")
+    assert figure is not None
+    assert figure.distribution[8] == 1
 
 
 def test_the_next_five_dates_are_shown_before_saving(browse: Browse) -> None:
