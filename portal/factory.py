@@ -54,7 +54,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
-from surveys import answer_views, follow_up_views
+from surveys import answer_views, follow_up_views, questionnaire_views, result_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -224,8 +224,10 @@ _ = (
     notice_views,
     partners,
     people,
+    questionnaire_views,
     queue_views,
     record_views,
+    result_views,
     rule_views,
     share_views,
     talk_views,

@@ -169,20 +169,3 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     summary = metrics.last_waves(db.session())[0]
     assert summary.company == 6.0
     assert metrics.distribution(db.session(), wave.id, "company")[8] == 1
-
-
-def test_the_next_five_dates_are_shown_before_saving(browse: Browse) -> None:
-    browser = browse(anna())
-    data = {
-        "name": "Partner pulse", "rhythm": "quarterly", "start": "2027-01-01", "hour": "9",
-        "open_days": "14", "then": "show",
-    }  # fmt: skip
-    page = browser.post("/surveys/new", data=data)
-    assert page.text.count("<li>") == 5
-    assert "Mon 4 Jan 2027, 09:00 (UTC+0100)" in text_of(page)
-    assert "Mon 5 Apr 2027, 09:00 (UTC+0200)" in text_of(page)
-    assert "No survey yet" in text_of(browser.get("/surveys"))
-    browser.post("/surveys/new", data={**data, "then": "save"})
-    assert "next: Mon 4 Jan 2027" in text_of(browser.get("/surveys"))
-    bad = browser.post("/surveys/new", data={**data, "open_days": "0", "name": ""})
-    assert bad.status_code == 400
