@@ -57,7 +57,7 @@ from portal.reports import (
 )
 from portal.reports import views as reports
 from portal.security import Keys
-from surveys import answer_views, follow_up_views
+from surveys import answer_views, follow_up_views, questionnaire_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -234,6 +234,7 @@ _ = (
     notice_views,
     partners,
     people,
+    questionnaire_views,
     queue_views,
     record_views,
     rollout_views,

@@ -35,7 +35,7 @@ LEVELS = [
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
-    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions",
+    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions", "surveys.drafts",
     "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",

@@ -170,23 +170,6 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     assert figure.distribution[8] == 1
 
 
-def test_the_next_five_dates_are_shown_before_saving(browse: Browse) -> None:
-    browser = browse(anna())
-    data = {
-        "name": "Partner pulse", "rhythm": "quarterly", "start": "2027-01-01", "hour": "9",
-        "open_days": "14", "then": "show",
-    }  # fmt: skip
-    page = browser.post("/surveys/new", data=data)
-    assert page.text.count("<li>") == 5
-    assert "Mon 4 Jan 2027, 09:00 (UTC+0100)" in text_of(page)
-    assert "Mon 5 Apr 2027, 09:00 (UTC+0200)" in text_of(page)
-    assert "No survey yet" in text_of(browser.get("/surveys"))
-    browser.post("/surveys/new", data={**data, "then": "save"})
-    assert "next: Mon 4 Jan 2027" in text_of(browser.get("/surveys"))
-    bad = browser.post("/surveys/new", data={**data, "open_days": "0", "name": ""})
-    assert bad.status_code == 400
-
-
 def test_every_kind_of_question_is_kept_and_stands_there_again(app: Flask, browse: Browse) -> None:
     lena()
     ask(make_survey(clock.now(), questions=MORE_QUESTIONS))

@@ -33,11 +33,9 @@ CROWD = (
 )  # fmt: skip
 
 
-def make_people(
-    crowd: Iterable[tuple[str, str, str, int]] = CROWD,
-) -> list[tuple[Partner, list[User]]]:
+def make_people() -> list[tuple[Partner, list[User]]]:
     """The partners and their people."""
-    made = [(make_partner(name, tier=tier, region=region), n) for name, tier, region, n in crowd]
+    made = [(make_partner(name, tier=tier, region=region), n) for name, tier, region, n in CROWD]
     return [(partner, [make_user(partner=partner) for _n in range(n)]) for partner, n in made]
 
 
