@@ -51,10 +51,13 @@ from portal.reports import (
     deal_views,
     engagement_views,
     record_views,
+    rollout_views,
+    satisfaction_views,
+    wave_views,
 )
 from portal.reports import views as reports
 from portal.security import Keys
-from surveys import answer_views, follow_up_views
+from surveys import answer_views, follow_up_views, questionnaire_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -231,8 +234,12 @@ _ = (
     notice_views,
     partners,
     people,
+    questionnaire_views,
     queue_views,
     record_views,
+    rollout_views,
+    satisfaction_views,
+    wave_views,
     rule_views,
     share_views,
     talk_views,

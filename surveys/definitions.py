@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +16,7 @@ from surveys.questions import SCALE as SCALE_QUESTION
 
 __all__ = [
     "COMPANY", "CORE", "EXPERIENCE", "SCALE", "STANDARD",
-    "known", "next_number", "parsed", "standard", "texts",
+    "known", "next_number", "parsed", "standard", "texts", "versions",
 ]  # fmt: skip
 
 SCALE = tuple(range(1, 11))
@@ -54,9 +56,10 @@ def parsed(questionnaire: Questionnaire) -> Questions:
     return Questions.parse(questionnaire.body)
 
 
-def known(session: Session) -> list[tuple[str, Questions]]:
-    """Every version there is with its core hash."""
-    return [(row.core_hash, parsed(row)) for row in session.scalars(select(Questionnaire))]
+def known(session: Session, without: Collection[uuid.UUID] = ()) -> list[tuple[str, Questions]]:
+    """Every version there is with its core hash, but those `without`."""
+    rows = session.scalars(select(Questionnaire))
+    return [(row.core_hash, parsed(row)) for row in rows if row.id not in without]
 
 
 def next_number(session: Session) -> int:
@@ -88,3 +91,8 @@ def texts(questionnaire: Questionnaire, locale: str, company: str) -> dict[str, 
     low, high = questions.ends_in(locale)
     words = {row.key: said(row.texts, locale, company) for row in questions.questions}
     return {"low": low, "high": high, **words}
+
+
+def versions(session: Session) -> list[Questionnaire]:
+    """Every version, the newest first."""
+    return list(session.scalars(select(Questionnaire).order_by(Questionnaire.number.desc())))

@@ -19,7 +19,8 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 
 # From the bottom up; a module may import its own level (the same area) and those below.
 LEVELS = [
-    {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
+    {"portal.clock", "portal.config", "portal.errors", "portal.estimates", "portal.means",
+     "portal.student"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
      "portal.bulk", "portal.choices", "portal.countries", "portal.tables", "portal.paging",
      "portal.sheets"},
@@ -35,10 +36,11 @@ LEVELS = [
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
-    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions",
+    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions", "surveys.drafts",
     "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
+    "portal.means", "portal.student", "surveys.figures", "surveys.suppression",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
     "portal.leads.stages", "portal.leads.scoring", "portal.leads.assignment", "portal.leads.rules",
     "portal.leads.funnel",

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.db import db, write
-from surveys import answer_views, metrics, waves
+from surveys import answer_views, metrics, results, waves
 from surveys.models import Answer, Invitation, Response, Wave
 from tests.conftest import Browse
 from tests.mailbox import deliver, links_of, mailbox
@@ -165,24 +165,9 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     db.session.rollback()
     summary = metrics.last_waves(db.session())[0]
     assert summary.company == 6.0
-    assert metrics.distribution(db.session(), wave.id, "company")[8] == 1
-
-
-def test_the_next_five_dates_are_shown_before_saving(browse: Browse) -> None:
-    browser = browse(anna())
-    data = {
-        "name": "Partner pulse", "rhythm": "quarterly", "start": "2027-01-01", "hour": "9",
-        "open_days": "14", "then": "show",
-    }  # fmt: skip
-    page = browser.post("/surveys/new", data=data)
-    assert page.text.count("<li>") == 5
-    assert "Mon 4 Jan 2027, 09:00 (UTC+0100)" in text_of(page)
-    assert "Mon 5 Apr 2027, 09:00 (UTC+0200)" in text_of(page)
-    assert "No survey yet" in text_of(browser.get("/surveys"))
-    browser.post("/surveys/new", data={**data, "then": "save"})
-    assert "next: Mon 4 Jan 2027" in text_of(browser.get("/surveys"))
-    bad = browser.post("/surveys/new", data={**data, "open_days": "0", "name": ""})
-    assert bad.status_code == 400
+    figure = results.load(db.session(), db.session.get_one(Wave, wave.id)).figure("company")
+    assert figure is not None
+    assert figure.distribution[8] == 1
 
 
 def test_every_kind_of_question_is_kept_and_stands_there_again(app: Flask, browse: Browse) -> None:
