@@ -20,7 +20,7 @@ from surveys.reminders import remind_answers
 from tests.conftest import Browse
 from tests.factories import make_user
 from tests.mailbox import deliver, links_of, mailbox
-from tests.people import ada, jonas, kuehn, lena, mia
+from tests.people import ada, kuehn, lena
 from tests.surveys.asking import ask, later, make_survey
 
 
@@ -58,7 +58,7 @@ def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
     app: Flask, browse: Browse
 ) -> None:
     new, inviter = noa().id, ada()
-    people = [lena().id, jonas().id, mia().id, new]
+    people = [lena().id, new]
     waves = [
         ask(make_survey(clock.now(), name=mode, mode=mode, reminder_days=[1])) for mode in Mode
     ]
@@ -73,14 +73,15 @@ def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
             assert len(box.letters) == (len(Mode) + 1) * len(people) + 2
             found = {link for letter in box.letters for link in addresses_of(letter)}
             before = contents()
-            pages = [browse(None).get(link, follow_redirects=True) for link in sorted(found)]
+            scanner = browse(None)
+            pages = [scanner.get(link, follow_redirects=True) for link in sorted(found)]
             second = {link for page in pages for link in links_in(page)} - found
             for link in sorted(found | second):
-                browse(None).head(link, follow_redirects=True)
+                scanner.head(link, follow_redirects=True)
             for link in sorted(second):
-                browse(None).get(link, follow_redirects=True)
+                scanner.get(link, follow_redirects=True)
             after = contents()
     assert all(page.status_code == 200 for page in pages)
-    assert len(found) > 12 * 12
+    assert len(found) > 8 * 12
     assert any("unsubscribe" in link for link in found)
     assert {name for name in before if before[name] != after[name]} == set()

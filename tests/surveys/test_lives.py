@@ -67,7 +67,7 @@ def test_mails_and_answers_in_any_order(app: Flask) -> None:
     people = [(person.id, person.email) for person in (make() for make in PEOPLE)]
 
     @settings(
-        max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(st.sampled_from(Mode), deeds)
     def live(mode: Mode, deeds: list[tuple[str, int, int]]) -> None:

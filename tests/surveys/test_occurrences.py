@@ -21,6 +21,7 @@ from surveys.models import (
     OPEN,
     SKIPPED,
     Answer,
+    FollowUp,
     Invitation,
     Questionnaire,
     Response,
@@ -45,7 +46,7 @@ PLACES = [BERLIN, BERLIN_AUTUMN, NEW_YORK, LORD_HOWE, LORD_HOWE_AUTUMN]
 def forget_all() -> None:
     """Take every survey away."""
     db.session.rollback()
-    tables = (Answer, Response, SurveyLink, Invitation, mail.Outbox, Wave, Survey, Questionnaire)
+    tables = (FollowUp, Answer, Response, SurveyLink, Invitation, mail.Outbox, Wave, Survey, Questionnaire)
     with write_connection(db.engine) as connection:
         for table in tables:
             connection.execute(delete(table))

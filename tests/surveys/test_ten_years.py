@@ -76,7 +76,7 @@ def looks(random: Random) -> list[datetime]:
     while now < DUE[-1] - timedelta(days=1):
         found += [now] * random.choice([1, 1, 2])
         outage = random.random() < 0.03
-        now += timedelta(days=random.uniform(60, 270) if outage else random.uniform(2, 12))
+        now += timedelta(days=random.uniform(60, 270) if outage else random.uniform(4, 20))
     return [*found, *(DUE[-1] + timedelta(days=days) for days in (2, 8, 20))]
 
 
