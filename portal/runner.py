@@ -79,27 +79,35 @@ class _Claim:
     job: Job
     token: uuid.UUID
     at: datetime
+    # When the lease ends on the clock that nobody can set.
+    until: float
 
 
 # Claims of this process, with the moment (of the monotonic clock) at which their leases end.
 _running: dict[uuid.UUID, tuple[str, float]] = {}
 
 
-def hanging() -> list[str]:
-    """Duties that run in this process although their leases have ended."""
-    now = time.monotonic()
-    return [name for name, until in list(_running.values()) if until < now]
+def hanging(for_seconds: float = 0) -> list[str]:
+    """Duties that run in this process although their leases have ended, so long ago."""
+    since = time.monotonic() - for_seconds
+    return [name for name, until in list(_running.values()) if until <= since]
+
+
+def all_hang() -> bool:
+    """Whether nothing runs in this process that would come to its end."""
+    return len(hanging()) == len(_running)
 
 
 def run_due(jobs: Iterable[Job]) -> int:
-    """Run every duty that is due and not claimed; returns how many ran. Called every second."""
+    """Run every duty that is due and not claimed; returns how many ran. Called every second. A
+    process in which one hangs takes no more: it is about to start afresh."""
     now = clock_now()
     states = {row.name: row for row in db.session.scalars(select(JobState))}
     due = [
         job for job in jobs if job.name not in states or _is_claimable(job, states[job.name], now)
     ]
     db.session.rollback()
-    claims = (_take(job) for job in due)
+    claims = (_take(job) for job in due if not hanging())
     return sum(_run(claim)[1] for claim in claims if claim is not None)
 
 
@@ -131,7 +139,7 @@ def _is_claimable(job: Job, row: JobState, now: datetime) -> bool:
 
 
 def _take(job: Job, *, by_hand: bool = False) -> _Claim | None:
-    now = clock_now()
+    now, until = clock_now(), time.monotonic() + job.lease.total_seconds()
     _ensure_row(job.name, now)
     with write((JobState, job.name)) as session:
         row = session.get_one(JobState, job.name)
@@ -141,7 +149,7 @@ def _take(job: Job, *, by_hand: bool = False) -> _Claim | None:
         if row.claimed_until is not None:
             row.lost_at = now
             log.error("job taken over", extra={"fields": {"job": job.name, "of": row.claimed_by}})
-        claim = _Claim(job, uuid.uuid4(), now)
+        claim = _Claim(job, uuid.uuid4(), now, until)
         row.claim, row.claimed_by = claim.token, f"{socket.gethostname()}:{os.getpid()}"[:80]
         row.claimed_until, row.started_at = now + job.lease, now
     return claim
@@ -162,7 +170,7 @@ _FRESH = {"took_ms": 0, "done": 0, "error": "", "claimed_by": ""}
 def _run(claim: _Claim) -> tuple[int, bool, str]:
     """What it did, whether that was written down, and what went wrong."""
     job, done, error = claim.job, 0, ""
-    _running[claim.token] = (job.name, time.monotonic() + job.lease.total_seconds())
+    _running[claim.token] = (job.name, claim.until)
     try:
         done = job.run()
     except Exception as problem:  # one failing duty must not stop the others

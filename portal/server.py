@@ -104,9 +104,10 @@ def schedule(app: Flask, parent: int | None = None) -> None:
 
 def _start_afresh_when_hanging() -> None:
     """Be rid of jobs that hang after their lease: the process becomes a new one of the same number,
-    so that whoever watches it sees nothing. What else it was doing is taken up again."""
+    so that whoever watches it sees nothing. What else it is doing may end before, if that is soon.
+    """
     names = runner.hanging()
-    if names:
+    if names and (runner.all_hang() or runner.hanging(STOP_SECONDS)):
         log.error("jobs hang: the scheduler starts afresh", extra={"fields": {"jobs": names}})
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
 

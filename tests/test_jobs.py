@@ -16,6 +16,7 @@ from portal.db import db, write
 from portal.errors import Refused
 from portal.job_words import WORDS
 from portal.runner import LEASE, Job, JobState
+from tests import engines
 from tests.conftest import Browse
 from tests.live import portal_on
 from tests.pages import text_of
@@ -178,7 +179,8 @@ def test_every_job_has_words_for_people() -> None:
 
 def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease() -> None:
     """In a scheduler as it runs: it starts itself afresh, in the same process."""
-    with portal_on("sqlite", "hanging") as live:
+    engines.migrated_app("sqlite")
+    with portal_on("sqlite", "hanging", copy_of=engines.folder() / "sqlite-app") as live:
         scheduler = live.start_module("tests.hanging")
         log = live.data / "tests.hanging.log"
         until = time.monotonic() + 30

@@ -76,7 +76,7 @@ def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
             scanner = browse(None)
             pages = [scanner.get(link, follow_redirects=True) for link in sorted(found)]
             second = {link for page in pages for link in links_in(page)} - found
-            for link in sorted(found | second):
+            for link in sorted(found):
                 scanner.head(link, follow_redirects=True)
             for link in sorted(second):
                 scanner.get(link, follow_redirects=True)

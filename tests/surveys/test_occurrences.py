@@ -5,10 +5,12 @@ that finds moments by looking at the wall clock minute by minute."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,9 @@ from sqlalchemy import delete, func, select
 
 from portal import clock, mail
 from portal.db import db, new_id, write, write_connection
+from portal.errors import Refused
 from surveys import definitions, reminders, waves
+from surveys.audience import Audience
 from surveys.models import (
     OPEN,
     SKIPPED,
@@ -29,6 +33,8 @@ from surveys.models import (
     SurveyLink,
     Wave,
 )
+from surveys.plans import Plan, change
+from surveys.schedule import Every, Rhythm
 from tests.mailbox import mailbox
 from tests.people import jonas, lena, mia
 from tests.processes import at_once, is_killed_at
@@ -46,7 +52,17 @@ PLACES = [BERLIN, BERLIN_AUTUMN, NEW_YORK, LORD_HOWE, LORD_HOWE_AUTUMN]
 def forget_all() -> None:
     """Take every survey away."""
     db.session.rollback()
-    tables = (FollowUp, Answer, Response, SurveyLink, Invitation, mail.Outbox, Wave, Survey, Questionnaire)
+    tables = (
+        FollowUp,
+        Answer,
+        Response,
+        SurveyLink,
+        Invitation,
+        mail.Outbox,
+        Wave,
+        Survey,
+        Questionnaire,
+    )
     with write_connection(db.engine) as connection:
         for table in tables:
             connection.execute(delete(table))
@@ -110,6 +126,7 @@ class Model:
         self.all = [start + WEEK * n for n in range(40)]
         self.states: dict[datetime, str] = {}
         self.excused: set[datetime] = set()
+        self.open_until = datetime(2000, 1, 1, tzinfo=UTC)
 
     def due(self, now: datetime) -> list[datetime]:
         """Occurrences that have come and wait for their record."""
@@ -120,10 +137,27 @@ class Model:
         """How many waves open."""
         due = [] if self.paused else self.due(now)
         self.states |= dict.fromkeys(due, SKIPPED)
-        if not due or seen(due[-1] + timedelta(days=OPEN_DAYS), self.place) <= now:
+        if not due or self.closes(due[-1]) <= now:
             return 0
         self.states[due[-1]] = OPEN
+        self.open_until = max(self.open_until, self.closes(due[-1]))
         return 1
+
+    def closes(self, occurrence: datetime) -> datetime:
+        """When answering ends: at the same time on the wall."""
+        return seen(occurrence + timedelta(days=OPEN_DAYS), self.place)
+
+    def may_change(self, now: datetime) -> bool:
+        """Not while a wave is open, nor while one is about to be."""
+        return self.open_until <= now and (self.paused or not self.due(now))
+
+    def change(self, weekday: int, now: datetime) -> None:
+        """From now on another day of the week, later than the day of the last wave."""
+        settled = sorted({*self.states, *self.excused})
+        first = self.all[0].replace(year=2026, month=1, day=5 + weekday)
+        while seen(first, self.place) <= now or (settled and first.date() <= settled[-1].date()):
+            first += WEEK
+        self.all = [*settled, *(first + WEEK * n for n in range(40))]
 
     def pause(self, now: datetime) -> None:
         """What was due by then is recorded; it will not be asked any more."""
@@ -136,9 +170,27 @@ class Model:
         self.paused = False
 
 
+def edit(survey: Survey, model: Model, weekday: int, now: datetime) -> bool:
+    """Ask on another day of the week; whether that was allowed."""
+    plan = Plan(
+        name="Pulse", questionnaire_id=None, mode="attributed", audience=Audience(),
+        rhythm=Rhythm(Every.week, weekday=weekday), start=date(2026, 1, 1),
+        at=model.all[0].time(), zone=ZoneInfo(model.place), open_days=OPEN_DAYS,
+    )  # fmt: skip
+    allowed = model.may_change(now)
+    with (
+        nullcontext() if allowed else pytest.raises(Refused),
+        write((Survey, survey.id)) as session,
+    ):
+        change(session, survey.id, plan, now)
+    return allowed
+
+
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["tick", "tick", "tick", "twice", "pause or resume", "other rules"]),
+        st.sampled_from(
+            ["tick", "tick", "tick", "twice", "pause or resume", "other rules", "edit"]
+        ),
         st.integers(-4 * 24, 25 * 24),
         st.sampled_from([place for place, _start in PLACES]),
     ),
@@ -154,7 +206,8 @@ steps = st.lists(
 def test_every_past_occurrence_has_one_record_whatever_the_clocks_do(
     app: Flask, place: tuple[str, datetime], hours: int, steps: list[tuple[str, int, str]]
 ) -> None:
-    """Outages, clocks put back and forward, pauses, and zones that get other rules in between."""
+    """Outages, clocks put back and forward, pauses, zones that get other rules in between, and a
+    schedule that is edited, also while a wave is open."""
     lena()
     forget_all()
     zone, start = place
@@ -171,6 +224,10 @@ def test_every_past_occurrence_has_one_record_whatever_the_clocks_do(
             with write((Survey, survey.id)) as session:
                 (waves.resume if model.paused else waves.pause)(session, survey.id, now)
             (model.resume if model.paused else model.pause)(now)
+        elif kind == "edit":
+            weekday = hours_later % 7
+            if edit(survey, model, weekday, now):
+                model.change(weekday, now)
         else:
             wanted = model.tick(now)
             assert tick(now) == wanted
