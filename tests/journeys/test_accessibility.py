@@ -124,6 +124,12 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             "/deals/accounts",
             first_link(page, live, "/deals/customers", "table.plain td a"),
             first_link(page, live, "/surveys", "table.plain td a"),
+            # Of the wave before the last one: the last was opened for `asked` a moment ago.
+            first_link(page, live, "/surveys", "section:nth-of-type(2) tr:nth-child(2) td a"),
+            first_link(page, live, "/surveys/follow-ups?whose=all"),
+            "/surveys/questionnaires",
+            first_link(page, live, "/surveys/questionnaires", "main section a[href*='/surveys/q']"),
+            "/reports/rollouts",
             "/reports/content",
             "/reports/areas",
             "/reports/results",
