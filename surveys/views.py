@@ -113,7 +113,9 @@ def _versions() -> list[tuple[str, str]]:
     found = [
         (str(row.id), _("%(name)s, version %(n)s", name=row.name, n=row.number)) for row in rows
     ]
-    return found or [("", _("Standard: the two core questions"))]
+    if any(row.body == definitions.STANDARD for row in rows):
+        return found
+    return [*found, ("", _("Standard: the two core questions"))]
 
 
 def _page(form: SurveyForm, survey: Survey | None = None, *, looked: bool = False) -> str:
