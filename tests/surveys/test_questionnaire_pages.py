@@ -190,8 +190,12 @@ def test_a_version_can_be_changed_until_it_is_used(page: Page, first: Questionna
     assert newest().number == second.number
     assert (newest().name, len(newest().body["questions"])) == ("Short", 2)
     first_path = f"/surveys/questionnaires/{first.id}/edit"
-    assert page.browser.get(first_path).status_code == 409
-    assert page.browser.post(first_path, data={"then": "save"}).status_code == 409
+    late = Page(page.browser, first_path)
+    assert late.answer.status_code == 409
+    assert late.press("save", name="Typed for long").status_code == 409
+    assert "stays as it is. Save what you typed as a new one." in text_of(late.answer)
+    assert fields(late.answer)["name"] == ["Typed for long"]
+    assert f"{first.id}/next" in late.answer.text
     assert "stays as it is" in text_of(page.browser.get(f"/surveys/questionnaires/{first.id}"))
     rows = db.session.scalars(select(Questionnaire.body).order_by(Questionnaire.number)).all()
     assert rows[0] == definitions.STANDARD

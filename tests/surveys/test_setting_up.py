@@ -88,7 +88,7 @@ def test_the_audience_is_who_is_chosen(browser: FlaskClient) -> None:
     expected = {"tiers": 1, "regions": 3, "roles": 1, "partners": 2}
     for name, n in expected.items():
         page = text_of(post(browser, **{"then": "show", name: asked[name]}))
-        assert f"Asks {n} people" in page, name
+        assert f"Asks {n} {'person' if n == 1 else 'people'} of" in page, name
     survey = save(browser, tiers=["Silver"], never_asked="y")
     assert survey.audience == {"tiers": ["Silver"], "never_asked": True}
     with write((Survey, survey.id)) as session:
@@ -169,6 +169,7 @@ def test_a_new_rhythm_waits_for_the_open_wave_and_all_else_holds_from_the_next_o
         refused = browser.post(path, data={**kept, "at": "11:00"})
         assert refused.status_code == 409
         assert "A wave of this survey is open until" in text_of(refused)
+        assert 'value="11:00"' in refused.text
     db.session.expire_all()
     assert db.session.get_one(Wave, running.id).mode == "confidential"
     assert db.session.get_one(Survey, survey.id).mode == "anonymous"
@@ -225,8 +226,8 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
     with clock.at(NOW):
         assert "only by hand" in text_of(browser.get("/surveys"))
         page = text_of(browser.get(f"/surveys/{survey.id}/open"))
-        assert "asks 1 people of 1 partners" in page
-        assert "A baseline asks 1 more people who have no account yet" in page
+        assert "asks 1 person of 1 partner, at once" in page
+        assert "A baseline also asks those who have no account yet: 1 more" in page
         data = {"kind": "baseline", "include_held": "1"}
         assert browser.post(f"/surveys/{survey.id}/open", data=data).status_code == 302
         assert "0 of 2" in text_of(browser.get("/surveys"))
