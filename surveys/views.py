@@ -18,7 +18,7 @@ from portal.db import db, write
 from portal.errors import Refused
 from portal.formatting import count, sort_by_name, sort_key
 from surveys import definitions, metrics, plans, waves
-from surveys.forms import SurveyForm, filled
+from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
 from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
 from surveys.rhythms import offset, rhythm_of, skipped
@@ -67,7 +67,7 @@ def index() -> str:
 @vendor_only
 def new() -> tuple[str, int] | BaseResponse:
     """Set up a survey. What would happen is shown before anything is saved."""
-    form = _form(start=clock.local_day(clock.now(), zone()))
+    form = _form({"start": clock.local_day(clock.now(), zone()), "zone": str(zone())})
     if not form.validate_on_submit():
         return _page(form), 400 if form.errors else 200
     if request.form.get("then") != "save":
@@ -87,7 +87,7 @@ def new() -> tuple[str, int] | BaseResponse:
 def edit(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Change a survey, shown with what would happen, too."""
     survey = waves.get(db.session(), survey_id)
-    form = _form(**filled(survey))
+    form = _form(filled(survey))
     if not form.validate_on_submit():
         return _page(form, survey), 400 if form.errors else 200
     if request.form.get("then") != "save":
@@ -102,16 +102,16 @@ def edit(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     return redirect(url_for("surveys.index"))
 
 
-def _form(**values: Any) -> SurveyForm:
+def _form(kept: dict[str, Any]) -> SurveyForm:
     facts = partner_facts(db.session())
-    return SurveyForm(
-        _versions(),
-        sorted({row.tier for row in facts if row.tier}, key=sort_key),
-        sorted({row.region for row in facts if row.region}, key=sort_key),
-        [(str(row.id), row.name) for row in sort_by_name(facts, lambda row: row.name)],
-        list(ROLES.items()),
-        **{"zone": str(zone()), **values},
+    offer = Offer(
+        questionnaires=_versions(),
+        tiers=sorted({row.tier for row in facts if row.tier}, key=sort_key),
+        regions=sorted({row.region for row in facts if row.region}, key=sort_key),
+        partners=[(str(row.id), row.name) for row in sort_by_name(facts, lambda row: row.name)],
+        roles=list(ROLES.items()),
     )
+    return SurveyForm(offer, kept)
 
 
 def _versions() -> list[tuple[str, str]]:

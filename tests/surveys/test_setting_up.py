@@ -153,7 +153,7 @@ def test_a_survey_that_never_asks_is_refused(browser: FlaskClient) -> None:
 
 
 def test_a_new_rhythm_waits_for_the_open_wave_and_all_else_holds_from_the_next_one_on(
-    browser: FlaskClient,
+    browser: FlaskClient, browse: Browse
 ) -> None:
     lena()
     survey = save(browser, every="week", start="2026-12-01", at="10:00", weekday="1")
@@ -161,12 +161,13 @@ def test_a_new_rhythm_waits_for_the_open_wave_and_all_else_holds_from_the_next_o
     with clock.at(due + timedelta(minutes=1)):
         db.session.rollback()
         assert waves.tick(clock.now()) == 1
+        later = browse(anna())
         kept = filled(every="week", weekday="1", start="2026-12-08", at="10:00", mode="anonymous")
         kept["then"] = "save"
         running = db.session.scalars(select(Wave).where(Wave.state == OPEN)).one()
         path, over = f"/surveys/{survey.id}", running.closes_at + timedelta(minutes=1)
-        assert browser.post(path, data=kept).status_code == 302
-        refused = browser.post(path, data={**kept, "at": "11:00"})
+        assert later.post(path, data=kept).status_code == 302
+        refused = later.post(path, data={**kept, "at": "11:00"})
         assert refused.status_code == 409
         assert "A wave of this survey is open until" in text_of(refused)
         assert 'value="11:00"' in refused.text
@@ -174,11 +175,13 @@ def test_a_new_rhythm_waits_for_the_open_wave_and_all_else_holds_from_the_next_o
     assert db.session.get_one(Wave, running.id).mode == "confidential"
     assert db.session.get_one(Survey, survey.id).mode == "anonymous"
     with clock.at(over):
-        shown = text_of(browser.post(path, data={**kept, "at": "11:00", "then": "show"}))
+        shown = text_of(browse(anna()).post(path, data={**kept, "at": "11:00", "then": "show"}))
         assert "29 Dec 2026, 11:00" in shown
 
 
-def test_a_new_rhythm_begins_after_the_day_of_the_last_wave(browser: FlaskClient) -> None:
+def test_a_new_rhythm_begins_after_the_day_of_the_last_wave(
+    browser: FlaskClient, browse: Browse
+) -> None:
     lena()
     survey = save(browser, every="week", weekday="1", at="11:00", open_days="1", reminders="")
     with clock.at(NOW + timedelta(hours=1)):
@@ -187,21 +190,24 @@ def test_a_new_rhythm_begins_after_the_day_of_the_last_wave(browser: FlaskClient
     with clock.at(NOW + timedelta(days=1, hours=2)):
         data = filled(every="week", weekday="2", at="23:00", open_days="1", reminders="")
         data["then"] = "save"
-        assert browser.post(f"/surveys/{survey.id}", data=data).status_code == 302
+        assert browse(anna()).post(f"/surveys/{survey.id}", data=data).status_code == 302
     db.session.expire_all()
     assert db.session.get_one(Survey, survey.id).starts_local == "2026-12-02T23:00:00"
 
 
-def test_a_pause_leaves_no_missed_waves_and_the_form_says_so(browser: FlaskClient) -> None:
+def test_a_pause_leaves_no_missed_waves_and_the_form_says_so(
+    browser: FlaskClient, browse: Browse
+) -> None:
     survey = save(browser, every="week")
     with clock.at(NOW):
         browser.post(f"/surveys/{survey.id}/pause")
         assert "paused" in text_of(browser.get("/surveys"))
     with clock.at(NOW + timedelta(days=30)):
-        browser.post(f"/surveys/{survey.id}/resume")
+        browse(anna()).post(f"/surveys/{survey.id}/resume")
         db.session.rollback()
         assert waves.tick(clock.now()) == 0
-    assert db.session.query(Wave).count() == 0
+        assert waves.tick(clock.now() + timedelta(days=7)) == 1
+    assert [wave.state for wave in db.session.scalars(select(Wave))] == [OPEN]
 
 
 def test_a_survey_goes_only_while_it_never_asked(browser: FlaskClient) -> None:
@@ -235,6 +241,17 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
     wave = db.session.scalars(select(Wave)).one()
     assert wave.kind == "baseline"
     assert db.session.query(mail.Outbox).count() == 2
+
+
+def test_a_survey_is_shown_as_it_was_set_up(browser: FlaskClient) -> None:
+    mia()
+    survey = save(browser, every="half_year", nth="-1", weekday="4", month="3", tiers=["Gold"])
+    with clock.at(NOW):
+        page = browser.get(f"/surveys/{survey.id}").text
+    for chosen in ('value="half_year"', 'value="-1"', 'value="confidential"', 'value="Gold"'):
+        tag = next(it for it in page.split("<") if chosen in it)
+        assert " selected" in tag or " checked" in tag, chosen
+    assert 'value="5, 10"' in page
 
 
 def test_nobody_to_ask_opens_no_wave(browser: FlaskClient) -> None:
