@@ -33,6 +33,7 @@ from wtforms.validators import (
     Regexp,
     ValidationError,
 )
+from wtforms.widgets import CheckboxInput
 
 from portal.choices import options
 from surveys.audience import Audience
@@ -86,6 +87,12 @@ class Offer:
     roles: list[tuple[str, Any]]
 
 
+class TicksField(SelectMultipleField):  # type: ignore[misc]
+    """Some of a few, each with a box of its own."""
+
+    option_widget = CheckboxInput()
+
+
 class SurveyForm(FlaskForm):  # type: ignore[misc]
     """All that is decided about a survey. What does not belong to the rhythm that is chosen is
     shown aside and not read."""
@@ -96,9 +103,9 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
         _l("Who sees the answers"), choices=options(MODES.items()), default=Mode.attributed
     )
 
-    tiers = SelectMultipleField(_l("Tiers"))
-    regions = SelectMultipleField(_l("Regions"))
-    roles = SelectMultipleField(_l("Roles"))
+    tiers = TicksField(_l("Tiers"))
+    regions = TicksField(_l("Regions"))
+    roles = TicksField(_l("Roles"))
     partners = SelectMultipleField(_l("Partners"))
     never_asked = BooleanField(_l("Only people whom no survey has asked yet"))
 

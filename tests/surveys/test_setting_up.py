@@ -252,6 +252,7 @@ def test_a_survey_is_shown_as_it_was_set_up(browser: FlaskClient) -> None:
         tag = next(it for it in page.split("<") if chosen in it)
         assert " selected" in tag or " checked" in tag, chosen
     assert 'value="5, 10"' in page
+    assert page.count('type="checkbox"') == 1 + 1 + 2 + 1  # a tier, a region, two roles, the rest
 
 
 def test_nobody_to_ask_opens_no_wave(browser: FlaskClient) -> None:
