@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, time
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -31,6 +33,7 @@ from wtforms.validators import (
     Regexp,
     ValidationError,
 )
+from wtforms.widgets import CheckboxInput
 
 from portal.choices import options
 from surveys.audience import Audience
@@ -73,6 +76,23 @@ def _number(label: Any, low: int, high: int, default: int) -> IntegerField:
     )
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What there is to choose from."""
+
+    questionnaires: list[tuple[str, str]]
+    tiers: list[str]
+    regions: list[str]
+    partners: list[tuple[str, str]]
+    roles: list[tuple[str, Any]]
+
+
+class TicksField(SelectMultipleField):  # type: ignore[misc]
+    """Some of a few, each with a box of its own."""
+
+    option_widget = CheckboxInput()
+
+
 class SurveyForm(FlaskForm):  # type: ignore[misc]
     """All that is decided about a survey. What does not belong to the rhythm that is chosen is
     shown aside and not read."""
@@ -83,9 +103,9 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
         _l("Who sees the answers"), choices=options(MODES.items()), default=Mode.attributed
     )
 
-    tiers = SelectMultipleField(_l("Tiers"))
-    regions = SelectMultipleField(_l("Regions"))
-    roles = SelectMultipleField(_l("Roles"))
+    tiers = TicksField(_l("Tiers"))
+    regions = TicksField(_l("Regions"))
+    roles = TicksField(_l("Roles"))
     partners = SelectMultipleField(_l("Partners"))
     never_asked = BooleanField(_l("Only people whom no survey has asked yet"))
 
@@ -110,25 +130,16 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
     quarantine_days = _number(_l("Days between two surveys for one person"), 0, 1000, 0)
     minimum_n = _number(_l("No figure of fewer people than"), LEAST_N, 100, MINIMUM_N)
 
-    def __init__(
-        self,
-        questionnaires: list[tuple[str, str]],
-        tiers: list[str],
-        regions: list[str],
-        partners: list[tuple[str, str]],
-        roles: list[tuple[str, Any]],
-        zone: str,
-        **filled: Any,
-    ) -> None:
-        super().__init__(**{"zone": zone, **filled})
-        self.questionnaire.choices = options(questionnaires)
-        self.tiers.choices = options(_named(tiers, self.tiers.data))
-        self.regions.choices = options(_named(regions, self.regions.data))
-        self.partners.choices = options(partners)
-        self.roles.choices = options(roles)
+    def __init__(self, offer: Offer, kept: dict[str, Any]) -> None:
+        super().__init__(**kept)
+        self.questionnaire.choices = options(offer.questionnaires)
+        self.tiers.choices = options(_named(offer.tiers, kept.get("tiers")))
+        self.regions.choices = options(_named(offer.regions, kept.get("regions")))
+        self.partners.choices = options(offer.partners)
+        self.roles.choices = options(offer.roles)
         self.weekday.choices = options((n, weekday_name(n)) for n in range(7))
         self.month.choices = options((n, month_name(n)) for n in range(1, 13))
-        self.zone.choices = options((name, name) for name in _zones(zone))
+        self.zone.choices = options((name, name) for name in _zones(kept["zone"]))
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Field by field, then what belongs together."""
@@ -218,7 +229,7 @@ def _wrong(field: Field, sentence: str) -> bool:
     return False
 
 
-def _named(names: list[str], chosen: list[str] | None) -> list[tuple[str, str]]:
+def _named(names: Iterable[str], chosen: Iterable[str] | None) -> list[tuple[str, str]]:
     """The names that partners have, and those that were chosen when some had them."""
     return [(name, name) for name in [*names, *sorted(set(chosen or ()) - set(names))]]
 

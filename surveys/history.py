@@ -35,9 +35,7 @@ from surveys.suppression import Shown, divide_both, protect
 REACH = 4
 
 OTHER_QUESTIONS = N_("Not comparable: the questions were not the same.")
-STILL_OPEN = N_(
-    "One of the two waves is still open, and its answers are nobody's to see till then."
-)
+STILL_OPEN = N_("Not shown before both waves have closed.")
 TOO_FEW = N_("Not shown, so that no single answer can be worked out from it.")
 NO_PAIRS = N_("No partner answered both.")
 

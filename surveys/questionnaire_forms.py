@@ -33,7 +33,6 @@ from surveys.questions import (
     Questions,
     Texts,
     changes,
-    said,
 )
 
 LANGUAGES = ("en", "de", "fr", "nl", "fi", "it", "es", "pt", "pl", "cs", "sv", "da", "nb")
@@ -198,5 +197,7 @@ def change_sentences(before: Questions, after: Questions) -> list[str]:
         (found.removed, before, _l("Leaves out “%(text)s”")),
         (found.changed, after, _l("Changes “%(text)s”")),
     ):
-        sentences += [str(sentence) % {"text": said(of.get(key).texts, "en")} for key in keys]
+        # Without words yet, it is only seen to be there.
+        texts = (of.get(key).texts.get(ENGLISH) or "…" for key in keys)
+        sentences += [str(sentence) % {"text": text} for text in texts]
     return sentences

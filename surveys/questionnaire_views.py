@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import flash, redirect, render_template, request, url_for
@@ -93,7 +94,8 @@ def edit_questionnaire(questionnaire_id: uuid.UUID) -> tuple[str, int] | BaseRes
     """Change a version that nobody was asked yet."""
     session = db.session()
     row = questionnaires.get(session, questionnaire_id)
-    questionnaires.refuse_used(session, questionnaire_id)
+    if questionnaires.is_used(session, questionnaire_id):
+        return _used_meanwhile(session, row)
     before = session.get(Questionnaire, row.follows_id) if row.follows_id else None
     draft = _draft(row, before)
     if not _accepted(session, draft, row.id):
@@ -102,6 +104,15 @@ def edit_questionnaire(questionnaire_id: uuid.UUID) -> tuple[str, int] | BaseRes
         questionnaires.change(writing, questionnaire_id, draft.name, draft.questions)
     flash(_("Saved."))
     return redirect(url_for("surveys.questionnaire", questionnaire_id=questionnaire_id))
+
+
+def _used_meanwhile(session: Session, row: Questionnaire) -> tuple[str, int]:
+    """It stays as it is; what was typed goes into a version made from it."""
+    sentence = _(
+        "This version was used meanwhile and stays as it is. Save what you typed as a new one."
+    )
+    page, _status = _page(session, row, _draft(row, row), None, [sentence])
+    return page, 409
 
 
 def _draft(base: Questionnaire, before: Questionnaire | None) -> Draft:
@@ -135,10 +146,14 @@ def _problems(draft: Draft) -> list[str]:
 
 
 def _page(
-    session: Session, base: Questionnaire, draft: Draft, key: uuid.UUID | None
+    session: Session,
+    base: Questionnaire,
+    draft: Draft,
+    key: uuid.UUID | None,
+    refused: Sequence[str] = (),
 ) -> tuple[str, int]:
     saving = request.form.get("then") == "save"
-    problems = _problems(draft) if saving else []
+    problems = [*refused, *(_problems(draft) if saving else ())]
     found = questionnaires.hash_of(session, draft.questions, draft.before, key)
     comparable = draft.before is None or found == draft.before.core_hash
     page = render_template(
@@ -147,6 +162,10 @@ def _page(
         draft=draft,
         questions=draft.questions,
         editing=key is not None,
+        address=url_for(
+            "surveys.edit_questionnaire" if key else "surveys.next_version",
+            questionnaire_id=base.id,
+        ),
         problems=problems,
         sentences=draft.sentences(),
         comparable=comparable,

@@ -88,8 +88,8 @@ class Questions:
     def core(self) -> dict[str, Texts]:
         """The words that decide whether waves compare: by question or end, by language."""
         words: dict[str, Texts] = {q.key: q.texts for q in self.questions if q.key in CORE}
-        words["low"] = {language: pair[0] for language, pair in self.ends.items()}
-        words["high"] = {language: pair[1] for language, pair in self.ends.items()}
+        words["low"] = {it: pair[0] for it, pair in self.ends.items() if pair[0]}
+        words["high"] = {it: pair[1] for it, pair in self.ends.items() if pair[1]}
         return words
 
     @property

@@ -15,9 +15,10 @@ from portal.accounts.access import vendor_only
 from portal.accounts.models import Role
 from portal.accounts.service import partner_facts, zone
 from portal.db import db, write
-from portal.formatting import sort_by_name, sort_key
+from portal.errors import Refused
+from portal.formatting import count, sort_by_name, sort_key
 from surveys import definitions, metrics, plans, waves
-from surveys.forms import SurveyForm, filled
+from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
 from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
 from surveys.rhythms import offset, rhythm_of, skipped
@@ -66,14 +67,17 @@ def index() -> str:
 @vendor_only
 def new() -> tuple[str, int] | BaseResponse:
     """Set up a survey. What would happen is shown before anything is saved."""
-    form = _form(start=clock.local_day(clock.now(), zone()))
+    form = _form({"start": clock.local_day(clock.now(), zone()), "zone": str(zone())})
     if not form.validate_on_submit():
         return _page(form), 400 if form.errors else 200
     if request.form.get("then") != "save":
         return _page(form, looked=True), 200
     plan = form.plan
-    with write() as session:
-        plans.add(session, plan, clock.now())
+    try:
+        with write() as session:
+            plans.add(session, plan, clock.now())
+    except Refused as refused:
+        return _page(form, looked=True, refused=str(refused)), refused.status
     flash(_("Saved. Its waves open by themselves.") if plan.rhythm.rule else _("Saved."))
     return redirect(url_for("surveys.index"))
 
@@ -83,28 +87,31 @@ def new() -> tuple[str, int] | BaseResponse:
 def edit(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Change a survey, shown with what would happen, too."""
     survey = waves.get(db.session(), survey_id)
-    form = _form(**filled(survey))
+    form = _form(filled(survey))
     if not form.validate_on_submit():
         return _page(form, survey), 400 if form.errors else 200
     if request.form.get("then") != "save":
         return _page(form, survey, looked=True), 200
     plan = form.plan
-    with write((Survey, survey_id)) as session:
-        plans.change(session, survey_id, plan, clock.now())
+    try:
+        with write((Survey, survey_id)) as session:
+            plans.change(session, survey_id, plan, clock.now())
+    except Refused as refused:
+        return _page(form, survey, looked=True, refused=str(refused)), refused.status
     flash(_("Saved. It holds from the next wave on."))
     return redirect(url_for("surveys.index"))
 
 
-def _form(**values: Any) -> SurveyForm:
+def _form(kept: dict[str, Any]) -> SurveyForm:
     facts = partner_facts(db.session())
-    return SurveyForm(
-        _versions(),
-        sorted({row.tier for row in facts if row.tier}, key=sort_key),
-        sorted({row.region for row in facts if row.region}, key=sort_key),
-        [(str(row.id), row.name) for row in sort_by_name(facts, lambda row: row.name)],
-        list(ROLES.items()),
-        **{"zone": str(zone()), **values},
+    offer = Offer(
+        questionnaires=_versions(),
+        tiers=sorted({row.tier for row in facts if row.tier}, key=sort_key),
+        regions=sorted({row.region for row in facts if row.region}, key=sort_key),
+        partners=[(str(row.id), row.name) for row in sort_by_name(facts, lambda row: row.name)],
+        roles=list(ROLES.items()),
     )
+    return SurveyForm(offer, kept)
 
 
 def _versions() -> list[tuple[str, str]]:
@@ -113,10 +120,14 @@ def _versions() -> list[tuple[str, str]]:
     found = [
         (str(row.id), _("%(name)s, version %(n)s", name=row.name, n=row.number)) for row in rows
     ]
-    return found or [("", _("Standard: the two core questions"))]
+    if any(row.body == definitions.STANDARD for row in rows):
+        return found
+    return [*found, ("", _("Standard: the two core questions"))]
 
 
-def _page(form: SurveyForm, survey: Survey | None = None, *, looked: bool = False) -> str:
+def _page(
+    form: SurveyForm, survey: Survey | None = None, *, looked: bool = False, refused: str = ""
+) -> str:
     session, now = db.session(), clock.now()
     outlook = plans.outlook(session, form.plan, survey, now) if looked else None
     running = plans.open_wave(session, survey.id, now) if survey else None
@@ -129,12 +140,22 @@ def _page(form: SurveyForm, survey: Survey | None = None, *, looked: bool = Fals
         survey=survey,
         running=running,
         deletable=survey is not None and not plans.has_waves(session, survey.id),
+        refused=refused,
         outlook=outlook,
+        asked=_how_many(outlook.people, outlook.partners) if outlook else "",
         clocks=clocks,
         offset=offset,
         skipped=skipped(form.rhythm) if looked else "",
         modes=MODE_SENTENCES,
         left_out=LEFT_OUT,
+    )
+
+
+def _how_many(people: int, partners: int) -> str:
+    return _(
+        "%(people)s of %(partners)s",
+        people=count(people, "%(num)s person", "%(num)s people"),
+        partners=count(partners, "%(num)s partner", "%(num)s partners"),
     )
 
 
@@ -157,7 +178,7 @@ def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
         survey=survey,
         running=plans.open_wave(session, survey_id, now),
         people=len(chosen),
-        partners=len({found.partner.id for found in chosen}),
+        asked=_how_many(len(chosen), len({found.partner.id for found in chosen})),
         held=max(0, len(everyone) - len(chosen)),
         left=left_out,
         left_out=LEFT_OUT,

@@ -138,7 +138,7 @@ def satisfaction(
         "mark": {"type": "area", "opacity": 0.15},
         "encoding": {
             **shared,
-            "y": {"field": "low", "type": "quantitative", "title": None},
+            "y": {**chart["layer"][0]["encoding"]["y"], "field": "low"},
             "y2": {"field": "high"},
         },
     }

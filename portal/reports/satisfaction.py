@@ -71,12 +71,13 @@ def why(one: Round) -> str:
 
 def change_table(past: History, before: Round, after: Round) -> Table:
     """What changed for the partners that answered two waves."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    empty = ""
     for key, name in names().items():
         found = past.compared(before, after, key)
         change = found.change
         if found.why_not:
-            rows.append({"question": name, "interval": _(found.why_not)})
+            empty = _(found.why_not)
             continue
         rows.append(
             {
@@ -98,7 +99,7 @@ def change_table(past: History, before: Round, after: Round) -> Table:
         Column("p_ranks", _("p by ranks"), "figure", True, "satisfaction_p"),
         Column("seen", _("Would have been seen"), "figure", about="would_be_seen"),
     ]
-    return Table("change", _("Change of the same partners"), columns, rows, "")
+    return Table("change", _("Change of the same partners"), columns, rows, empty)
 
 
 def _p(value: float | None) -> str:

@@ -29,10 +29,16 @@ DATA: dict[str, Any] = {
 }  # fmt: skip
 
 
-def post(browser: FlaskClient, path: str = "/surveys/new", **more: Any) -> Any:
-    """Send the form of a survey at noon of 1 December 2026."""
+def filled(**more: Any) -> dict[str, Any]:
+    """What the form sends; the questionnaire is the standard one."""
+    known = db.session.scalars(select(Questionnaire.id)).first()
+    return {**DATA, "questionnaire": str(known or ""), **more}
+
+
+def post(browser: FlaskClient, **more: Any) -> Any:
+    """Send the form of a new survey at half past ten of 1 December 2026 in Berlin."""
     with clock.at(NOW):
-        return browser.post(path, data={**DATA, **more})
+        return browser.post("/surveys/new", data=filled(**more))
 
 
 def save(browser: FlaskClient, **more: Any) -> Survey:
@@ -73,23 +79,22 @@ def test_the_next_five_dates_with_their_offsets_and_the_people_are_shown_before_
 
 def test_the_audience_is_who_is_chosen(browser: FlaskClient) -> None:
     lena(), jonas(), mia()
-    held = make_user(partner=kuehn(), held_at=NOW)
+    make_user(partner=kuehn(), held_at=NOW)
     silver = make_user(partner=make_partner(tier="Silver", region="Benelux"))
-    asked = {
+    asked: dict[str, Any] = {
         "tiers": ["Silver"], "regions": ["DACH"], "roles": ["partner_admin"],
         "partners": [str(kuehn().id)],
     }  # fmt: skip
     expected = {"tiers": 1, "regions": 3, "roles": 1, "partners": 2}
     for name, n in expected.items():
-        page = text_of(post(browser, then="show", **{name: asked[name]}))
-        assert f"Asks {n} people" in page, name
+        page = text_of(post(browser, **{"then": "show", name: asked[name]}))
+        assert f"Asks {n} {'person' if n == 1 else 'people'} of" in page, name
     survey = save(browser, tiers=["Silver"], never_asked="y")
     assert survey.audience == {"tiers": ["Silver"], "never_asked": True}
     with write((Survey, survey.id)) as session:
         waves.open_by_hand(session, session.get_one(Survey, survey.id), "manual", NOW)
     assert db.session.scalars(select(Invitation.user_id)).all() == [silver.id]
     assert "Asks 0 people" in text_of(post(browser, then="show", tiers="Silver", never_asked="y"))
-    assert held.id
 
 
 @pytest.mark.parametrize(
@@ -148,56 +153,61 @@ def test_a_survey_that_never_asks_is_refused(browser: FlaskClient) -> None:
 
 
 def test_a_new_rhythm_waits_for_the_open_wave_and_all_else_holds_from_the_next_one_on(
-    browser: FlaskClient,
+    browser: FlaskClient, browse: Browse
 ) -> None:
     lena()
     survey = save(browser, every="week", start="2026-12-01", at="10:00", weekday="1")
     due = datetime(2026, 12, 8, 9, tzinfo=UTC)
-    db.session.rollback()
     with clock.at(due + timedelta(minutes=1)):
-        assert waves.tick(clock.now()) == 0 if survey.starts_local > "2026-12-08" else 1
-        path = f"/surveys/{survey.id}"
-        weekly = {**DATA, "every": "week", "weekday": "1", "start": survey.starts_local[:10]}
-        kept = {**weekly, "at": "10:00", "mode": "anonymous", "then": "save"}
-        running = db.session.scalars(select(Wave).where(Wave.state == OPEN)).first()
-        if running is None:
-            pytest.fail("no wave is open")
-        assert browser.post(path, data=kept).status_code == 302
-        refused = browser.post(path, data={**kept, "at": "11:00"})
+        db.session.rollback()
+        assert waves.tick(clock.now()) == 1
+        later = browse(anna())
+        kept = filled(every="week", weekday="1", start="2026-12-08", at="10:00", mode="anonymous")
+        kept["then"] = "save"
+        running = db.session.scalars(select(Wave).where(Wave.state == OPEN)).one()
+        path, over = f"/surveys/{survey.id}", running.closes_at + timedelta(minutes=1)
+        assert later.post(path, data=kept).status_code == 302
+        refused = later.post(path, data={**kept, "at": "11:00"})
         assert refused.status_code == 409
         assert "A wave of this survey is open until" in text_of(refused)
+        assert 'value="11:00"' in refused.text
     db.session.expire_all()
     assert db.session.get_one(Wave, running.id).mode == "confidential"
     assert db.session.get_one(Survey, survey.id).mode == "anonymous"
-    with clock.at(running.closes_at + timedelta(minutes=1)):
-        shown = text_of(browser.post(path, data={**kept, "at": "11:00", "then": "show"}))
+    with clock.at(over):
+        shown = text_of(browse(anna()).post(path, data={**kept, "at": "11:00", "then": "show"}))
         assert "29 Dec 2026, 11:00" in shown
 
 
-def test_a_new_rhythm_begins_after_the_day_of_the_last_wave(browser: FlaskClient) -> None:
+def test_a_new_rhythm_begins_after_the_day_of_the_last_wave(
+    browser: FlaskClient, browse: Browse
+) -> None:
     lena()
     survey = save(browser, every="week", weekday="1", at="11:00", open_days="1", reminders="")
     with clock.at(NOW + timedelta(hours=1)):
         db.session.rollback()
         assert waves.tick(clock.now()) == 1
     with clock.at(NOW + timedelta(days=1, hours=2)):
-        data = {**DATA, "every": "week", "weekday": "2", "at": "23:00", "open_days": "1"}
-        data |= {"reminders": "", "start": "2026-12-01", "then": "save"}
-        assert browser.post(f"/surveys/{survey.id}", data=data).status_code == 302
+        data = filled(every="week", weekday="2", at="23:00", open_days="1", reminders="")
+        data["then"] = "save"
+        assert browse(anna()).post(f"/surveys/{survey.id}", data=data).status_code == 302
     db.session.expire_all()
     assert db.session.get_one(Survey, survey.id).starts_local == "2026-12-02T23:00:00"
 
 
-def test_a_pause_leaves_no_missed_waves_and_the_form_says_so(browser: FlaskClient) -> None:
+def test_a_pause_leaves_no_missed_waves_and_the_form_says_so(
+    browser: FlaskClient, browse: Browse
+) -> None:
     survey = save(browser, every="week")
     with clock.at(NOW):
         browser.post(f"/surveys/{survey.id}/pause")
         assert "paused" in text_of(browser.get("/surveys"))
     with clock.at(NOW + timedelta(days=30)):
-        browser.post(f"/surveys/{survey.id}/resume")
+        browse(anna()).post(f"/surveys/{survey.id}/resume")
         db.session.rollback()
         assert waves.tick(clock.now()) == 0
-    assert db.session.query(Wave).count() == 0
+        assert waves.tick(clock.now() + timedelta(days=7)) == 1
+    assert [wave.state for wave in db.session.scalars(select(Wave))] == [OPEN]
 
 
 def test_a_survey_goes_only_while_it_never_asked(browser: FlaskClient) -> None:
@@ -222,8 +232,8 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
     with clock.at(NOW):
         assert "only by hand" in text_of(browser.get("/surveys"))
         page = text_of(browser.get(f"/surveys/{survey.id}/open"))
-        assert "asks 1 people of 1 partners" in page
-        assert "A baseline asks 1 more people who have no account yet" in page
+        assert "asks 1 person of 1 partner, at once" in page
+        assert "A baseline also asks those who have no account yet: 1 more" in page
         data = {"kind": "baseline", "include_held": "1"}
         assert browser.post(f"/surveys/{survey.id}/open", data=data).status_code == 302
         assert "0 of 2" in text_of(browser.get("/surveys"))
@@ -231,6 +241,18 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
     wave = db.session.scalars(select(Wave)).one()
     assert wave.kind == "baseline"
     assert db.session.query(mail.Outbox).count() == 2
+
+
+def test_a_survey_is_shown_as_it_was_set_up(browser: FlaskClient) -> None:
+    mia()
+    survey = save(browser, every="half_year", nth="-1", weekday="4", month="3", tiers=["Gold"])
+    with clock.at(NOW):
+        page = browser.get(f"/surveys/{survey.id}").text
+    for chosen in ('value="half_year"', 'value="-1"', 'value="confidential"', 'value="Gold"'):
+        tag = next(it for it in page.split("<") if chosen in it)
+        assert " selected" in tag or " checked" in tag, chosen
+    assert 'value="5, 10"' in page
+    assert page.count('type="checkbox"') == 1 + 1 + 2 + 1  # a tier, a region, two roles, the rest
 
 
 def test_nobody_to_ask_opens_no_wave(browser: FlaskClient) -> None:
