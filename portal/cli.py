@@ -30,10 +30,11 @@ from portal.deals.words import Order
 from portal.errors import BadSetting, PortalError
 from portal.health import migrations_are_current
 from portal.imports.kinds import Choices, Source, kind_called
-from portal.reports import leads, outcomes
+from portal.reports import leads, outcomes, satisfaction
 from portal.reports.filters import Filters
 from portal.reports.periods import Period
 from portal.security import hash_password
+from surveys import history
 from tracking import rollups, verify
 
 
@@ -545,6 +546,60 @@ def report_deals(settings: Settings, as_json: bool, **asked: Any) -> None:
 def report_leads(settings: Settings, as_json: bool, **asked: Any) -> None:
     """What became of leads in the days from --from until before --to."""
     _report(settings, leads.as_json, as_json, **asked)
+
+
+@report.command(name="satisfaction")
+@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+@click.option("--to", "until", type=click.DateTime(["%Y-%m-%d"]), help="The day after the last.")
+@click.option(
+    "--between",
+    nargs=2,
+    type=click.UUID,
+    multiple=True,
+    metavar="WAVE WAVE",
+    help="Compare these two waves; repeatable. Usually each is compared with the one before.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One object, for a program.")
+@click.pass_obj
+def report_satisfaction(
+    settings: Settings,
+    since: datetime | None,
+    until: datetime | None,
+    between: tuple[tuple[uuid.UUID, uuid.UUID], ...],
+    as_json: bool,
+) -> None:
+    """How satisfied partners are: the waves opened from --from until before --to."""
+    with _app(settings).test_request_context():
+        session, zone = db.session(), accounts.zone()
+        past = history.last(session, None)
+        wanted = satisfaction.within(
+            past, since.date() if since else None, until.date() if until else None, zone
+        )
+        if between:
+            pairs = [(_round(past, one), _round(past, other)) for one, other in between]
+        else:
+            before = [(past.before(one), one) for one in wanted]
+            pairs = [(one, after) for one, after in before if one is not None]
+        values = satisfaction.as_json(session, past, wanted, pairs)
+        lines = [
+            f"{satisfaction.wave_name(one, zone):<40} "
+            f"company {_mean(one.company)}  experience {_mean(one.experience)}  "
+            f"people {one.people_answered} of {one.people_invited}  "
+            f"partners {one.partners_answered} of {one.partners_invited}"
+            for one in wanted
+        ]
+    click.echo(json.dumps(values, indent=2) if as_json else "\n".join(lines))
+
+
+def _mean(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _round(past: history.History, key: uuid.UUID) -> history.Round:
+    found = past.get(key)
+    if found is None:
+        raise click.ClickException(f"There is no wave {key}.")
+    return found
 
 
 def _family_id(name: str) -> uuid.UUID:

@@ -42,6 +42,18 @@ class Share:
         )
 
 
+def difference(one: Share, other: Share) -> tuple[float, float] | None:
+    """The 95 % interval of `one` less `other`, two shares of different units (Newcombe, 1998,
+    method 10); None where one is of nothing."""
+    a, b = one.interval, other.interval
+    if a is None or b is None or one.value is None or other.value is None:
+        return None
+    between = one.value - other.value
+    low = sqrt((one.value - a[0]) ** 2 + (b[1] - other.value) ** 2)
+    high = sqrt((a[1] - one.value) ** 2 + (other.value - b[0]) ** 2)
+    return between - low, between + high
+
+
 class Outcome(IntEnum):
     """How something that lasted has ended: not yet, as asked for, or in another way."""
 

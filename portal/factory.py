@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import sqlalchemy
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_babel import Babel
 from flask_bootstrap import Bootstrap5
 from flask_compress import Compress
@@ -15,7 +15,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
-from portal import formatting, jobs, pages
+from portal import formatting, job_views, pages
 from portal.accounts import absence_views, held_views, notice_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
@@ -54,9 +54,13 @@ from portal.reports import (
     rate_import,
     rate_views,
     record_views,
+    rollout_views,
+    satisfaction_views,
+    wave_views,
 )
 from portal.reports import views as reports
 from portal.security import Keys
+from surveys import answer_views, follow_up_views, questionnaire_views
 from surveys import views as surveys
 from tracking import beacon
 
@@ -128,7 +132,10 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.extensions["portal_keys"] = keys
     app.extensions["portal_storage"] = Storage(settings.files_url)
     _connect_database(app)
+    app.before_request(_limit_forms)
     csrf.init_app(app)
+    # Mail programs unsubscribe without our token; the view asks everybody else for it.
+    csrf.exempt(answer_views.unsubscribe)
     Bootstrap5(app)
     Compress(app)
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
@@ -142,7 +149,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     log_requests(app)
     sessions.init_app(app)
     pages.init_app(app)
-    for area in (accounts, content, imports, leads, deals, surveys, reports, jobs):
+    for area in (accounts, content, imports, leads, deals, surveys, reports, job_views):
         app.register_blueprint(area.bp)
     app.after_request(_harden)
     _mount_beacon(app, settings, keys)
@@ -188,6 +195,12 @@ def _zone_of(app: Flask) -> Callable[[], ZoneInfo]:
     return zone_once
 
 
+def _limit_forms() -> None:
+    """The parser limits the fields of forms with files; one without is read at once, as a whole."""
+    if request.mimetype == "application/x-www-form-urlencoded":
+        request.max_content_length = current_app.config["MAX_FORM_MEMORY_SIZE"]
+
+
 def _harden(response):  # type: ignore[no-untyped-def]
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
@@ -205,6 +218,7 @@ def _locale() -> str:
 _ = (
     absence_views,
     account_views,
+    answer_views,
     ask_views,
     baseline_import,
     baseline_views,
@@ -213,6 +227,7 @@ _ = (
     deal_views,
     edit_views,
     engagement_views,
+    follow_up_views,
     form_views,
     held_views,
     import_views,
@@ -223,10 +238,14 @@ _ = (
     notice_views,
     partners,
     people,
+    questionnaire_views,
     queue_views,
     rate_import,
     rate_views,
     record_views,
+    rollout_views,
+    satisfaction_views,
+    wave_views,
     rule_views,
     share_views,
     talk_views,

@@ -8,10 +8,12 @@ answer of the mail server is lost the outcome is `unknown`, shown, and not repea
 from __future__ import annotations
 
 import smtplib
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import formatdate, make_msgid
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,11 +21,14 @@ from urllib.parse import unquote, urlsplit
 from flask import current_app, render_template
 from flask_babel import force_locale
 from sqlalchemy import JSON, ForeignKey, Index, Integer, String, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from portal.clock import now as clock_now
 from portal.config import Settings
 from portal.db import Base, Key, UTCDateTime, db, new_id, write
+from portal.errors import Busy
+from portal.logs import log
 
 WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
     "waiting",
@@ -35,10 +40,22 @@ WAITING, SENDING, SENT, FAILED, UNKNOWN, EXPIRED = (
 )
 MAX_TRIES = 8
 CLAIM = timedelta(minutes=5)
+LONGEST_RUN_S = 60
 
-# What a message says; None when there is nothing left to say.
+# What a message says; None when there is nothing left to say. Its `headers` go into the head of the
+# letter and not to the templates.
 Prepare = Callable[[Session, Any, dict[str, str]], dict[str, object] | None]
 _messages: dict[str, Prepare] = {}
+
+
+class _Letter(EmailPolicy):
+    """How a letter is written: what programs read, as the addresses of a list, is never folded.
+    Folded, a long address becomes an encoded word, which no program follows."""
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        if name.startswith("List-"):
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
 
 
 class Outbox(Base):
@@ -89,21 +106,34 @@ def queue(
     expires_at: datetime | None = None,
 ) -> Outbox:
     """Write a mail to `user_id` into the outbox; it leaves after the commit."""
+    return queue_all(session, message, [(user_id, params or {})], expires_at)[0]
+
+
+def queue_all(
+    session: Session,
+    message: str,
+    letters: Iterable[tuple[uuid.UUID, dict[str, str]]],
+    expires_at: datetime | None = None,
+) -> list[Outbox]:
+    """Write the same message to many, each with parameters of their own, in one go."""
     if message not in _messages:
         raise KeyError(f"no message {message!r}")
     now = clock_now()
-    row = Outbox(
-        message=message,
-        message_id=make_msgid(domain=urlsplit(_settings().url).hostname),
-        user_id=user_id,
-        params=params or {},
-        created_at=now,
-        due_at=now,
-        expires_at=expires_at,
-    )
-    session.add(row)
+    rows = [
+        Outbox(
+            message=message,
+            message_id=make_msgid(domain=urlsplit(_settings().url).hostname),
+            user_id=user_id,
+            params=params,
+            created_at=now,
+            due_at=now,
+            expires_at=expires_at,
+        )
+        for user_id, params in letters
+    ]
+    session.add_all(rows)
     session.flush()
-    return row
+    return rows
 
 
 def absolute(path: str) -> str:
@@ -121,11 +151,20 @@ def send_due(limit: int = 50) -> int:
         .order_by(Outbox.due_at)
         .limit(limit)
     ).all()
-    return sum(_send(key) for key in ids)
+    until = time.monotonic() + LONGEST_RUN_S
+    # A server that answers slowly is not waited for fifty times in one run.
+    return sum(_send(key) for key in ids if time.monotonic() < until)
 
 
 def _send(key: uuid.UUID) -> bool:
-    letter = _claim(key)
+    try:
+        letter = _claim(key)
+    except (Busy, OperationalError):
+        raise
+    except Exception as problem:  # a mail that cannot be written must not stop the others
+        log.error("a mail could not be written", exc_info=problem)
+        _finish(key, WAITING, f"{type(problem).__name__}: {problem}", was=WAITING)
+        return False
     if letter is None:
         return False
     state, error = _deliver(letter)
@@ -161,12 +200,15 @@ def _render(session: Session, row: Outbox) -> EmailMessage | None:
         context = _messages[row.message](session, user, row.params)
     if context is None:
         return None
-    letter = EmailMessage()
+    letter = EmailMessage(policy=_Letter())
     letter["From"] = _settings().mail_from
     letter["To"] = user.email
     letter["Date"] = formatdate(localtime=False)
     letter["Message-ID"] = row.message_id
     letter["Auto-Submitted"] = "auto-generated"
+    headers: Any = context.pop("headers", {})
+    for name, value in headers.items():
+        letter[name] = value
     with force_locale(user.locale):
         subject = render_template(f"emails/{row.message}/subject.txt", user=user, **context)
         body = render_template(f"emails/{row.message}/body.txt", user=user, **context)
@@ -209,10 +251,15 @@ def _connect() -> smtplib.SMTP:
     return server
 
 
-def _finish(key: uuid.UUID, state: str, error: str) -> None:
+def _finish(key: uuid.UUID, state: str, error: str, *, was: str = SENDING) -> None:
     now = clock_now()
     with write((Outbox, key)) as session:
         row = session.get_one(Outbox, key)
+        # Unknown was written by another while this one was slow; now it is known.
+        if row.state not in (was, UNKNOWN):
+            return
+        if was == WAITING:
+            row.tries += 1
         if state == WAITING and row.tries >= MAX_TRIES:
             state = FAILED
         row.state, row.error = state, error[:300]

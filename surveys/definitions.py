@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +11,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from surveys.models import Questionnaire
+from surveys.questions import COMPANY, CORE, EXPERIENCE, Questions, core_hash, said
+from surveys.questions import SCALE as SCALE_QUESTION
 
-COMPANY, EXPERIENCE = "company", "experience"
-CORE = (COMPANY, EXPERIENCE)
+__all__ = [
+    "COMPANY", "CORE", "EXPERIENCE", "SCALE", "STANDARD",
+    "known", "next_number", "parsed", "standard", "texts", "versions",
+]  # fmt: skip
+
 SCALE = tuple(range(1, 11))
-
-SCALE_QUESTION, TEXT, CHOICE = "scale", "text", "choice"
 
 # Written by us, so they live here and not in the translations: changing a word changes the
 # measurement, and the hash says so.
@@ -49,26 +51,34 @@ STANDARD: dict[str, Any] = {
 }
 
 
-def core_hash(body: Mapping[str, Any]) -> str:
-    """What identifies the core questions: a changed word changes it, an added language does not.
+def parsed(questionnaire: Questionnaire) -> Questions:
+    """The questions of a version."""
+    return Questions.parse(questionnaire.body)
 
-    Languages are compared by the one that every questionnaire has, English.
-    """
-    core = {row["key"]: row["texts"]["en"] for row in body["questions"] if row["key"] in CORE}
-    core["low"], core["high"] = body["ends"]["en"]
-    return hashlib.sha256(json.dumps(core, sort_keys=True).encode()).hexdigest()
+
+def known(session: Session, without: Collection[uuid.UUID] = ()) -> list[tuple[str, Questions]]:
+    """Every version there is with its core hash, but those `without`."""
+    rows = session.scalars(select(Questionnaire))
+    return [(row.core_hash, parsed(row)) for row in rows if row.id not in without]
+
+
+def next_number(session: Session) -> int:
+    """The number of the next version."""
+    return (session.scalar(select(func.max(Questionnaire.number))) or 0) + 1
 
 
 def standard(session: Session, now: datetime) -> Questionnaire:
     """The standard questionnaire, written down the first time it is needed."""
-    wanted = core_hash(STANDARD)
-    newest = select(Questionnaire).where(Questionnaire.core_hash == wanted)
-    known = session.scalars(newest.order_by(Questionnaire.number.desc())).first()
-    if known is not None and known.body == STANDARD:
-        return known
-    number = (session.scalar(select(func.max(Questionnaire.number))) or 0) + 1
+    newest = session.scalars(select(Questionnaire).order_by(Questionnaire.number.desc()))
+    same = next((row for row in newest if row.body == STANDARD), None)
+    if same is not None:
+        return same
     fresh = Questionnaire(
-        number=number, name="Standard", core_hash=wanted, body=STANDARD, created_at=now
+        number=next_number(session),
+        name="Standard",
+        core_hash=core_hash(Questions.parse(STANDARD), known=known(session)),
+        body=STANDARD,
+        created_at=now,
     )
     session.add(fresh)
     session.flush()
@@ -77,9 +87,12 @@ def standard(session: Session, now: datetime) -> Questionnaire:
 
 def texts(questionnaire: Questionnaire, locale: str, company: str) -> dict[str, str]:
     """The words of a questionnaire in a reader's language, else in English."""
-    ends = questionnaire.body["ends"]
-    low, high = ends.get(locale) or ends["en"]
-    words = {"low": low, "high": high}
-    for question in questionnaire.body["questions"]:
-        words[question["key"]] = question["texts"].get(locale) or question["texts"]["en"]
-    return {key: text.replace("{company}", company) for key, text in words.items()}
+    questions = parsed(questionnaire)
+    low, high = questions.ends_in(locale)
+    words = {row.key: said(row.texts, locale, company) for row in questions.questions}
+    return {"low": low, "high": high, **words}
+
+
+def versions(session: Session) -> list[Questionnaire]:
+    """Every version, the newest first."""
+    return list(session.scalars(select(Questionnaire).order_by(Questionnaire.number.desc())))

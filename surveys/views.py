@@ -1,148 +1,190 @@
-"""Pages of surveys: answering without signing in, and the vendor's side."""
+"""Pages of surveys for the vendor: whom they ask, when and how."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, time
+from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal import clock
-from portal.accounts.access import current_user, partners_only, public, vendor_only
-from portal.accounts.service import company, zone
+from portal.accounts.access import vendor_only
+from portal.accounts.models import Role
+from portal.accounts.service import partner_facts, zone
 from portal.db import db, write
-from portal.errors import NotFound
-from portal.tables import Column, Table, csv_response
-from surveys import definitions, invitations, metrics, responses, waves
-from surveys.forms import RHYTHMS, AnswerForm, SurveyForm
-from surveys.models import OPEN, Invitation, Survey, Wave
-from surveys.schedule import RULES, Schedule
+from portal.errors import Refused
+from portal.formatting import count, sort_by_name, sort_key
+from surveys import definitions, metrics, plans, waves
+from surveys.forms import Offer, SurveyForm, filled
+from surveys.models import BASELINE, MANUAL, Mode, Survey
+from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
+from surveys.rhythms import offset, rhythm_of, skipped
 
 bp = Blueprint("surveys", __name__)
 
-
-# --- answering ----------------------------------------------------------------------------------
-
-
-@bp.route("/survey/<token>", methods=["GET", "POST"])
-@public
-def answer(token: str) -> tuple[str, int]:
-    """Answer from the link in a mail. Opening it answers nothing: scanners open links."""
-    return _answer(invitations.by_token(db.session(), token))
-
-
-@bp.route("/survey/invitation/<uuid:invitation_id>", methods=["GET", "POST"])
-@partners_only
-def answer_signed_in(invitation_id: uuid.UUID) -> tuple[str, int]:
-    """Answer from the portal."""
-    return _answer(invitations.of_user(db.session(), current_user(), invitation_id))
-
-
-def _answer(invitation: Invitation) -> tuple[str, int]:
-    responses.refuse_late(invitation, clock.now())
-    form = _answer_form(invitation)
-    if not form.validate_on_submit():
-        return _answer_page(invitation, form), 400 if form.errors else 200
-    key = invitation.id
-    scores = {name: int(form[name].data) for name in definitions.CORE}
-    submission = form.submission.data or responses.new_submission()
-    with write((Invitation, key)) as session:
-        responses.answer(
-            session,
-            session.get_one(Invitation, key),
-            submission,
-            scores,
-            form.comment.data or "",
-            clock.now(),
-        )
-    return render_template("surveys/thanks.html", wave=invitation.wave, address=request.path), 200
-
-
-def _answer_form(invitation: Invitation) -> AnswerForm:
-    form = AnswerForm()
-    if form.is_submitted():
-        return form
-    form.submission.data = responses.new_submission()
-    earlier = invitation.response
-    if earlier is not None:
-        given = {row.question: row.value for row in earlier.answers}
-        for name in definitions.CORE:
-            form[name].data = str(given[name]) if given.get(name) else None
-        form.comment.data = earlier.comment
-    for name in definitions.CORE:
-        chosen = request.args.get(name, "")
-        if chosen.isdecimal() and int(chosen) in definitions.SCALE:
-            form[name].data = str(int(chosen))
-    return form
-
-
-def _answer_page(invitation: Invitation, form: AnswerForm) -> str:
-    return render_template(
-        "surveys/answer.html",
-        form=form,
-        wave=invitation.wave,
-        person=invitation.user,
-        texts=definitions.texts(invitation.wave.questionnaire, invitation.user.locale, company()),
-        answered=invitation.response is not None,
-    )
-
-
-# --- the vendor's side --------------------------------------------------------------------------
+ROLES = {
+    Role.partner_admin: _l("Partner admins"),
+    Role.partner_user: _l("Other people of partners"),
+}
+MODE_SENTENCES = {
+    Mode.attributed: _l(
+        "Channel managers see each answer with name and company, and can call those who are "
+        "unhappy."
+    ),
+    Mode.confidential: _l(
+        "Nobody sees a single answer, only figures of enough people. The portal knows who answered "
+        "what, so answers of one person can be followed over waves."
+    ),
+    Mode.anonymous: _l(
+        "Nobody sees a single answer, and once a wave has closed nobody can find out whose it was. "
+        "Changes of one person cannot be followed."
+    ),
+}
+LEFT_OUT = {
+    QUARANTINE: _l("were asked lately"),
+    MAILBOX: _l("share a mailbox with another"),
+    OPTED_OUT: _l("want no surveys"),
+}
 
 
 @bp.get("/surveys")
 @vendor_only
 def index() -> str:
-    """The rhythm, and how the last waves went."""
+    """When each survey asks, who has answered so far, and how the last waves went."""
     session, now = db.session(), clock.now()
-    rows = list(session.scalars(select(Survey).order_by(Survey.created_at)))
     return render_template(
         "surveys/index.html",
-        surveys=[(row, _next(row, now)) for row in rows],
+        lines=plans.lines(session, now),
         waves=list(reversed(metrics.last_waves(session, 12))),
         now=now,
     )
 
 
-def _next(survey: Survey, now: datetime) -> datetime | None:
-    if survey.paused_at is not None:
-        return None
-    schedule = waves.schedule_of(survey)
-    upcoming = schedule.upcoming(now, 1)
-    return schedule.due(upcoming[0]) if upcoming else None
-
-
 @bp.route("/surveys/new", methods=["GET", "POST"])
 @vendor_only
 def new() -> tuple[str, int] | BaseResponse:
-    """Set the rhythm. The next five dates are shown before anything is saved."""
-    form = SurveyForm()
-    if not form.is_submitted():
-        form.start.data = clock.local_day(clock.now(), zone())
+    """Set up a survey. What would happen is shown before anything is saved."""
+    form = _form({"start": clock.local_day(clock.now(), zone()), "zone": str(zone())})
     if not form.validate_on_submit():
-        return render_template("surveys/new.html", form=form, dates=[]), 400 if form.errors else 200
-    start = datetime.combine(form.start.data, time(form.hour.data))
-    schedule = Schedule(RULES[form.rhythm.data], start, zone())
-    dates = [(at, schedule.due(at)) for at in schedule.upcoming(clock.now(), 5)]
+        return _page(form), 400 if form.errors else 200
     if request.form.get("then") != "save":
-        return render_template("surveys/new.html", form=form, dates=dates, zone=zone()), 200
-    reporting_zone = zone()
-    with write() as session:
-        waves.create(
-            session,
-            name=form.name.data.strip(),
-            rhythm=form.rhythm.data,
-            start=start,
-            zone=reporting_zone,
-            open_days=form.open_days.data,
-            now=clock.now(),
-        )
-    flash(_("Saved. The first wave opens by itself."))
+        return _page(form, looked=True), 200
+    plan = form.plan
+    try:
+        with write() as session:
+            plans.add(session, plan, clock.now())
+    except Refused as refused:
+        return _page(form, looked=True, refused=str(refused)), refused.status
+    flash(_("Saved. Its waves open by themselves.") if plan.rhythm.rule else _("Saved."))
     return redirect(url_for("surveys.index"))
+
+
+@bp.route("/surveys/<uuid:survey_id>", methods=["GET", "POST"])
+@vendor_only
+def edit(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
+    """Change a survey, shown with what would happen, too."""
+    survey = waves.get(db.session(), survey_id)
+    form = _form(filled(survey))
+    if not form.validate_on_submit():
+        return _page(form, survey), 400 if form.errors else 200
+    if request.form.get("then") != "save":
+        return _page(form, survey, looked=True), 200
+    plan = form.plan
+    try:
+        with write((Survey, survey_id)) as session:
+            plans.change(session, survey_id, plan, clock.now())
+    except Refused as refused:
+        return _page(form, survey, looked=True, refused=str(refused)), refused.status
+    flash(_("Saved. It holds from the next wave on."))
+    return redirect(url_for("surveys.index"))
+
+
+def _form(kept: dict[str, Any]) -> SurveyForm:
+    facts = partner_facts(db.session())
+    offer = Offer(
+        questionnaires=_versions(),
+        tiers=sorted({row.tier for row in facts if row.tier}, key=sort_key),
+        regions=sorted({row.region for row in facts if row.region}, key=sort_key),
+        partners=[(str(row.id), row.name) for row in sort_by_name(facts, lambda row: row.name)],
+        roles=list(ROLES.items()),
+    )
+    return SurveyForm(offer, kept)
+
+
+def _versions() -> list[tuple[str, str]]:
+    """Every questionnaire, the newest first; the standard one also before it is written down."""
+    rows = definitions.versions(db.session())
+    found = [
+        (str(row.id), _("%(name)s, version %(n)s", name=row.name, n=row.number)) for row in rows
+    ]
+    if any(row.body == definitions.STANDARD for row in rows):
+        return found
+    return [*found, ("", _("Standard: the two core questions"))]
+
+
+def _page(
+    form: SurveyForm, survey: Survey | None = None, *, looked: bool = False, refused: str = ""
+) -> str:
+    session, now = db.session(), clock.now()
+    outlook = plans.outlook(session, form.plan, survey, now) if looked else None
+    running = plans.open_wave(session, survey.id, now) if survey else None
+    clocks = [
+        (local, due.astimezone(form.plan.zone)) for local, due in (outlook.dates if outlook else [])
+    ]
+    return render_template(
+        "surveys/edit.html",
+        form=form,
+        survey=survey,
+        running=running,
+        deletable=survey is not None and not plans.has_waves(session, survey.id),
+        refused=refused,
+        outlook=outlook,
+        asked=_how_many(outlook.people, outlook.partners) if outlook else "",
+        clocks=clocks,
+        offset=offset,
+        skipped=skipped(form.rhythm) if looked else "",
+        modes=MODE_SENTENCES,
+        left_out=LEFT_OUT,
+    )
+
+
+def _how_many(people: int, partners: int) -> str:
+    return _(
+        "%(people)s of %(partners)s",
+        people=count(people, "%(num)s person", "%(num)s people"),
+        partners=count(partners, "%(num)s partner", "%(num)s partners"),
+    )
+
+
+@bp.route("/surveys/<uuid:survey_id>/open", methods=["GET", "POST"])
+@vendor_only
+def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
+    """Ask now, besides the rhythm: shows how many people that are, and asks once more."""
+    session, now = db.session(), clock.now()
+    survey = waves.get(session, survey_id)
+    if request.method == "POST":
+        kind, held = request.form.get("kind", MANUAL), bool(request.form.get("include_held"))
+        with write((Survey, survey_id)) as writing:
+            plans.open_now(writing, survey_id, kind, clock.now(), include_held=held)
+        flash(_("The wave is open, and its invitations are on their way."))
+        return redirect(url_for("surveys.index"))
+    chosen, left_out = choose(session, survey, now)
+    everyone, _left_out = choose(session, survey, now, include_held=True)
+    return render_template(
+        "surveys/open.html",
+        survey=survey,
+        running=plans.open_wave(session, survey_id, now),
+        people=len(chosen),
+        asked=_how_many(len(chosen), len({found.partner.id for found in chosen})),
+        held=max(0, len(everyone) - len(chosen)),
+        left=left_out,
+        left_out=LEFT_OUT,
+        kinds=(MANUAL, BASELINE),
+        mode=MODE_SENTENCES[Mode(survey.mode)],
+    )
 
 
 @bp.post("/surveys/<uuid:survey_id>/pause")
@@ -165,58 +207,16 @@ def resume(survey_id: uuid.UUID) -> BaseResponse:
     return redirect(url_for("surveys.index"))
 
 
-def _wave(wave_id: uuid.UUID) -> Wave:
-    query = select(Wave).options(joinedload(Wave.survey), joinedload(Wave.questionnaire))
-    wave = db.session.scalars(query.where(Wave.id == wave_id, Wave.state == OPEN)).one_or_none()
-    if wave is None:
-        raise NotFound(_("There is no such wave."))
-    return wave
-
-
-def _partner_table(wave_id: uuid.UUID) -> Table:
-    rows = [
-        {**vars(line), "people": (line.answered, line.invited)}
-        for line in metrics.by_partner(db.session(), wave_id)
-    ]
-    columns = [
-        Column("partner", _("Partner")),
-        Column("tier", _("Tier"), wide=True),
-        Column("region", _("Region"), wide=True),
-        Column("people", _("People"), "of", about="answered_people"),
-        Column("company", _("The company"), "mean"),
-        Column("experience", _("The partner experience"), "mean"),
-    ]
-    return Table("wave", _("Partners"), columns, rows, _("Nobody was invited."))
-
-
-@bp.get("/surveys/waves/<uuid:wave_id>")
+@bp.post("/surveys/<uuid:survey_id>/delete")
 @vendor_only
-def results(wave_id: uuid.UUID) -> str:
-    """How satisfied they are, and whom to call."""
-    wave, session = _wave(wave_id), db.session()
-    return render_template(
-        "surveys/results.html",
-        wave=wave,
-        summary=metrics.summary(session, wave),
-        texts=definitions.texts(wave.questionnaire, "en", company()),
-        distributions={
-            name: metrics.distribution(session, wave_id, name) for name in definitions.CORE
-        },
-        partners=_partner_table(wave_id),
-        comments=metrics.comments(session, wave_id),
-        now=clock.now(),
-    )
-
-
-@bp.get("/surveys/waves/<uuid:wave_id>.csv")
-@vendor_only
-def results_csv(wave_id: uuid.UUID) -> Response:
-    """The table of partners as a file."""
-    _wave(wave_id)
-    return csv_response(_partner_table(wave_id))
+def delete(survey_id: uuid.UUID) -> BaseResponse:
+    """Take back a survey that never asked."""
+    with write((Survey, survey_id)) as session:
+        plans.delete(session, survey_id)
+    flash(_("Deleted."))
+    return redirect(url_for("surveys.index"))
 
 
 @bp.app_context_processor
 def _words() -> dict[str, object]:
-    by_rule = {RULES[key]: name for key, name in RHYTHMS.items()}
-    return {"rhythm_name": lambda rule: by_rule.get(rule, rule)}
+    return {"rhythm_of": rhythm_of}

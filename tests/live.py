@@ -67,12 +67,16 @@ class Live:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a process of the portal in a group of its own."""
-        with (self.data / f"{words[0]}.log").open("ab") as log:
+        return self.start_module("portal.cli", *words, log=words[0])
+
+    def start_module(self, module: str, *words: str, log: str = "") -> subprocess.Popen[bytes]:
+        """Start a module of ours in the same way."""
+        with (self.data / f"{log or module}.log").open("ab") as log_file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "portal.cli", *words],
+                [sys.executable, "-m", module, *words],
                 env=self.environ,
-                stdout=log,
-                stderr=log,
+                stdout=log_file,
+                stderr=log_file,
                 start_new_session=True,
             )
         self.processes.append(process)

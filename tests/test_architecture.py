@@ -19,7 +19,8 @@ SOURCES = sorted(p for d in ("portal", "tracking", "surveys") for p in (ROOT / d
 
 # From the bottom up; a module may import its own level (the same area) and those below.
 LEVELS = [
-    {"portal.clock", "portal.config", "portal.errors", "portal.estimates"},
+    {"portal.clock", "portal.config", "portal.errors", "portal.estimates", "portal.means",
+     "portal.student"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
      "portal.bulk", "portal.choices", "portal.countries", "portal.tables", "portal.paging",
      "portal.sheets", "portal.kept"},
@@ -30,13 +31,16 @@ LEVELS = [
     {"portal.leads"},
     {"portal.deals"},
     {"portal.reports"},
-    {"portal", "portal.factory", "portal.jobs", "portal.cli", "portal.demo", "portal.pages",
+    {"portal", "portal.factory", "portal.runner", "portal.jobs", "portal.job_words",
+     "portal.job_views", "portal.cli", "portal.demo", "portal.pages",
      "portal.health", "portal.server", "portal.wsgi", "portal.migrations"},
 ]  # fmt: skip
 PURE = {
-    "tracking.dwell", "tracking.days", "surveys.schedule", "portal.deals.pipeline",
+    "tracking.dwell", "tracking.days", "surveys.schedule", "surveys.questions", "surveys.drafts",
+    "surveys.answering", "portal.deals.pipeline",
     "portal.deals.policy", "portal.deals.money", "portal.deals.words", "portal.deals.results",
     "portal.deals.conflicts", "portal.deals.facts", "portal.deals.revenue",
+    "portal.means", "portal.student", "surveys.figures", "surveys.suppression",
     "portal.estimates", "portal.reports.periods", "portal.reports.stops", "portal.clock",
     "portal.reports.conversion",
     "portal.leads.stages", "portal.leads.scoring", "portal.leads.assignment", "portal.leads.rules",
@@ -119,6 +123,7 @@ PUBLIC = {
     "accounts.enter_demo", "accounts.welcome", "content.recipient", "content.recipient_asset",
     "content.recipient_page_image", "content.recipient_download", "content.recipient_file",
     "content.recipient_recording", "leads.ask", "surveys.answer",
+    "surveys.unsubscribe", "surveys.decline",
     "reports.link_recorded", "reports.link_recorded_json", "reports.link_recorded_csv",
     "reports.erase_link", "pages.healthz", "pages.readyz",
 }  # fmt: skip

@@ -13,7 +13,7 @@ from flask import Flask
 from portal import clock
 from portal.db import db, write
 from surveys import waves
-from surveys.models import Invitation
+from surveys.models import FollowUp, Invitation
 from tests.conftest import Browse
 from tests.deals.test_deals import register
 from tests.factories import make_asset, make_family, version_of
@@ -42,6 +42,10 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         )  # fmt: skip
         wave = waves.open_wave(session, survey, now.replace(tzinfo=None), now)
     invitation = db.session.query(Invitation).filter_by(user_id=lena().id).one()
+    path = f"/survey/invitation/{invitation.id}"
+    answer = {"company": "1", "experience": "1", "submission": "a", "comment": "Geheimkunde AG"}
+    assert browse(lena()).post(path, data=answer).status_code == 200
+    follow_up = db.session.query(FollowUp).one()
     return {
         "asset_id": asset.id,
         "version_id": version_of(asset).id,
@@ -53,6 +57,7 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         "invitation_id": invitation.id,
         "survey_id": survey.id,
         "wave_id": wave.id,
+        "follow_up_id": follow_up.id,
     }
 
 
@@ -100,7 +105,8 @@ def test_a_rivals_own_pages_show_nothing_of_it(
         for secret in SECRETS:
             assert secret not in answer.text, path
     for path in (
-        "/surveys", "/people", "/jobs", "/reports/content", "/reports/vega.js", "/deals/import",
+        "/surveys", "/surveys/follow-ups", "/people", "/jobs", "/reports/content",
+        "/reports/vega.js", "/deals/import",
         "/reports/results", "/deals/export.csv", "/partners/import", "/people/import",
         "/people/held", "/baselines/import", "/reports/baselines", "/reports/results/behind/won",
         "/deals/customers", "/deals/accounts", "/accounts/import",

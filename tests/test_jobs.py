@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from portal import clock, jobs
+from portal import clock, jobs, mail, server
 from portal.db import db, write
-from portal.jobs import Job, JobState
+from portal.errors import Refused
+from portal.job_words import WORDS
+from portal.runner import LEASE, Job, JobState
+from tests import engines
 from tests.conftest import Browse
+from tests.live import portal_on
 from tests.pages import text_of
 from tests.people import ada, anna
 
@@ -67,11 +74,11 @@ def test_two_schedulers_run_it_once(app: Flask, ran: list[str]) -> None:
 def test_a_claim_of_a_runner_that_died_ends_by_itself(app: Flask, ran: list[str]) -> None:
     now = clock.now()
     with write() as session:
-        session.add(JobState(name="works", due_at=now, claimed_until=now + jobs.LEASE))
-    with clock.at(now + jobs.LEASE - timedelta(seconds=1)):
+        session.add(JobState(name="works", due_at=now, claimed_until=now + LEASE))
+    with clock.at(now + LEASE - timedelta(seconds=1)):
         jobs.run_due()
         assert "works" not in ran
-    with clock.at(now + jobs.LEASE):
+    with clock.at(now + LEASE):
         jobs.run_due()
     assert "works" in ran
 
@@ -91,8 +98,8 @@ def test_a_failure_is_shown_to_administrators_and_monitors(
 ) -> None:
     jobs.run_due()
     page = text_of(browse(ada()).get("/jobs"))
-    assert "Not on time: fails." in page
-    assert "no luck" in page
+    assert "1 of 2 need somebody: fails. 0 mails wait." in page
+    assert "It failed: RuntimeError: no luck" in page
     ready = browse(None).get("/readyz")
     assert ready.status_code == 200
     assert ready.json == {"status": "degraded", "degraded": ["job fails is overdue"]}
@@ -100,7 +107,9 @@ def test_a_failure_is_shown_to_administrators_and_monitors(
 
 def test_an_administrator_runs_a_job_by_hand(app: Flask, browse: Browse, ran: list[str]) -> None:
     page = browse(ada()).post("/jobs/works/run", follow_redirects=True)
-    assert "works ran: 3 done." in text_of(page)
+    assert "works: 3 done." in text_of(page)
+    page = browse(ada()).post("/jobs/fails/run", follow_redirects=True)
+    assert "fails: RuntimeError: no luck" in text_of(page)
     assert browse(ada()).post("/jobs/nothing/run").status_code == 404
     assert browse(anna()).post("/jobs/works/run").status_code == 404
 
@@ -109,3 +118,97 @@ def test_every_real_job_can_run_twice_on_an_empty_portal(app: Flask) -> None:
     for name in [*jobs.JOBS, *jobs.JOBS]:
         assert jobs.run_now(name) == 0
     assert jobs.overdue(db.session()) == []
+
+
+def test_a_run_that_slept_past_its_lease_does_not_write_over_the_one_that_took_over(
+    app: Flask, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = browse(ada())
+    with clock.at(clock.now()) as forward:
+        pages: list[str] = []
+
+        def sleeps() -> int:
+            job = Job("job", lambda: 5, timedelta(minutes=1))
+            monkeypatch.setitem(jobs.JOBS, "job", job)
+            assert jobs.run_due() == 0
+            with pytest.raises(Refused, match="This runs already, since"):
+                jobs.run_now("job")
+            forward(LEASE)
+            pages.append(text_of(admin.get("/jobs")))
+            assert jobs.run_due() == 1
+            forward(timedelta(seconds=1))
+            return 1
+
+        monkeypatch.setattr(jobs, "JOBS", {"job": Job("job", sleeps, timedelta(minutes=1))})
+        assert jobs.run_due() == 0
+        row = db.session.get_one(JobState, "job", populate_existing=True)
+        assert (row.done, row.claim, row.claimed_until) == (5, None, None)
+        assert row.finished_at == row.lost_at == row.due_at - timedelta(minutes=1)
+        assert jobs.overdue(db.session()) == []
+        assert "All on time." in text_of(admin.get("/jobs"))
+    assert "Is the scheduler running?" in pages[0]
+
+
+def test_a_duty_whose_every_run_is_killed_needs_somebody(
+    app: Flask, browse: Browse, ran: list[str]
+) -> None:
+    now = clock.now()
+    with write() as session:
+        session.add(JobState(name="works", due_at=now, claimed_until=now, lost_at=now))
+        session.add(JobState(name="fails", due_at=now, claimed_until=now + LEASE, started_at=now))
+    page = text_of(browse(ada()).get("/jobs"))
+    assert "1 of 2 need somebody: works." in page
+    assert "A run was killed or hung" in page
+    assert "runs now, since" in page
+
+
+def test_the_sentence_counts_mails_that_wait_were_refused_or_are_unknown(
+    app: Flask, browse: Browse, ran: list[str]
+) -> None:
+    person = ada().id
+    with write() as session:
+        for state in (mail.WAITING, mail.WAITING, mail.FAILED, mail.UNKNOWN, mail.SENT):
+            mail.queue(session, message="notices", user_id=person).state = state
+    page = text_of(browse(ada()).get("/jobs"))
+    assert "2 mails wait. 1 mail was refused. Of 1 mail nobody knows whether it arrived." in page
+
+
+def test_every_job_has_words_for_people() -> None:
+    assert set(WORDS) == set(jobs.JOBS)
+
+
+def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease() -> None:
+    """In a scheduler as it runs: it starts itself afresh, in the same process."""
+    engines.migrated_app("sqlite")
+    with portal_on("sqlite", "hanging", copy_of=engines.folder() / "sqlite-app") as live:
+        scheduler = live.start_module("tests.hanging")
+        log = live.data / "tests.hanging.log"
+        until = time.monotonic() + 30
+        while "second run" not in log.read_text():
+            assert time.monotonic() < until, log.read_text()
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+    said = log.read_text()
+    assert said.count("first run") == said.count("starts afresh") == 1
+    # Between the two the other ran again and again.
+    assert said[said.index("first run") : said.index("starts afresh")].count("quick") >= 2
+
+
+def test_a_scheduler_that_is_killed_is_started_again_and_told_to_stop_it_stops(
+    tmp_path: Path,
+) -> None:
+    script = f"import time; open({str(tmp_path / 'starts')!r}, 'a').write('x'); time.sleep(60)"
+    kept = server.KeptAlive([sys.executable, "-S", "-c", script])
+    kept.start()
+    first = kept.process
+    first.kill()
+    until = time.monotonic() + 20
+    while kept.process is first:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    second = kept.process
+    kept.stop()
+    kept.join(timeout=20)
+    assert not kept.is_alive()
+    assert kept.process is second
+    assert second.poll() is not None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import func, inspect, select, text, update
 
 from portal import mail
 from portal.accounts.models import Partner, User
@@ -21,8 +23,10 @@ from portal.deals.policy_versions import ensure_policy
 from portal.health import migrations_are_current
 from portal.reports import rates
 from portal.reports.baselines import Entry
+from surveys import definitions
+from surveys.models import Answer, Invitation, Response, Survey, SurveyLink, Wave
 from tests import engines
-from tests.factories import make_asset, make_family
+from tests.factories import make_asset, make_family, make_user
 from tests.people import anna, lena
 from tests.tracking.reports import post, row, slot_now, token_for
 from tracking import metrics, rollups, verify
@@ -82,6 +86,74 @@ def add_lost_deal(person: User, manager: User) -> None:
         )
 
 
+def add_wave(people: list[User]) -> uuid.UUID:
+    """A wave that asked some people by mail, of whom the first answered; returns its key."""
+    with write() as session:
+        questionnaire = definitions.standard(session, LOST)
+        survey = Survey(
+            id=new_id(), name="Pulse", questionnaire_id=questionnaire.id, rrule="FREQ=YEARLY",
+            starts_local="2026-03-02T09:00:00", timezone="Europe/Berlin", open_days=14,
+            created_at=LOST,
+        )  # fmt: skip
+        session.add(survey)
+        session.flush()
+        wave = Wave(
+            id=new_id(), survey_id=survey.id, occurrence_local="2026-03-02T09:00:00", state="open",
+            questionnaire_id=questionnaire.id, opened_at=LOST, closes_at=LOST + timedelta(days=14),
+        )  # fmt: skip
+        session.add(wave)
+        session.flush()
+        for number, person in enumerate(people):
+            assert person.partner_id is not None
+            asked = Invitation(
+                id=new_id(), wave_id=wave.id, user_id=person.id, partner_id=person.partner_id,
+                tier="Gold", region="DACH",
+            )  # fmt: skip
+            session.add(asked)
+            session.flush()
+            session.add(SurveyLink(token_hash=f"hash {number}", invitation_id=asked.id))
+            if number == 0:
+                scores = [Answer(question=name, value=7) for name in definitions.CORE]
+                reply = Response(
+                    id=new_id(), invitation_id=asked.id, wave_id=wave.id, comment="Fine",
+                    partner_id=person.partner_id, submission_id="s", answered_at=LOST,
+                )  # fmt: skip
+                reply.answers = scores
+                session.add(reply)
+    return wave.id
+
+
+def check_waves_before_modes() -> None:
+    """What the older tables hold of the wave: one link of each invitation, and the questions."""
+    assert "survey_link" not in inspect(db.engine).get_table_names()
+    with db.engine.connect() as connection:
+        hashes = connection.scalars(text("SELECT token_hash FROM survey_invitation")).all()
+        assert sorted(hashes) == ["hash 0", "hash 1"]
+        body = connection.scalar(text("SELECT CAST(body AS TEXT) FROM questionnaire"))
+        assert json.loads(body or "")["de"]["low"] == "überhaupt nicht zufrieden"
+        assert connection.scalar(text("SELECT sum(value) FROM answer")) == 14
+
+
+def check_wave(wave_id: uuid.UUID, people: list[User]) -> None:
+    """The wave as it was, with what is new filled in."""
+    rows = db.session.scalars(select(Invitation).where(Invitation.wave_id == wave_id)).all()
+    by_person = {row.user_id: row for row in rows}
+    first, second = (by_person[person.id] for person in people)
+    assert (first.answered, second.answered) == ("complete", None)
+    # Only one of those who share a mailbox has it.
+    assert sorted((first.mailbox is None, second.mailbox is None)) == [False, True]
+    assert (first.locale, second.locale) == ("en", "de")
+    links = db.session.execute(select(SurveyLink.token_hash, SurveyLink.invitation_id))
+    assert sorted(map(tuple, links)) == [("hash 0", first.id), ("hash 1", second.id)]
+    wave = db.session.get_one(Wave, wave_id)
+    frozen = wave.mode, wave.kind, wave.minimum_n, wave.left_out
+    assert frozen == ("attributed", "scheduled", 5, {})
+    assert wave.questionnaire.body == definitions.STANDARD
+    assert first.response is not None
+    assert (first.response.complete, first.response.comment) == (True, "Fine")
+    db.session.remove()
+
+
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -> None:
     settings = engines.settings_for(engine, engines.folder() / f"migrate_{engine}")
@@ -100,8 +172,11 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         before = metrics.total(db.session(), TODAY)
         assert before.views == 1
         add_lost_deal(person, manager)
+        asked = [person, make_user(email="lena+kai@kuehn.example", locale="de")]
+        wave_id = add_wave(asked)
         db.session.remove()
         downgrade(revision="0002")
+        check_waves_before_modes()
         assert "emptied_at" not in columns_of("day_state")
         assert "partners" not in columns_of("sum_asset")
         assert "decision_days" in columns_of("policy")
@@ -114,8 +189,9 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
         upgrade()
         with db.engine.connect() as connection:
             assert migrations_are_current(connection)
-        assert db.session.scalar(select(func.count()).select_from(User)) == 2
+        assert db.session.scalar(select(func.count()).select_from(User)) == 3
         db.session.remove()
+        check_wave(wave_id, asked)
         rules = db.session.scalars(select(Policy)).one()
         assert (rules.decision_hours, rules.opens, rules.benefits) == (16, 540, "")
         # Companies are known by their keys again.
@@ -197,4 +273,21 @@ def test_exchange_rates_come_and_go_with_their_tables(engine: str) -> None:
         assert "exchange_rate" not in inspect(db.engine).get_table_names()
         upgrade()
         assert rates.reporting_currency(db.session()) == "EUR"
+        db.session.remove()
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_what_older_tables_cannot_hold_is_not_lost_without_a_word(
+    engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engines.migrated_app(engine).app_context():
+        engines.empty(engines.migrated_app(engine))
+        add_wave([lena()])
+        with write() as session:
+            session.execute(update(Response).values(invitation_id=None))
+        db.session.remove()
+        with pytest.raises(SystemExit):
+            downgrade(revision="0010")
+        assert "There are anonymous answers" in caplog.text
+        assert db.session.query(Response).count() == 1
         db.session.remove()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select
+from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal.db import in_parts, once_per_request, plain_rows
@@ -260,10 +260,10 @@ def active_days(
     since: date,
     until: date,
     partner_ids: Collection[uuid.UUID],
-    asset_ids: Collection[uuid.UUID],
+    asset_ids: Collection[uuid.UUID] | None = None,
 ) -> list[ActiveDay]:
-    """On which days of `[since, until)` some partners had content activities with any of some
-    assets: downloads, shares, opens of own shares, views of 10 s and more."""
+    """On which days of `[since, until)` some partners had content activities, where asked for with
+    any of some assets: downloads, shares, opens of own shares, views of 10 s and more."""
     done = case(
         (PairSum.audience == CUSTOMER, PairSum.views), else_=PairSum.downloads + PairSum.shares
     )
@@ -276,7 +276,7 @@ def active_days(
                 PairSum.day >= since,
                 PairSum.day < until,
                 PairSum.partner_id.in_(some),
-                PairSum.asset_id.in_(list(asset_ids)),
+                true() if asset_ids is None else PairSum.asset_id.in_(list(asset_ids)),
             )
             .group_by(PairSum.partner_id, PairSum.day)
             .having(func.sum(done + read) > 0)

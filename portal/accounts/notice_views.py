@@ -39,18 +39,21 @@ def notice_choice() -> tuple[str, int] | Response:
     """Choose what is in the daily mail."""
     user = current_user()
     choice = notices.choice_of(db.session(), user.id)
-    kinds = notices.kinds_for(user)
-    form = NoticeForm(
-        timezone=choice.timezone,
-        kinds=[kind.name for kind in kinds if kind.name not in choice.muted],
-    )
+    kinds, own = notices.kinds_for(user), notices.own_mails_for(user)
+    wanted = [kind.name for kind in kinds if kind.name not in choice.muted]
+    wanted += [mail.name for mail in own if mail.wants(db.session(), user.id)]
+    form = NoticeForm(timezone=choice.timezone, kinds=wanted)
     form.timezone.choices = options(_zones())
-    form.kinds.choices = options((kind.name, kind.title) for kind in kinds)
+    form.kinds.choices = options(
+        [*((kind.name, kind.title) for kind in kinds), *((mail.name, mail.title) for mail in own)]
+    )
     if form.validate_on_submit():
         with write((User, user.id)) as session:
             person = session.get_one(User, user.id)
             notices.choose(session, person, form.timezone.data or "", form.kinds.data or [])
         flash(_("Saved."))
         return redirect(url_for("accounts.notice_choice"))
-    page = render_template("accounts/notices.html", form=form, kinds=kinds, morning=notices.MORNING)
+    page = render_template(
+        "accounts/notices.html", form=form, kinds=kinds, own=own, morning=notices.MORNING
+    )
     return page, 400 if form.errors else 200

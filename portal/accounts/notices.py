@@ -146,6 +146,27 @@ def kinds_for(user: User) -> list[Kind]:
     return [kind for kind in KINDS.values() if kind.optional and kind.side in ("", side)]
 
 
+@dataclass(frozen=True)
+class OwnMail:
+    """Mail that comes by itself and not in the bundle, and that a person can turn off. `wants` says
+    whether they have it, `choose` keeps what they chose."""
+
+    name: str
+    title: LazyString
+    side: str
+    wants: Callable[[Session, uuid.UUID], bool]
+    choose: Callable[[Session, uuid.UUID, bool], None]
+
+
+OWN_MAILS: dict[str, OwnMail] = {}
+
+
+def own_mails_for(user: User) -> list[OwnMail]:
+    """The mails of their own that this person may get."""
+    side = "vendor" if user.is_vendor else "partner"
+    return [own for own in OWN_MAILS.values() if own.side in ("", side)]
+
+
 # --- writing ------------------------------------------------------------------------------------
 
 
@@ -184,11 +205,13 @@ def choice_of(session: Session, user_id: uuid.UUID) -> NoticeChoice:
 
 
 def choose(session: Session, user: User, timezone: str, wanted: Sequence[str]) -> None:
-    """Keep the clock that a person's day follows and the kinds they want."""
+    """Keep the clock that a person's day follows, and the kinds and mails that they want."""
     choice = choice_of(session, user.id)
     choice.timezone = timezone
     choice.muted = [kind.name for kind in kinds_for(user) if kind.name not in wanted]
     session.add(choice)
+    for own in own_mails_for(user):
+        own.choose(session, user.id, own.name in wanted)
     session.flush()
 
 

@@ -126,6 +126,18 @@ def count_attempt(session: Session, email: str, network: str, now: datetime) -> 
     return allowed
 
 
+def throttle(session: Session, key: str, limit: int, now: datetime) -> bool:
+    """Note one attempt at something; False when there were `limit` of them in the window. What
+    has left the window is forgotten, of whomever."""
+    since, hashed = now - THROTTLE_WINDOW, token_hash(key)
+    session.execute(delete(Attempt).where(Attempt.at < since))
+    n = session.scalar(select(func.count()).where(Attempt.key == hashed)) or 0
+    if n < limit:
+        session.add(Attempt(key=hashed, at=now))
+        session.flush()
+    return n < limit
+
+
 def refuse_flood(allowed: bool) -> None:
     """Raise TooMany with the sentence for a person who tried too often."""
     if not allowed:

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import or_, select
@@ -21,6 +22,7 @@ from portal.errors import N_
 
 TIMEOUT = 120
 LEASE = timedelta(minutes=5)
+LONGEST_RUN_S = 120
 RENDERABLE = "application/pdf"
 
 
@@ -37,26 +39,30 @@ def render_waiting(limit: int = 20) -> int:
         .order_by(AssetVersion.id.desc())
         .limit(limit)
     ).all()
-    return sum(_render_one(key) for key in keys)
+    until = time.monotonic() + LONGEST_RUN_S
+    return sum(_render_one(key) for key in keys if time.monotonic() < until)
 
 
 def _render_one(version_id: uuid.UUID) -> bool:
-    file_key = _claim(version_id)
-    if file_key is None:
+    claim = _claim(version_id)
+    if claim is None:
         return False
+    file_key, until = claim
     try:
         pages, state, error = render(storage(), file_key), PreviewState.ready, ""
     except PreviewError as problem:
         pages, state, error = 0, PreviewState.failed, str(problem)
     with write((AssetVersion, version_id)) as session:
         version = session.get_one(AssetVersion, version_id)
+        if version.preview_claimed_until != until:
+            return False  # another took over while this one was slow
         version.page_count = pages or version.page_count
         version.preview_state, version.preview_error = state, error[:300]
         version.preview_claimed_until = None
     return state == PreviewState.ready
 
 
-def _claim(version_id: uuid.UUID) -> str | None:
+def _claim(version_id: uuid.UUID) -> tuple[str, datetime] | None:
     now = clock_now()
     with write((AssetVersion, version_id)) as session:
         version = session.get_one(AssetVersion, version_id)
@@ -67,7 +73,7 @@ def _claim(version_id: uuid.UUID) -> str | None:
             return None
         version.preview_state = PreviewState.rendering
         version.preview_claimed_until = now + LEASE
-        return version.file_key
+        return version.file_key, version.preview_claimed_until
 
 
 class PreviewError(Exception):

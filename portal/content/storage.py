@@ -13,7 +13,6 @@ import fsspec
 from flask import current_app
 from sqlalchemy import select
 
-from portal.clock import now as clock_now
 from portal.content.models import AssetVersion
 from portal.db import db
 
@@ -98,11 +97,12 @@ def preview_key(file_key: str, page: int) -> str:
     return f"previews/{file_key.split('.')[0]}/{page}.webp"
 
 
-def sweep_orphans(also_known: Collection[str] = ()) -> int:
+def sweep_orphans(now: datetime, also_known: Collection[str] = ()) -> int:
     """Job: remove files that no row knows, a day after they were written. `also_known` are those
-    that other areas keep."""
+    that other areas keep; both they and `now` are as of the beginning, so that one who falls asleep
+    in between takes nothing away that came meanwhile."""
+    old = (now - ORPHAN_AGE).timestamp()
     known = {*db.session.scalars(select(AssetVersion.file_key)), *also_known}
-    old = (clock_now() - ORPHAN_AGE).timestamp()
     removed = 0
     for entry in storage().listing():
         name = str(entry["name"]).rsplit("/", 1)[-1]

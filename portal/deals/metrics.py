@@ -297,6 +297,20 @@ def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Resul
     return Results(since, until, deals, leads)
 
 
+def partners_of_families(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:
+    """The partners that registered a deal of each product family."""
+    query = (
+        select(Deal.product_family_id, Deal.partner_id)
+        .where(Deal.submitted_at.is_not(None), Deal.product_family_id.is_not(None))
+        .distinct()
+    )
+    found: dict[uuid.UUID, set[uuid.UUID]] = {}
+    for family_id, partner_id in session.execute(query):
+        assert family_id is not None
+        found.setdefault(family_id, set()).add(partner_id)
+    return found
+
+
 def needs_decision(session: Session, limit: int) -> list[Deal]:
     """Registrations that wait for the vendor, by time left; reported wins after them."""
     waiting = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,12 +11,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from portal.clock import local_day
+from portal.clock import day_start, local_day
 from portal.demo.cast import Cast, Organisation
 from portal.demo.ids import key
-from surveys import waves
+from portal.reports import rollouts
+from surveys import follow_ups, waves
 from surveys.definitions import COMPANY, EXPERIENCE
-from surveys.models import Answer, Invitation, Response, Wave
+from surveys.models import AFTER, BEFORE, Answer, Invitation, Mode, Response, Wave
 
 WAVES = 9
 EVERY = timedelta(weeks=13)
@@ -51,6 +53,55 @@ def fill(rng: random.Random, session: Session, cast: Cast, now: datetime, zone: 
         wave = waves.open_wave(session, survey, occurrence, schedule.due(occurrence), notify=False)
         survey.settled_until = wave.occurrence_local
         _answers(rng, session, cast, wave, mood, now)
+    # Apart, so that the rest of the company stays as it was made.
+    _check_support(random.Random(11), session, cast, mood, now, zone)
+    _declare_rollout(session, cast, survey.id, zone)
+
+
+def _check_support(
+    rng: random.Random,
+    session: Session,
+    cast: Cast,
+    mood: dict[Any, float],
+    now: datetime,
+    zone: ZoneInfo,
+) -> None:
+    """One survey that shows no single answer."""
+    at = datetime.combine(local_day(now, zone) - timedelta(days=50), time(10))
+    survey = waves.create(
+        session,
+        name="Honest words",
+        rhythm="yearly",
+        start=at,
+        zone=zone,
+        open_days=OPEN_DAYS,
+        now=now - timedelta(days=60),
+    )
+    survey.mode = Mode.confidential
+    wave = waves.open_wave(session, survey, at, waves.schedule_of(survey).due(at), notify=False)
+    survey.settled_until = wave.occurrence_local
+    _answers(rng, session, cast, wave, mood, now)
+
+
+def _declare_rollout(session: Session, cast: Cast, survey_id: uuid.UUID, zone: ZoneInfo) -> None:
+    """The portal itself, which partners got month by month, and the waves on both sides of it."""
+    days = {partner.id: partner.rollout for partner in cast.partners}
+    first, last = min(days.values()), max(days.values())
+    rollout = rollouts.declare(
+        session,
+        name="Partner portal",
+        day=first,
+        days=days,
+        by=cast.managers[0].id,
+        now=day_start(first - timedelta(days=45), zone),
+    )
+    asked = select(Wave).where(Wave.survey_id == survey_id).order_by(Wave.opened_at)
+    for wave in session.scalars(asked).all():
+        if wave.closes_at <= day_start(first, zone):
+            wave.rollout_id, wave.rollout_side = rollout.id, BEFORE
+        elif wave.opened_at >= day_start(last, zone):
+            wave.rollout_id, wave.rollout_side = rollout.id, AFTER
+    session.flush()
 
 
 def _answers(
@@ -98,6 +149,9 @@ def _answers(
     if responses:
         session.execute(insert(Response), responses)
         session.execute(insert(Answer), answers)
+    if still_open:
+        for row in session.scalars(select(Response).where(Response.wave_id == wave.id)):
+            follow_ups.consider(session, row, row.answered_at or now)
 
 
 def _scores(rng: random.Random, partner: Organisation, at: datetime, mood: float) -> dict[str, int]:

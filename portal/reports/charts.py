@@ -123,14 +123,38 @@ def registrations(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
     )
 
 
-def satisfaction(waves: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The two means, wave by wave, on the whole scale."""
+def satisfaction(
+    waves: Sequence[dict[str, Any]], rollouts: Sequence[dict[str, str]] = ()
+) -> dict[str, Any]:
+    """The two means with their intervals, wave by wave, on the whole scale; rollouts are lines."""
     names = [_("The partner experience"), _("The company")]
     chart = _lines(_("Satisfaction by wave, 1 to 10"), waves, names)
     for layer in chart["layer"]:
         layer["encoding"]["y"]["scale"] = {"domain": [1, 10]}
     chart["layer"][0]["mark"]["point"] = True
+    shared = {key: chart["layer"][0]["encoding"][key] for key in ("x", "color")}
+    band = {
+        "transform": [{"filter": "isValid(datum.low)"}],
+        "mark": {"type": "area", "opacity": 0.15},
+        "encoding": {
+            **shared,
+            "y": {**chart["layer"][0]["encoding"]["y"], "field": "low"},
+            "y2": {"field": "high"},
+        },
+    }
+    chart["layer"] = [band, *chart["layer"], *(_marks(rollouts) if rollouts else ())]
     return chart
+
+
+def _marks(rollouts: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """A dotted line with its name on the day of each rollout."""
+    shared = {"data": {"values": list(rollouts)}}
+    x = _over_time("week", "%b %y")
+    text = {"type": "text", "align": "left", "dx": 4, "y": 8}
+    return [
+        {**shared, "mark": {"type": "rule", "strokeDash": [2, 3]}, "encoding": {"x": x}},
+        {**shared, "mark": text, "encoding": {"x": x, "text": {"field": "name"}}},
+    ]
 
 
 def pipeline(months: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:

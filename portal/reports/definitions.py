@@ -714,6 +714,128 @@ SURVEYS = (
         N_("1 to 10"),
     ),
     Definition(
+        "mean_of_partners",
+        N_("Mean"),
+        N_(
+            "Of any question on the scale: the mean of the partners' means, where every partner "
+            "counts the same. Who could not say is left out."
+        ),
+        N_("1 to 10"),
+    ),
+    Definition(
+        "satisfaction_interval",
+        N_("Interval of a mean"),
+        N_(
+            "The 95 %% interval of Student's t over partners: in 95 of 100 waves like this one it "
+            "would hold what all partners think. Printed from 5 partners on."
+        ),
+        N_("1 to 10"),
+    ),
+    Definition(
+        "share_high",
+        N_("9 or 10"),
+        N_(
+            "People who chose 9 or 10, of the people who chose a number, with Wilson's 95 %% "
+            "interval. In confidential and anonymous waves of all people only, never of a part."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "share_low",
+        N_("1 to 4"),
+        N_("People who chose 1 to 4, of the people who chose a number, counted in the same way."),
+        SHARE,
+    ),
+    Definition(
+        "distribution",
+        N_("Distribution"),
+        N_("How many people chose each number. A later answer replaces an earlier one."),
+        COUNT,
+    ),
+    Definition(
+        "picked",
+        N_("What they chose"),
+        N_("People who chose the option, of those who chose any. One person may choose two."),
+        SHARE,
+    ),
+    Definition(
+        "answers_of_family",
+        N_("Satisfaction by product family"),
+        N_(
+            "Answers of partners that have registered a deal of the family so far; one partner may "
+            "be in several. Not shown of confidential and anonymous waves: a partner that comes to "
+            "a family later would stand out."
+        ),
+        N_("1 to 10"),
+    ),
+    Definition(
+        "satisfaction_change",
+        N_("Change of the same partners"),
+        N_(
+            "The mean over the partners that answered both waves of what their own mean changed, "
+            "with its 95 %% interval. Only waves with the same two questions, word by word, are "
+            "compared. A protected wave is compared with at most four waves before it, and only "
+            "where nobody's answer can be worked out."
+        ),
+        N_("points of the scale"),
+    ),
+    Definition(
+        "satisfaction_p",
+        N_("p"),
+        N_(
+            "How likely at least such a change would be if nothing had changed: by the paired t "
+            "test; and by signed ranks (Pratt's way with ties, all signs tried up to 13 pairs), "
+            "which a few extreme partners cannot sway."
+        ),
+        N_("0 to 1"),
+    ),
+    Definition(
+        "would_be_seen",
+        N_("Would have been seen"),
+        N_(
+            "The smallest change that so many partners, as different as these, would have shown in "
+            "80 of 100 cases at 5 %% on both sides. A smaller one may be there and stay unseen."
+        ),
+        N_("points of the scale"),
+    ),
+    Definition(
+        "dispositions",
+        N_("What became of the invitations"),
+        N_(
+            "Each invitation once, by the standard definitions of AAPOR: answered in full or in "
+            "part; declined; wants no more surveys; nothing came back; the mail could not be "
+            "delivered, or nobody knows whether it arrived; lost access before answering."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "response_rate_1",
+        N_("Response rate 1"),
+        N_(
+            "AAPOR's RR1: people who answered in full, of everyone who was asked but those who "
+            "lost their access before. Mails that never arrived count as asked."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "response_rate_2",
+        N_("Response rate 2"),
+        N_("AAPOR's RR2: the same with answers in part."),
+        SHARE,
+    ),
+    Definition(
+        "nonresponse",
+        N_("Do they speak for the rest?"),
+        N_(
+            "How many of the partners that answered, and of those that did not, are of a tier, of "
+            "a region, or had a content activity (a download, a share, an opened link of their "
+            "own, a view of 10 seconds) in the 90 days before the wave. The difference has the 95 "
+            "%% interval of Newcombe; far from 0, the means speak for the one side only. Where "
+            "reading is kept by organisation, only what was done on purpose counts."
+        ),
+        SHARE,
+    ),
+    Definition(
         "answered_partners",
         N_("Partners that answered"),
         N_("Partners of whom at least one person answered, of those who were asked."),

@@ -17,11 +17,21 @@ from portal.content.attention import privacy_mode
 from portal.content.models import Asset
 from portal.db import db
 from portal.errors import NotFound
-from portal.reports import assets, charts, content, disclosure, engagement, partners, searches
+from portal.reports import (
+    assets,
+    charts,
+    content,
+    disclosure,
+    engagement,
+    partners,
+    satisfaction,
+    searches,
+)
 from portal.reports.engagement import scope_of
 from portal.reports.periods import Period
 from portal.reports.views import bp, period_asked, table_page
 from portal.tables import Table, csv_response
+from surveys import history
 from tracking import metrics
 
 TOP, SHOWN = 20, 8
@@ -129,6 +139,8 @@ def _partner_table(shown: Partner, period: Period, name: str, limit: int | None 
         return engagement.day_table(session, period, partner_id=shown.id)
     if name == "areas":
         return partners.area_table(session, period, shown.id)
+    if name == "satisfaction":
+        return satisfaction.partner_table(history.last(session, None), shown.id, zone())
     if name == "people" and partners.names_people(shown):
         return partners.people_table(session, period, shown)
     raise NotFound(_("There is no such report."))
@@ -140,7 +152,7 @@ def partner(partner_id: uuid.UUID) -> str:
     """What one partner does, beside its own past."""
     session, period, shown = db.session(), period_asked(), _partner(partner_id)
     reading = partners.reading(session, period, shown)
-    names = ["content", *(["areas"] if reading.split else [])]
+    names = ["content", "satisfaction", *(["areas"] if reading.split else [])]
     names += ["people"] if partners.names_people(shown) else []
     return render_template(
         "reports/partner.html",

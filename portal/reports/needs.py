@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from flask import url_for
@@ -15,12 +15,10 @@ from portal.deals import metrics as deals
 from portal.deals import queue
 from portal.deals.models import Deal
 from portal.deals.wording import customer_of
-from portal.formatting import moment, money
-from surveys import metrics as surveys
+from portal.formatting import day, moment, money
+from surveys import follow_ups
 
 LIMIT = 5
-LOW_SCORE = 4
-RECENT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ class Need:
 
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
-    """Registrations by time left, the person's own before all others, then low scores of the last
-    30 days, then reported wins."""
+    """Registrations by time left, the person's own before all others, then follow-ups of low
+    scores in the same order, then reported wins."""
     waiting = queue.load(session, user, now)
     mine = waiting.of(queue.MINE)
     rows = [*mine, *(row for row in waiting.waiting if row not in mine)][:LIMIT]
     decisions = [_decision(deal, now, zone) for deal, _left in rows]
-    low = [_low(row) for row in surveys.low_scores(session, now - RECENT, LOW_SCORE, LIMIT)]
+    low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
     return (decisions + low + wins)[:LIMIT]
 
@@ -73,12 +71,13 @@ def _win(deal: Deal) -> Need:
     )
 
 
-def _low(row: surveys.LowScore) -> Need:
+def _call(case: follow_ups.Case) -> Need:
+    row, name = case.follow_up, case.person.name if case.person else ""
     return Need(
-        _("%(partner)s scored %(score)s", partner=row.partner, score=row.score),
-        _("low score"),
+        _("%(partner)s scored %(score)s", partner=case.partner, score=case.worst or "–"),
+        _("call by %(day)s", day=day(row.due_on)),
         "bad",
-        f"“{row.comment}”" if row.comment else _("%(name)s left no comment.", name=row.person),
+        f"“{case.comment}”" if case.comment else _("%(name)s left no comment.", name=name),
         _("Open"),
-        url_for("surveys.results", wave_id=row.wave_id),
+        url_for("surveys.follow_up", follow_up_id=row.id),
     )

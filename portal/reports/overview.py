@@ -20,8 +20,10 @@ from portal.reports import baselines
 from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
+from portal.reports.wave_tables import reach
 from portal.tables import Column, Table
 from surveys import metrics as surveys
+from surveys.questions import CORE
 from tracking import metrics as tracking
 from tracking.metrics import Scope
 
@@ -160,8 +162,8 @@ def wave_table(session: Session) -> Table:
     rows = [
         {
             "wave": f"{wave.opened_at:%b %Y}",
-            "company": wave.company,
-            "experience": wave.experience,
+            **{key: wave.mean(key).value for key in CORE},
+            **{f"{key}_interval": reach(wave.mean(key)) for key in CORE},
             "partners": (wave.partners_answered, wave.partners_invited),
             "people": (wave.people_answered, wave.people_invited),
             "href": url_for("surveys.results", wave_id=wave.wave_id),
@@ -171,7 +173,9 @@ def wave_table(session: Session) -> Table:
     columns = [
         Column("wave", _("Wave")),
         Column("company", _("Company"), "mean"),
+        Column("company_interval", _("Interval"), "figure", True, "satisfaction_interval"),
         Column("experience", _("Experience"), "mean"),
+        Column("experience_interval", _("Interval"), "figure", True, "satisfaction_interval"),
         Column("partners", _("Partners"), "of", about="answered_partners"),
         Column("people", _("People"), "of", wide=True, about="answered_people"),
     ]
@@ -208,16 +212,3 @@ def month_rows(session: Session, period: Period, zone: ZoneInfo) -> list[dict[st
         rows.append({"month": month.isoformat(), "n": found.get(f"{month:%Y-%m}", 0)})
         month = clock.add_months(month, 1)
     return rows
-
-
-def wave_points(session: Session) -> list[dict[str, object]]:
-    """The means of the last waves for the chart; a wave without answers has no point."""
-    points: list[dict[str, object]] = []
-    for wave in surveys.last_waves(session):
-        means = {_("The company"): wave.company, _("The partner experience"): wave.experience}
-        points += [
-            {"week": f"{wave.opened_at:%Y-%m-%d}", "n": round(mean, 2), "what": name}
-            for name, mean in means.items()
-            if mean is not None
-        ]
-    return points

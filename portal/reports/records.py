@@ -23,7 +23,7 @@ from portal.formatting import duration
 from portal.leads import metrics as leads
 from portal.reports import disclosure
 from portal.tables import Column, Table
-from surveys import metrics as surveys
+from surveys import records as surveys
 from tracking import erasure, records
 from tracking.records import Record
 
@@ -55,7 +55,9 @@ KINDS = {
     "file": N_("Attached a file"),
     "lead": N_("Wrote down a lead"),
     "ask": N_("Asked a question"),
+    "asked": N_("Asked in a survey"),
     "answer": N_("Answered a survey"),
+    "opt_out": N_("Turned off mail"),
     "session": N_("Signed in"),
 }
 
@@ -90,8 +92,8 @@ def of_user(session: Session, user: User) -> list[Line]:
         for found in leads.captured_by(session, user.id)
     ]
     lines += [
-        Line("answer", found.at, found.survey, found.scores)
-        for found in surveys.answered_by(session, user.id)
+        Line(found.kind, found.at, found.what, found.detail)
+        for found in surveys.of_person(session, user.id)
     ]
     lines += [
         Line("session", found.created_at, found.user_agent, "")
@@ -216,4 +218,5 @@ def erase_person(session: Session, user_id: uuid.UUID, now: datetime) -> None:
     """Erase a person: their reading as above, their name, address and ways in."""
     erase_reading(session, user_id)
     notices.forget(session, user_id)
+    surveys.forget(session, user_id, now)
     accounts.anonymise(session, session.get_one(User, user_id), now)

@@ -38,12 +38,14 @@ from portal.reports import (
     needs,
     overview,
     periods,
+    satisfaction,
     searches,
 )
 from portal.reports import leads as lead_reports
 from portal.reports.periods import Period
 from portal.tables import Table, csv_response
 from surveys import invitations
+from surveys import metrics as surveys
 from tracking import metrics as tracking
 
 bp = Blueprint("reports", __name__)
@@ -199,7 +201,9 @@ def chart(name: str) -> Response:
     if name == "registrations":
         return jsonify(charts.registrations(overview.month_rows(session, period, zone())))
     if name == "satisfaction":
-        return jsonify(charts.satisfaction(overview.wave_points(session)))
+        rounds = surveys.last_waves(session)
+        marks = satisfaction.lines(session, rounds)
+        return jsonify(charts.satisfaction(satisfaction.points(rounds), marks))
     raise NotFound(_("There is no such chart."))
 
 

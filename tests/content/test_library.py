@@ -192,10 +192,10 @@ def test_other_files_have_a_page_that_offers_the_download(browse: Browse) -> Non
 def test_a_file_nobody_knows_is_swept_after_a_day(app: Flask) -> None:
     key = version_of(make_asset()).file_key
     orphan = storage().save(io.BytesIO(b"x"), ".txt")[0]
-    assert sweep_orphans() >= 0
+    assert sweep_orphans(clock.now()) >= 0
     assert storage().exists(orphan)
     with clock.at(clock.now() + timedelta(hours=25)):
-        assert sweep_orphans() >= 1
+        assert sweep_orphans(clock.now()) >= 1
     assert not storage().exists(orphan)
     assert storage().exists(key)
 

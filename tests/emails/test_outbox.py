@@ -85,6 +85,42 @@ def test_a_sender_that_died_leaves_an_unknown_outcome_that_is_not_repeated(app: 
     assert box.letters == []
 
 
+def test_a_sender_that_was_slow_says_what_came_of_it_when_another_had_given_up(app: Flask) -> None:
+    queue()
+    key = db.session.scalars(select(mail.Outbox.id)).one()
+    with mailbox(app) as box:
+        db.session.rollback()
+        letter = mail._claim(key)
+        assert letter is not None
+        with clock.at(clock.now() + timedelta(minutes=6)):
+            deliver()
+            assert states() == [mail.UNKNOWN]
+            mail._finish(key, *mail._deliver(letter))
+            assert states() == [mail.SENT]
+            # Whoever comes later still has nothing to say about it any more.
+            mail._finish(key, mail.WAITING, "")
+    assert states() == [mail.SENT]
+    assert len(box.letters) == 1
+
+
+def test_a_mail_that_cannot_be_written_stops_no_other_and_is_given_up_in_the_end(
+    app: Flask,
+) -> None:
+    queue()
+    person = lena().id
+    with write() as session:
+        bad = mail.queue(session, message="notices", user_id=person, params={}).id
+        session.get_one(mail.Outbox, bad).due_at = clock.now() - timedelta(hours=1)
+    with mailbox(app) as box:
+        assert deliver() == 1
+        for hours in range(mail.MAX_TRIES):
+            with clock.at(clock.now() + timedelta(hours=2 * hours)):
+                deliver()
+    assert len(box.letters) == 1
+    row = db.session.get_one(mail.Outbox, bad, populate_existing=True)
+    assert (row.state, row.tries, row.error) == (mail.FAILED, mail.MAX_TRIES, "KeyError: 'bundle'")
+
+
 def test_two_senders_at_once_send_it_once(app: Flask) -> None:
     queue()
     db.session.rollback()

@@ -1,17 +1,28 @@
 """Every kind of page, in both themes and at both widths: axe finds nothing, nothing overflows, and
-the keyboard reaches the one action."""
+the keyboard reaches the one action. A survey is answered from its mail by the keyboard alone, and
+on a phone without script."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from sqlalchemy import func, select
 
+from portal import clock
+from portal.accounts.models import User
+from portal.accounts.service import has_access
+from portal.db import db
+from tests import engines
 from tests.browsers import FLAGS, executable
 from tests.live import Live, portal_on
+from tests.mailbox import deliver, mailbox, text_of
+from tests.surveys.asking import MORE_QUESTIONS, ask, make_survey
 
 SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
 PARTNER = [
@@ -20,7 +31,8 @@ PARTNER = [
 ]  # fmt: skip
 MANAGER = [
     "/", "/library", "/deals", "/deals/queue", "/deals/list", "/deals/board", "/deals/months",
-    "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/people", "/reports/days",
+    "/deals/wins", "/account/absence", "/surveys", "/surveys/new", "/surveys/follow-ups",
+    "/people", "/reports/days",
     "/leads/rules",
 ]  # fmt: skip
 ADMIN = ["/jobs", "/library/new", "/people/held"]
@@ -37,6 +49,25 @@ def live(demo_folder: Path) -> Iterator[Live]:
         running.start("serve")
         running.wait_until_ready()
         yield running
+
+
+@pytest.fixture(scope="module")
+def asked(live: Live) -> list[str]:
+    """The links in the mails to three people of one partner that a survey asks."""
+    with engines.opened(live.settings) as app:
+        many = select(User.partner_id).where(User.partner_id.is_not(None), *has_access())
+        many = many.group_by(User.partner_id).having(func.count() >= 3)
+        partner = db.session.scalars(many.order_by(User.partner_id)).first()
+        audience = {"partners": [str(partner)]}
+        ask(make_survey(clock.now(), questions=MORE_QUESTIONS, audience=audience, name="By mail"))
+        with mailbox(app) as box:
+            while deliver():
+                pass
+        found = re.findall(
+            re.escape(live.url) + r"/survey/[\w-]+(?=\s)", "\n".join(map(text_of, box.letters))
+        )
+    assert len(found) >= 3
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +124,12 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             "/deals/accounts",
             first_link(page, live, "/deals/customers", "table.plain td a"),
             first_link(page, live, "/surveys", "table.plain td a"),
+            # Of the wave before the last one: the last was opened for `asked` a moment ago.
+            first_link(page, live, "/surveys", "section:nth-of-type(2) tr:nth-child(2) td a"),
+            first_link(page, live, "/surveys/follow-ups?whose=all"),
+            "/surveys/questionnaires",
+            first_link(page, live, "/surveys/questionnaires", "main section a[href*='/surveys/q']"),
+            "/reports/rollouts",
             "/reports/content",
             "/reports/areas",
             "/reports/results",
@@ -108,7 +145,7 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
 # Both themes and both sizes; colours do not depend on the size, nor sizes on colours.
 @pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
 def test_axe_finds_nothing_and_nothing_overflows(
-    live: Live, browser: Browser, size: str, theme: str
+    live: Live, browser: Browser, asked: list[str], size: str, theme: str
 ) -> None:
     width, height = SIZES[size]
     context: BrowserContext = browser.new_context(
@@ -122,6 +159,9 @@ def test_axe_finds_nothing_and_nothing_overflows(
             if message.type == "error" else None)  # fmt: skip
     page.goto(f"{live.url}/sign-in")
     found = problems(page, "/sign-in", width)
+    for address in (f"{asked[2]}?company=7", f"{asked[2]}/unsubscribe"):
+        page.goto(address)
+        found += problems(page, address, width)
     for who in ("partner", "manager", "admin"):
         enter(page, live, who)
         for path in paths_of(page, live, who):
@@ -167,3 +207,77 @@ def tab_to(page: Page, name: str) -> None:
         if page.evaluate("document.activeElement.name") == name:
             return
     raise AssertionError(f"the keyboard does not reach {name}")
+
+
+def test_the_keyboard_alone_answers_a_survey_from_its_mail(
+    asked: list[str], browser: Browser
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    page = context.new_page()
+    page.goto(asked[0])
+    tab_to(page, "company")
+    for key in [" ", *["ArrowRight"] * 6]:
+        page.keyboard.press(key)
+    tab_to(page, "experience")
+    page.keyboard.press("ArrowLeft")
+    tab_to(page, "why")
+    page.keyboard.type("More drawings")
+    tab_to(page, "wish")
+    page.keyboard.press(" ")
+    tab_to(page, "channel")
+    page.keyboard.press(" ")
+    # What a screen reader says of the scales: the question, which number of how many is selected.
+    nodes = spoken(page)
+    assert "How satisfied are you with working with Nordwerk?" in nodes["group"]
+    assert {"1 of 10, not at all satisfied", "7 of 10", "10 of 10, very satisfied"} <= {
+        *nodes["radio"]
+    }
+    assert nodes["selected"] == ["7 of 10", "Cannot say", "Phone"]
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Thank you")
+    page.goto(asked[0])
+    assert spoken(page)["selected"] == ["7 of 10", "Cannot say", "Phone"]
+    expect(page.get_by_label("What is behind it?")).to_have_value("More drawings")
+    context.close()
+
+
+def spoken(page: Page) -> dict[str, list[str]]:
+    """What the browser tells a screen reader: groups, radio buttons, and which are selected."""
+    client = page.context.new_cdp_session(page)
+    tree: list[dict[str, Any]] = client.send("Accessibility.getFullAXTree")["nodes"]
+    found: dict[str, list[str]] = {"group": [], "radio": [], "selected": []}
+    for node in tree:
+        role, name = node.get("role", {}).get("value"), node.get("name", {}).get("value", "")
+        if role in ("group", "radiogroup"):
+            found["group"].append(name)
+        elif role == "radio":
+            found["radio"].append(name)
+            states = {row["name"]: row["value"].get("value") for row in node["properties"]}
+            if states.get("checked") == "true":
+                found["selected"].append(name)
+    return found
+
+
+def test_a_phone_without_script_answers_a_survey_from_its_mail(
+    asked: list[str], browser: Browser
+) -> None:
+    width, height = SIZES["phone"]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, java_script_enabled=False, has_touch=True
+    )
+    page = context.new_page()
+    page.goto(f"{asked[1]}?company=3")
+    expect(page.get_by_label("3 of 10").first).to_be_checked()
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
+    page.get_by_label("9 of 10").nth(1).tap()
+    page.get_by_label("What should we do better?").fill("Answer sooner")
+    # The core questions are there, one that is required is not: nothing that was given is lost.
+    page.get_by_role("button", name="Send").tap()
+    expect(page.get_by_role("alert")).to_contain_text("How do you reach us?")
+    expect(page.get_by_label("3 of 10").first).to_be_checked()
+    expect(page.get_by_label("9 of 10").nth(1)).to_be_checked()
+    expect(page.get_by_label("What should we do better?")).to_have_value("Answer sooner")
+    page.get_by_label("Mail", exact=True).tap()
+    page.get_by_role("button", name="Send").tap()
+    expect(page.locator("h1")).to_have_text("Thank you")
+    context.close()

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 
 from portal import clock, mail
 from portal.db import db, write, write_connection
-from surveys import metrics, waves
+from surveys import figures, waves
 from surveys.models import (
     OPEN,
     SKIPPED,
@@ -157,7 +157,7 @@ def test_however_often_and_in_whatever_order_the_clock_is_read(
 def test_the_mean_of_partner_means_counts_every_partner_the_same(app: Flask) -> None:
     a, b, c = (make_user().partner_id for _n in range(3))
     scores = [(a, 10), (a, 10), (a, 10), (a, 10), (b, 4), (c, 6)]
-    mean = metrics.mean_of_partner_means(scores)  # type: ignore[arg-type]
+    mean = figures.mean_of_partner_means(scores)  # type: ignore[arg-type]
     assert mean is not None
     assert round(mean, 4) == 6.6667
-    assert metrics.mean_of_partner_means([]) is None
+    assert figures.mean_of_partner_means([]) is None

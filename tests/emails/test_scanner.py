@@ -1,0 +1,87 @@
+"""Programs that look at mail for viruses open every link in it, at once and more than once. Nothing
+may come of it: no answer, no visit, no used-up invitation, nobody unsubscribed."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from sqlalchemy import Table, select
+
+from portal import clock, mail
+from portal.accounts import service as accounts
+from portal.accounts.models import Role, User
+from portal.db import Base, db, write
+from surveys.models import Mode
+from surveys.reminders import remind_answers
+from tests.conftest import Browse
+from tests.factories import make_user
+from tests.mailbox import deliver, links_of, mailbox
+from tests.people import ada, kuehn, lena
+from tests.surveys.asking import ask, later, make_survey
+
+
+def contents() -> dict[str, list[str]]:
+    """Every row of every table."""
+    db.session.rollback()
+
+    def rows(table: Table) -> list[str]:
+        return sorted(map(repr, db.session.execute(select(table))))
+
+    return {name: rows(table) for name, table in Base.metadata.tables.items()}
+
+
+def addresses_of(letter: Any) -> set[str]:
+    """Every address in a mail, also those that only programs read."""
+    unsubscribe = letter["List-Unsubscribe"]
+    heads = {urlsplit(unsubscribe.strip("<>")).path} if unsubscribe else set()
+    return {*links_of(letter), *heads}
+
+
+def links_in(page: Any) -> set[str]:
+    """Where the links of a page lead."""
+    found = {unescape(link) for link in re.findall(r'<a [^>]*href="([^"]+)"', page.text)}
+    path = urlsplit(page.request.path).path
+    return {path + link if link.startswith("?") else link for link in found if link[0] in "/?"}
+
+
+def noa() -> User:
+    """Invited by mail, and not here yet."""
+    return make_user("Noa New", Role.partner_user, kuehn(), email="noa@kuehn.example",
+                     joined_at=None)  # fmt: skip
+
+
+def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
+    app: Flask, browse: Browse
+) -> None:
+    new, inviter = noa().id, ada()
+    people = [lena().id, new]
+    waves = [
+        ask(make_survey(clock.now(), name=mode, mode=mode, reminder_days=[1])) for mode in Mode
+    ]
+    with write() as session:
+        accounts.invite(session, session.get_one(User, new), inviter)
+        mail.queue(session, message="sign_in_code", user_id=people[0], params={"next": "/deals"})
+    with mailbox(app) as box:
+        deliver()
+        with clock.at(later(waves[0], days=1, minutes=1)):
+            remind_answers(clock.now())
+            deliver()
+            assert len(box.letters) == (len(Mode) + 1) * len(people) + 2
+            found = {link for letter in box.letters for link in addresses_of(letter)}
+            before = contents()
+            scanner = browse(None)
+            pages = [scanner.get(link, follow_redirects=True) for link in sorted(found)]
+            second = {link for page in pages for link in links_in(page)} - found
+            for link in sorted(found):
+                scanner.head(link, follow_redirects=True)
+            for link in sorted(second):
+                scanner.get(link, follow_redirects=True)
+            after = contents()
+    assert all(page.status_code == 200 for page in pages)
+    assert len(found) > 8 * 12
+    assert any("unsubscribe" in link for link in found)
+    assert {name for name in before if before[name] != after[name]} == set()
