@@ -8,6 +8,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from portal.content.first_opens import tell_first_opens
 from portal.db import db
 from portal.deals.models import DealFile
 from portal.mail import Outbox
-from portal.reports import deal_rows, leads, pipeline
+from portal.reports import deal_rows, leads, pipeline, wave_tables
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.content.test_sharing import share
@@ -52,6 +53,8 @@ NAMES = {
     "reports.results_behind": deal_rows.BEHIND,
     "reports.results_behind_csv": deal_rows.BEHIND,
     "reports.leads_csv": leads.TABLES,
+    "surveys.wave_csv": ("comments", *wave_tables.TABLES),
+    "reports.satisfaction_csv": ("trend", "change", "fell"),
     "reports.leads_behind": leads.BEHIND,
     "reports.leads_behind_csv": [f"leads-{name}" for name in leads.BEHIND],
 }
@@ -77,7 +80,7 @@ def paths(app: Flask, keys: dict[str, uuid.UUID]) -> Iterator[str]:
             continue
         path = re.sub(r"<uuid:(\w+)>", lambda found: str(keys[found[1]]), rule.rule)
         path = path.replace("<int:page>", "1")
-        kinds = ("deals", "leads", "partners", "people", "accounts", "baselines")
+        kinds = ("deals", "leads", "partners", "people", "accounts", "baselines", "rates")
         for kind in kinds if "<kind>" in path else ("",):
             for name in NAMES[rule.endpoint] if "<name>" in path else ("",):
                 full = path.replace("<kind>", kind).replace("<name>", name)
@@ -120,7 +123,11 @@ def keys(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
     rebuild()
     db.session.rollback()
     from portal.deals.models import Deal
-    from surveys.models import Wave
+    from surveys.models import FollowUp, Questionnaire, Survey, Wave
+
+    def first(model: Any) -> uuid.UUID:
+        """What is there of these, else nothing that is."""
+        return db.session.scalars(select(model.id)).first() or uuid.uuid4()
 
     customers = [db.session.get_one(Deal, key).customer_id for key in (deal_id, other)]
     assert customers[0] is not None
@@ -135,7 +142,10 @@ def keys(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         "customer_id": customers[0],
         "other_id": customers[1],
         "file_id": db.session.scalars(select(DealFile.id)).one(),
-        "wave_id": db.session.scalars(select(Wave.id)).first() or uuid.uuid4(),
+        "wave_id": first(Wave),
+        "survey_id": first(Survey),
+        "questionnaire_id": first(Questionnaire),
+        "follow_up_id": first(FollowUp),
         "run_id": uuid.uuid4(),
     }
 

@@ -36,8 +36,8 @@ ORDER = Given(won_amount=1_700_050, won_currency="CHF", won_on=date(2026, 5, 2))
 # What a file of deals does not tell: how long this portal took to decide, whom it told the
 # customer first, who had access to it.
 NOT_OF_DEALS = {
-    "decided_in_time", "decision_hours_median", "decision_hours_p90", "partners_with_access",
-    "partners_stop", "sourced", "sourced_not_known", "per_partner_30_days",
+    "decided_in_time", "decisions_not_measured", "decision_hours_median", "decision_hours_p90",
+    "partners_with_access", "partners_stop", "sourced", "sourced_not_known", "per_partner_30_days",
 }  # fmt: skip
 
 
