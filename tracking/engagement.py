@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true, union_all
 from sqlalchemy.orm import Session
 
 from portal.db import in_parts, once_per_request, plain_rows
@@ -111,16 +111,8 @@ class Scope:
     rule: IdleRule = IdleRule.reading
 
     def within(self, model: Any) -> ColumnElement[bool]:
-        """The rows of `model` that make up the period, as few as there can be."""
-        if not hasattr(model, "grain"):
-            return and_(model.day >= self.since, model.day < self.until)
-        return or_(
-            false(),
-            *(
-                and_(model.grain == grain, model.day >= first, model.day < until)
-                for grain, first, until in parts(self.since, self.until)
-            ),
-        )
+        """The days of this period; for tables that have rows of days alone."""
+        return and_(model.day >= self.since, model.day < self.until)
 
 
 def parts(
@@ -143,8 +135,28 @@ def parts(
     yield from parts(last, until, grain.finer)
 
 
+def rows_within(
+    scope: Scope,
+    model: Any,
+    columns: Iterable[Any],
+    *where: ColumnElement[bool],
+) -> Any:
+    """The rows that make up a period, as few as there can be; to be selected from by the names of
+    their `columns`.
+
+    Each part of the period is a query of its own: asked for all parts at once with OR, SQLite looks
+    every row up twice, which took half of the time.
+    """
+    spans: list[ColumnElement[bool]] = [
+        and_(model.grain == grain, model.day >= first, model.day < until)
+        for grain, first, until in parts(scope.since, scope.until)
+    ] or [false()]
+    wanted = list(columns)
+    return union_all(*(select(*wanted).where(span, *where) for span in spans)).subquery()
+
+
 def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
-    """The table that answers with the fewest rows, and the conditions on it."""
+    """The table that answers with the fewest rows, and the conditions on it besides the days."""
     by_asset, by_partner = key == "asset_id", key == "partner_id"
     if (scope.asset_id or by_asset) and (scope.partner_id or by_partner):
         model: Any = PairSum
@@ -152,7 +164,7 @@ def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
         model = AssetSum
     else:
         model = PartnerSum
-    where = [scope.within(model)]
+    where: list[Any] = []
     if scope.asset_id:
         where.append(model.asset_id == scope.asset_id)
     if scope.partner_id:
@@ -171,14 +183,23 @@ def _grouped(
     only: Collection[uuid.UUID] | None = None,
 ) -> dict[Any, Engagement]:
     model, where = _source(scope, key)
-    sums = [func.sum(getattr(model, name)) for name in _SUMS]
+    if only is not None and key is not None:
+        where.append(getattr(model, key).in_(list(only)))
+    names = ("audience", *_SUMS) if key is None else ("audience", key, *_SUMS)
+    rows = _rows(scope, model, [getattr(model, name) for name in names], where)
+    sums = [func.sum(rows.c[name]) for name in _SUMS]
     if key is None:
-        query = select(model.audience, null(), *sums).where(*where).group_by(model.audience)
+        query = select(rows.c.audience, null(), *sums).group_by(rows.c.audience)
     else:
-        column = getattr(model, key)
-        where += [] if only is None else [column.in_(list(only))]
-        query = select(model.audience, column, *sums).where(*where).group_by(model.audience, column)
+        keys = (rows.c.audience, rows.c[key])
+        query = select(*keys, *sums).group_by(*keys)
     return _merged(plain_rows(session, query), scope.rule)
+
+
+def _rows(scope: Scope, model: Any, columns: Iterable[Any], where: Iterable[Any]) -> Any:
+    if hasattr(model, "grain"):
+        return rows_within(scope, model, columns, *where)
+    return select(*columns).where(scope.within(model), *where).subquery()
 
 
 def _merged(rows: Iterable[Any], rule: IdleRule) -> dict[Any, Engagement]:
@@ -227,9 +248,11 @@ def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tup
     model, where = _source(scope, "partner_id")
     own = model.downloads + model.shares + model.engaged_views
     is_customer = model.audience == CUSTOMER
-    counted = func.sum(case((is_customer, model.views), else_=own))
-    read = func.sum(case((is_customer, 0), else_=model.engaged_views))
-    query = select(model.partner_id, counted, read).where(*where).group_by(model.partner_id)
+    counted = case((is_customer, model.views), else_=own).label("counted")
+    read = case((is_customer, 0), else_=model.engaged_views).label("read")
+    rows = _rows(scope, model, (model.partner_id, counted, read), where)
+    query = select(rows.c.partner_id, func.sum(rows.c.counted), func.sum(rows.c.read))
+    query = query.group_by(rows.c.partner_id)
     return {key: (int(n), int(of_them)) for key, n, of_them in plain_rows(session, query)}
 
 
@@ -290,7 +313,7 @@ def active_days(
 def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
     """Per local day; days without anything are left out."""
     model, where = _source(scope)
-    where = [*where[1:], model.day >= scope.since, model.day < scope.until]
+    where = [*where, scope.within(model)]
     if hasattr(model, "grain"):
         where.append(model.grain == Grain.day)
     sums = [func.sum(getattr(model, name)) for name in _SUMS]
@@ -305,8 +328,8 @@ def people(session: Session, scope: Scope) -> int:
     if scope.asset_id and scope.partner_id:
         raise ValueError("people are counted for a partner or for an asset")
     model, where = _source(scope)
-    query = select(model.people).where(*where, model.audience == PARTNER)
-    return len(united(session.scalars(query)))
+    rows = rows_within(scope, model, (model.people,), *where, model.audience == PARTNER)
+    return len(united(session.scalars(select(rows.c.people))))
 
 
 def as_of(session: Session) -> datetime | None:

@@ -21,7 +21,7 @@ from tracking.days import (
     united,
 )
 from tracking.dwell import DWELL_BUCKETS
-from tracking.engagement import CUSTOMER, PARTNER, Scope
+from tracking.engagement import CUSTOMER, PARTNER, Scope, rows_within
 from tracking.models import Load, Reader, Watched
 from tracking.sums import (
     AreaSum,
@@ -34,14 +34,14 @@ from tracking.watching import Playing
 
 
 def partners_of_assets(
-    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, int]:
     """How many partners viewed each of these assets."""
-    query = select(AssetSum.asset_id, AssetSum.partners).where(
-        scope.within(AssetSum), AssetSum.asset_id.in_(list(asset_ids)), *_VIEWED
-    )
+    columns = (AssetSum.asset_id, AssetSum.partners)
+    some = AssetSum.asset_id.in_(asset_ids)
+    rows = rows_within(scope, AssetSum, columns, some, *_VIEWED)
     sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, partners in plain_rows(session, query):
+    for asset_id, partners in plain_rows(session, select(rows)):
         sets[asset_id].append(partners)
     return {key: len(united(some)) for key, some in sets.items()}
 
@@ -50,20 +50,17 @@ _VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
 
 
 def median_dwell(
-    session: Session, scope: Scope, asset_ids: Iterable[uuid.UUID]
+    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, int]:
     """The median dwell of the partners' views of these assets, in whole seconds.
 
     From the histograms of days and months; with an even number of views the lower middle one.
     """
-    query = select(AssetSum.asset_id, AssetSum.dwells).where(
-        scope.within(AssetSum),
-        AssetSum.asset_id.in_(list(asset_ids)),
-        AssetSum.audience == PARTNER,
-        AssetSum.views > 0,
-    )
+    columns = (AssetSum.asset_id, AssetSum.dwells)
+    some = AssetSum.asset_id.in_(asset_ids)
+    rows = rows_within(scope, AssetSum, columns, some, *_VIEWED)
     packs: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, dwells in plain_rows(session, query):
+    for asset_id, dwells in plain_rows(session, select(rows)):
         packs[asset_id].append(dwells)
     return {key: median_of(sorted(histogram(some).items())) for key, some in packs.items()}
 
