@@ -77,7 +77,7 @@ def test_it_has_the_size_that_was_promised(filled: Flask) -> None:
         assert counted(Download) > 500
         assert counted(ShareEvent) > 500
         assert counted(Deal) > 400
-        assert counted(Wave) == 9
+        assert counted(Wave) == 10
         assert counted(Response) > 300
         statuses = Counter(db.session.scalars(select(Deal.status)))
         stages = Counter(db.session.scalars(select(Lead.stage)))
