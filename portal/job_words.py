@@ -133,6 +133,12 @@ WORDS = {
         N_("%(num)s file removed"),
         N_("%(num)s files removed"),
     ),
+    "learn_sizes": Words(
+        N_("Sizes of tables"),
+        N_("Lets the database see how its rows are spread, so that reports stay fast."),
+        N_("%(num)s index looked at"),
+        N_("%(num)s indexes looked at"),
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from portal import mail, runner
+from portal import mail, runner, upkeep
 from portal.accounts import notices
 from portal.accounts.service import zone
 from portal.clock import now as clock_now
@@ -71,6 +71,7 @@ JOBS = {
         Job("qualify_leads", lambda: qualifying.qualify_leads(clock_now()), timedelta(minutes=5)),
         Job("offer_leads", lambda: offers.offer_leads(clock_now()), timedelta(minutes=1)),
         Job("sweep_files", lambda: _sweep_files(), timedelta(hours=6)),
+        Job("learn_sizes", lambda: upkeep.learn_sizes(db.engine), timedelta(days=1)),
     )
 }
 

@@ -23,7 +23,7 @@ LEVELS = [
      "portal.student"},
     {"portal.db", "portal.mail", "portal.formatting", "portal.security", "portal.logs",
      "portal.bulk", "portal.choices", "portal.countries", "portal.tables", "portal.paging",
-     "portal.sheets", "portal.kept"},
+     "portal.sheets", "portal.kept", "portal.upkeep"},
     {"portal.accounts"},
     {"tracking", "surveys"},
     {"portal.content"},

@@ -25,7 +25,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, insert, text
 from sqlalchemy.engine import Engine
 
-from portal import clock
+from portal import clock, upkeep
 from portal.accounts.models import User
 from portal.accounts.service import start_session
 from portal.accounts.sessions import COOKIE
@@ -101,6 +101,7 @@ def fill(engine: Engine, place: world.World, views: int, last: date) -> None:
     with write_connection(engine) as connection:
         state = {"generation": 1, "took_ms": 1, "across": "", "rebuilt_at": clock.now()}
         connection.execute(insert(DayState), [{"day": day, **state} for day in days])
+    upkeep.learn_sizes(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("VACUUM ANALYZE"))
@@ -210,7 +211,20 @@ def bulk(engine: Engine, table: str, names: list[str], rows: list[Any]) -> None:
         cursor.close()
 
 
-_FROM = re.compile(r"\sFROM (sum_\w+\b.*?)(?:\s+GROUP BY.*|\s+ORDER BY.*)?$", re.S)
+_STEP = re.compile(r"\(|\)|\bFROM\b|\b(?:GROUP|ORDER) BY\b|\bLIMIT\b")
+
+
+def source_of(statement: str) -> tuple[int, int]:
+    """Where the outermost FROM of a query begins, and where its conditions end."""
+    depth, start = 0, -1
+    for step in _STEP.finditer(statement):
+        if step[0] in "()":
+            depth += 1 if step[0] == "(" else -1
+        elif depth == 0 and step[0] == "FROM" and start < 0:
+            start = step.start()
+        elif depth == 0 and start >= 0:
+            return start, step.start()
+    return start, len(statement)
 
 
 def rows_read(engine: Engine, ask: Any) -> int:
@@ -226,14 +240,15 @@ def rows_read(engine: Engine, ask: Any) -> int:
     total = 0
     with engine.connect() as connection:
         for statement, parameters in asked:
-            found = _FROM.search(statement)
-            if found and "(SELECT" not in statement:
-                query = f"SELECT count(*) FROM {found[1]}"
-                if not isinstance(parameters, dict):
-                    # Those of the columns stand first, those of what was cut off last.
-                    first = statement[: found.start()].count("?")
-                    parameters = parameters[first : first + query.count("?")]
-                total += connection.exec_driver_sql(query, parameters).scalar() or 0
+            start, end = source_of(statement)
+            if start < 0 or "sum_" not in statement[start:end]:
+                continue
+            if not isinstance(parameters, dict):
+                # Those of the columns stand first, those of what was cut off last.
+                first = statement[:start].count("?")
+                parameters = parameters[first : first + statement[start:end].count("?")]
+            query = f"SELECT count(*) {statement[start:end]}"
+            total += connection.exec_driver_sql(query, parameters).scalar() or 0
     return total
 
 
