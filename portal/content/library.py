@@ -58,6 +58,8 @@ def addressed_to(partner: Partner) -> ColumnElement[bool]:
 
 def is_addressed(rules: Collection[tuple[str, str]], partner: Partner | PartnerFacts) -> bool:
     """The same question as `addressed_to`, for an audience that is at hand as (kind, value)."""
+    if not rules:
+        return True
     values = _audience_values(partner)
     return all((kind, values[kind]) in rules for kind in {kind for kind, _value in rules})
 

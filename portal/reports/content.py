@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -40,9 +41,9 @@ def stale_table(session: Session, today: date) -> Table:
     the 14 days and more since it was published; what was never viewed first, then the longest."""
     assets = library.live(session)
     last = metrics.last_views(session, [asset.id for asset in assets])
-    rows = []
+    where, rows = zone(), []
     for asset in assets:
-        viewed, published = last.get(asset.id), published_on(asset) or today
+        viewed, published = last.get(asset.id), published_on(asset, where) or today
         days = (today - (viewed or published)).days
         if days < (STALE if viewed else UNSEEN).days:
             continue
@@ -95,25 +96,25 @@ def spreads(session: Session, assets: Sequence[Asset | AssetFacts]) -> dict[uuid
         for some in set(rules.values())
     }
     addressed = {asset.id: audiences[rules[asset.id]] for asset in assets}
-    reached = metrics.reach(session, addressed)
+    reached, where = metrics.reach(session, addressed), zone()
     return {
         asset.id: Spread(
             len(addressed[asset.id]),
             reached[asset.id].opened,
-            _days_between(asset, reached[asset.id].half),
+            _days_between(asset, reached[asset.id].half, where),
         )
         for asset in assets
         if asset.published_at is not None
     }
 
 
-def published_on(asset: Asset | AssetFacts) -> date | None:
+def published_on(asset: Asset | AssetFacts, where: ZoneInfo) -> date | None:
     """The local day on which an asset came into the library."""
-    return clock.local_day(asset.published_at, zone()) if asset.published_at else None
+    return clock.local_day(asset.published_at, where) if asset.published_at else None
 
 
-def _days_between(asset: Asset | AssetFacts, half: date | None) -> int | None:
-    published = published_on(asset)
+def _days_between(asset: Asset | AssetFacts, half: date | None, where: ZoneInfo) -> int | None:
+    published = published_on(asset, where)
     return max(0, (half - published).days) if half and published else None
 
 
@@ -121,10 +122,11 @@ def market_table(
     session: Session, period: Period, first: int = 0, limit: int | None = None
 ) -> Table:
     """How long what was published in the period took to reach half of its partners."""
+    where = zone()
     published = [
         asset
         for asset in library.live(session)
-        if (since := published_on(asset)) and period.since <= since < period.until
+        if (since := published_on(asset, where)) and period.since <= since < period.until
     ]
     published.sort(key=lambda asset: (asset.published_at, asset.id), reverse=True)
     assets = published[first:limit]
@@ -132,7 +134,7 @@ def market_table(
     rows = [
         {
             "content": asset.title,
-            "published": published_on(asset),
+            "published": published_on(asset, where),
             "reached": (found[asset.id].opened, found[asset.id].addressed),
             "market_days": found[asset.id].days,
             "href": url_for("reports.asset", asset_id=asset.id) + f"?{period.query}",
