@@ -141,11 +141,11 @@ class Rival:
 
 def leads_and_links(story: Story, rival: Rival, asset_id: uuid.UUID) -> uuid.UUID:
     """Content is shared, a customer asks, leads come in; the link that was made."""
-    for endpoint, key in (
+    for endpoint, about in (
         ("content.index", {}), ("content.asset", {"asset_id": asset_id}),
         ("content.share", {"asset_id": asset_id}), ("deals.new", {}), ("leads.new", {}),
     ):  # fmt: skip
-        story.get(endpoint, **key)
+        story.get(endpoint, **about)
     story.post("content.share", data=SHARING, asset_id=asset_id)
     db.session.rollback()
     sent = select(ShareLink).where(ShareLink.partner_id == brandt().id)
