@@ -319,6 +319,11 @@ def stamp_of(lead: Lead, offer: LeadOffer | None) -> str:
     return stamp(lead.stage, lead.partner_id, lead.named_at, offer.id if offer else None)
 
 
+def facts_stamp(lead: Lead) -> str:
+    """What is known of a lead: another one when any of it is corrected."""
+    return stamp(*(getattr(lead, name) for name in FIELDS))
+
+
 def actor_of(user: User | None) -> Actor:
     """A person as the table of moves sees them; nobody is the portal itself."""
     return Actor(side_of(user), user.partner_id if user else None)
