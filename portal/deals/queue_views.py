@@ -87,7 +87,9 @@ def assign() -> tuple[str, int] | BaseResponse:
         with write(*((Deal, key) for key in ticked)) as session:
             actor = session.get_one(User, user_id)
             n = queue.assign(session, actor, ticked, to, clock.now())
-    except (Refused, Busy) as refusal:
-        return _page(str(refusal)), refusal.status
+    except Refused as refusal:
+        return _page(str(refusal)), 400
+    except Busy as busy:
+        return _page(str(busy)), busy.status
     flash(count(n, "%(num)s registration assigned.", "%(num)s registrations assigned."))
     return redirect(url_for("deals.queue", whose=request.args.get("whose")))

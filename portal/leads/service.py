@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import normalise_email, zone
-from portal.db import in_parts, new_id
+from portal.db import hold, in_parts, new_id
 from portal.errors import Gone, NotFound, PortalError, Refused
 from portal.kept import stamp
 from portal.leads import reasons, stages
@@ -38,6 +38,8 @@ from tracking.retention import note_removal
 
 CONTACT = ("company", "contact", "email", "phone", "note")
 FIELDS = (*CONTACT, "country", "region", "product_family_id")
+# The same words of the same person within this time are one lead.
+AGAIN = timedelta(minutes=5)
 
 
 # --- finding and seeing -------------------------------------------------------------------------
@@ -240,6 +242,24 @@ def capture(
     else:
         write_history(session, lead, "capture", lead.stage, side_of(user), now, user=user)
     return lead
+
+
+def captured_already(
+    session: Session, user: User, facts: Mapping[str, Any], now: datetime
+) -> Lead | None:
+    """The lead that this person wrote down a moment ago in the same words: a button that was
+    pressed twice, or a page that was sent again."""
+    hold(session, user.id)
+    query = select(Lead).where(
+        Lead.created_by_id == user.id, Lead.created_at > now - AGAIN, Lead.erased_at.is_(None)
+    )
+    found = session.scalars(query.order_by(Lead.created_at))
+    said = Lead()
+    fill(said, facts)
+    known = [name for name in FIELDS if name in facts]
+    return next(
+        (lead for lead in found if all(getattr(lead, n) == getattr(said, n) for n in known)), None
+    )
 
 
 def fill(lead: Lead, facts: Mapping[str, Any]) -> set[str]:

@@ -158,23 +158,22 @@ def new() -> tuple[str, int] | BaseResponse:
     try:
         with write() as session:
             person = session.get_one(User, user.id)
-            source = Source.hand if person.is_vendor else Source.partner
-            lead = service.capture(
-                session,
-                source,
-                facts,
-                clock.now(),
-                user=person,
-                partner_id=person.partner_id,
-                **more,
-            )
-            if to:
-                offers.offer(session, lead, uuid.UUID(to), clock.now(), person)
-            key = lead.id
+            known = service.captured_already(session, person, facts, clock.now())
+            key = known.id if known else _capture(session, person, facts, to, **more).id
     except (Refused, Busy) as refusal:
         return _form_page(form, None, refusal)
     flash(_("Saved."))
     return redirect(url_for("leads.show", lead_id=key))
+
+
+def _capture(session: Session, person: User, facts: dict[str, Any], to: str, **more: Any) -> Lead:
+    source = Source.hand if person.is_vendor else Source.partner
+    lead = service.capture(
+        session, source, facts, clock.now(), user=person, partner_id=person.partner_id, **more
+    )
+    if to:
+        offers.offer(session, lead, uuid.UUID(to), clock.now(), person)
+    return lead
 
 
 def _form_page(
