@@ -15,6 +15,10 @@ from wtforms import HiddenField
 from portal.errors import Refused
 
 
+class Overwritten(Refused):
+    """Somebody else has changed meanwhile what a form would replace; nothing of it is saved."""
+
+
 def stamp(*facts: object) -> str:
     """A short text that is another one when any of the facts is."""
     return hashlib.sha256("|".join(map(str, facts)).encode()).hexdigest()[:16]
@@ -26,6 +30,18 @@ def refuse_stale(sent: str, current: str) -> None:
     if sent and sent != current:
         raise Refused(
             _("This has changed since you opened the page. Please look again, then decide.")
+        )
+
+
+def refuse_overwriting(sent: str, current: str) -> None:
+    """Raise Overwritten when a form was made for something else than what there is now. The page
+    that says so carries the new stamp: sent again, the form replaces what they wrote."""
+    if sent and sent != current:
+        raise Overwritten(
+            _(
+                "This was changed in another tab or by a colleague meanwhile. What you typed is "
+                "still here: save it again to replace theirs, or reload to see theirs."
+            )
         )
 
 

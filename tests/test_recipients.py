@@ -4,6 +4,7 @@ names the customer; and then only the customer that was named."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import uuid
@@ -19,6 +20,7 @@ from portal import clock
 from portal.accounts.models import Partner, User
 from portal.cli import portal
 from portal.content.first_opens import tell_first_opens
+from portal.content.models import Recipient, ShareLink
 from portal.db import db
 from portal.deals.models import DealFile
 from portal.mail import Outbox
@@ -26,7 +28,7 @@ from portal.reports import deal_rows, leads, pipeline, wave_tables
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.content.test_sharing import share
-from tests.deals.test_deals import register
+from tests.deals.test_deals import claim, look_for_conflicts, register
 from tests.deals.test_shared_with import read
 from tests.factories import make_asset, version_of
 from tests.leads.leads import QUESTION, ask, the_lead
@@ -66,6 +68,16 @@ QUERIES = {
     "leads.index": ("?source=share",),
     "reports.home": ("?period=30d", "?dwell=idle"),
 }
+# A file of each kind that can be brought in; its last row is refused.
+IMPORTS = {
+    "deals": "Id,Partner,Customer,Family,Stage\nA1,Kühn Technik,Open AG,Pumps,Won\nA2,No,,,",
+    "leads": "Id,Company,Partner\nL1,Open AG,Kühn Technik\nL2,,No Partner",
+    "partners": "Partner,Country\nKühn Technik,DE\n,XX",
+    "people": "Name,E-Mail,Role,Partner\nLena,lena@kuehn.example,,Kühn Technik\nX,no,,No Partner",
+    "accounts": "Account number,Company,Country\n1,Open AG,DE\n2,,",
+    "baselines": "Month,Metric,Value\n2025-01,registrations,3\nx,nonsense,y",
+    "rates": "Currency,Day,Rate\nUSD,2026-01-01,1.1\nnonsense,x,y",
+}
 # What is not the vendor's to open, by whom the route says it is for; and files of the house.
 NOT_THEIRS = ("partners", "anyone")
 STATIC = ("static", "bootstrap.static")
@@ -78,12 +90,12 @@ def paths(app: Flask, keys: dict[str, uuid.UUID]) -> Iterator[str]:
         access = getattr(app.view_functions[rule.endpoint], "access", "")
         if "GET" not in (rule.methods or ()) or rule.endpoint in STATIC or access in NOT_THEIRS:
             continue
-        path = re.sub(r"<uuid:(\w+)>", lambda found: str(keys[found[1]]), rule.rule)
-        path = path.replace("<int:page>", "1")
-        kinds = ("deals", "leads", "partners", "people", "accounts", "baselines", "rates")
-        for kind in kinds if "<kind>" in path else ("",):
+        for kind in IMPORTS if "<kind>" in rule.rule else ("",):
+            known = {**keys, "run_id": keys.get(f"run of {kind}", "")}
+            path = re.sub(r"<uuid:(\w+)>", lambda found: str(known[found[1]]), rule.rule)  # noqa: B023
+            path = path.replace("<int:page>", "1").replace("<kind>", kind)
             for name in NAMES[rule.endpoint] if "<name>" in path else ("",):
-                full = path.replace("<kind>", kind).replace("<name>", name)
+                full = path.replace("<name>", name)
                 assert "<" not in full, f"{full}: what is there to be shown?"
                 yield full
                 yield from (full + query for query in QUERIES.get(rule.endpoint, ()))
@@ -146,8 +158,18 @@ def keys(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
         "survey_id": first(Survey),
         "questionnaire_id": first(Questionnaire),
         "follow_up_id": first(FollowUp),
-        "run_id": uuid.uuid4(),
+        **{f"run of {kind}": looked_at(browse, kind, text) for kind, text in IMPORTS.items()},
     }
+
+
+def looked_at(browse: Browse, kind: str, text: str) -> uuid.UUID:
+    """A run of an import: a file was uploaded, and looked at what it would do."""
+    upload = {"file": (io.BytesIO(text.encode()), f"{kind}.csv")}
+    path = browse(ada()).post(f"/{kind}/import", data=upload).location
+    answer = browse(ada()).post(path, data={"then": "look"})
+    assert answer.status_code == 200, kind
+    assert browse(ada()).get(f"{path}/refused.csv").status_code == 200, kind
+    return uuid.UUID(path.rsplit("/", 1)[1])
 
 
 def seen_by(browse: Browse, app: Flask, person: User, keys: dict[str, uuid.UUID]) -> dict[str, str]:
@@ -199,3 +221,26 @@ def test_once_the_partner_accepts_the_lead_that_customer_alone_is_named(
     # The recipients of the other links stay the partner's.
     assert [path for path, text in shown.items() if leaks(text, SHARED[1:])] == []
     assert db.session.query(Partner).count() >= 1
+
+
+def test_once_a_deal_names_one_customer_that_one_is_seen_and_no_other(
+    app: Flask, browse: Browse, keys: dict[str, uuid.UUID]
+) -> None:
+    query = select(ShareLink).join(Recipient).where(Recipient.name == "Quxwerke Lingen")
+    link = db.session.scalars(query).one()
+    form = claim(customer_name="Quxwerke Lingen", domain="", postcode="")
+    answer = browse(lena()).post(f"/deals/new?share={link.id}", data=form)
+    deal_id = uuid.UUID(answer.location.rsplit("/", 1)[1])
+    look_for_conflicts()
+    shown = seen_by(browse, app, anna(), {**keys, "deal_id": deal_id})
+    assert "Quxwerke" in shown[f"/deals/{deal_id}"]
+    assert "Quxwerke" in shown["/deals.csv"]
+    # Who asked through that very link stays theirs, as do the other links.
+    others = (*ASKED, *SHARED[1:])
+    assert {path: leaks(text, others) for path, text in shown.items() if leaks(text, others)} == {}
+    browse(anna()).post(f"/deals/{deal_id}/move/take_in_review")
+    browse(anna()).post(f"/deals/{deal_id}/reject", data={"reason_code": "no_evidence"})
+    draft = browse(lena()).post("/deals/new", data=claim(customer_name="Quxpublic", then="draft"))
+    assert draft.status_code == 302
+    shown = seen_by(browse, app, anna(), {**keys, "deal_id": deal_id})
+    assert {path: leaks(text, others) for path, text in shown.items() if leaks(text, others)} == {}

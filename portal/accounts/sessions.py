@@ -29,7 +29,9 @@ def init_app(app: Flask) -> None:
         """PostgreSQL keeps no zero byte, and nobody types one."""
         if "\0" in request.path:
             abort(404)
-        if any("\0" in text for text in (*request.args.values(), *request.form.values())):
+        said = [*request.args.items(multi=True), *request.form.items(multi=True)]
+        said += [(name, file.filename or "") for name, file in request.files.items(multi=True)]
+        if any("\0" in text for pair in said for text in pair):
             abort(400)
 
     @app.before_request

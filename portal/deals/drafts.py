@@ -17,6 +17,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import kept
 from portal.accounts.models import User
 from portal.db import hold
 from portal.deals import kinds, pipeline, service
@@ -28,10 +29,6 @@ from portal.errors import Refused
 # What a person must say: the kind of deal is proposed when they do not.
 NEEDED_FIRST = "customer_name"
 ASKED = tuple(name for name in pipeline.CLAIM if name != "deal_type")
-
-
-class Overwritten(Refused):
-    """Somebody else wrote the same claim meanwhile; what is typed now is not saved."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,7 @@ def _write(deal: Deal, claim: Claim) -> Deal:
 
 def refuse_overwriting(deal: Deal, version: int | None) -> None:
     """Raise Overwritten when the claim was written since `version` was shown."""
-    if version is not None and version != deal.version:
-        raise Overwritten(
-            _(
-                "This was changed in another tab or by a colleague meanwhile. What you typed is "
-                "still here: save it again to replace theirs, or reload to see theirs."
-            )
-        )
+    kept.refuse_overwriting("" if version is None else str(version), str(deal.version))
 
 
 def own_wins(session: Session, partner_id: uuid.UUID, name: str, domain: str) -> list[kinds.Win]:

@@ -18,7 +18,7 @@ from portal.accounts.service import zone
 from portal.content import library
 from portal.db import db, new_id, write
 from portal.deals import drafts, policy, policy_versions, prefill, promise, service
-from portal.deals.drafts import Claim, Overwritten
+from portal.deals.drafts import Claim
 from portal.deals.forms import EARLIER, TODAY, ClaimForm, proposal_text, sensible
 from portal.deals.models import Deal
 from portal.deals.pipeline import Status, missing
@@ -26,6 +26,7 @@ from portal.deals.record import Given
 from portal.deals.views import SIMPLE, bp
 from portal.errors import Busy, Refused
 from portal.formatting import clock_time
+from portal.kept import Overwritten
 
 LONGEST_TYPED = 2000
 _FIELD_OF = {"product_family_id": "product_family", "amount_minor": "amount"}

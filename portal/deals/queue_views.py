@@ -17,7 +17,7 @@ from portal.deals import queue
 from portal.deals.forms import TYPE_NAMES
 from portal.deals.models import Deal
 from portal.deals.views import bp
-from portal.errors import NotFound, Refused
+from portal.errors import Busy, NotFound, Refused
 from portal.formatting import count
 from portal.paging import page_of
 
@@ -89,5 +89,7 @@ def assign() -> tuple[str, int] | BaseResponse:
             n = queue.assign(session, actor, ticked, to, clock.now())
     except Refused as refusal:
         return _page(str(refusal)), 400
+    except Busy as busy:
+        return _page(str(busy)), busy.status
     flash(count(n, "%(num)s registration assigned.", "%(num)s registrations assigned."))
     return redirect(url_for("deals.queue", whose=request.args.get("whose")))

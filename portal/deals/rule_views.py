@@ -24,6 +24,7 @@ from portal.deals.forms import CURRENCIES, AmountField
 from portal.deals.models import Policy
 from portal.deals.policy import Calendar, Escalation, Terms
 from portal.deals.views import bp
+from portal.errors import Busy, Refused
 from portal.formatting import sort_key
 
 LONGEST = 500
@@ -132,17 +133,20 @@ def new_rules() -> tuple[str, int] | BaseResponse:
     if not form.validate():
         return _page(form), 400
     user_id = current_user().id
-    with write() as session:
-        policy_versions.add_policy(
-            session,
-            form.terms,
-            valid_from=_begins(form.valid_from.data),
-            two_person_minor=form.two_person.minor,
-            two_person_currency=form.two_person_currency.data,
-            benefits=form.benefits.data or "",
-            tier_benefits=_tier_benefits(),
-            by_id=user_id,
-        )
+    try:
+        with write() as session:
+            policy_versions.add_policy(
+                session,
+                form.terms,
+                valid_from=_begins(form.valid_from.data),
+                two_person_minor=form.two_person.minor,
+                two_person_currency=form.two_person_currency.data,
+                benefits=form.benefits.data or "",
+                tier_benefits=_tier_benefits(),
+                by_id=user_id,
+            )
+    except (Refused, Busy) as refusal:
+        return _page(form, refusal), refusal.status
     flash(_("Saved. Registrations that are already submitted keep their rules."))
     return redirect(url_for("deals.rules"))
 
@@ -166,7 +170,7 @@ def _begins(day: date | None) -> datetime:
     return clock.day_start(day, zone())
 
 
-def _page(form: RulesForm) -> str:
+def _page(form: RulesForm, refusal: Refused | Busy | None = None) -> str:
     now = clock.now()
     current = policy_versions.current_policy(db.session(), now)
     said = _tier_benefits() if form.is_submitted() else current.tier_benefits
@@ -181,4 +185,5 @@ def _page(form: RulesForm) -> str:
         time_of=policy.time_of,
         escalations=ESCALATIONS,
         now=now,
+        refusal=str(refusal or ""),
     )

@@ -49,7 +49,12 @@ def add_rules(session: Session, rules: Rules, user: User, now: datetime) -> int:
     since `rules` was begun; its version is the one it replaces."""
     newest = session.scalar(select(func.max(LeadRules.version))) or USUAL.version
     if newest != rules.version:
-        raise Refused(_("Somebody has changed the rules meanwhile. Please look at them again."))
+        raise Refused(
+            _(
+                "Somebody has changed the rules meanwhile. What you typed is still here: save it "
+                "again to replace theirs, or reload to see theirs."
+            )
+        )
     row = LeadRules(
         version=newest + 1,
         at=now,

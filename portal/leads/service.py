@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import normalise_email, zone
-from portal.db import in_parts, new_id
+from portal.db import hold, in_parts, new_id
 from portal.errors import Gone, NotFound, PortalError, Refused
 from portal.kept import stamp
 from portal.leads import reasons, stages
@@ -38,6 +38,8 @@ from tracking.retention import note_removal
 
 CONTACT = ("company", "contact", "email", "phone", "note")
 FIELDS = (*CONTACT, "country", "region", "product_family_id")
+# The same words of the same person within this time are one lead.
+AGAIN = timedelta(minutes=5)
 
 
 # --- finding and seeing -------------------------------------------------------------------------
@@ -242,6 +244,24 @@ def capture(
     return lead
 
 
+def captured_already(
+    session: Session, user: User, facts: Mapping[str, Any], now: datetime
+) -> Lead | None:
+    """The lead that this person wrote down a moment ago in the same words: a button that was
+    pressed twice, or a page that was sent again."""
+    hold(session, user.id)
+    query = select(Lead).where(
+        Lead.created_by_id == user.id, Lead.created_at > now - AGAIN, Lead.erased_at.is_(None)
+    )
+    found = session.scalars(query.order_by(Lead.created_at))
+    said = Lead()
+    fill(said, facts)
+    known = [name for name in FIELDS if name in facts]
+    return next(
+        (lead for lead in found if all(getattr(lead, n) == getattr(said, n) for n in known)), None
+    )
+
+
 def fill(lead: Lead, facts: Mapping[str, Any]) -> set[str]:
     """Write what is known into a lead; returns the names of what has changed."""
     changed = set()
@@ -317,6 +337,11 @@ def state_of(session: Session, lead: Lead, now: datetime) -> State:
 def stamp_of(lead: Lead, offer: LeadOffer | None) -> str:
     """Where a lead stands, and which offer of it is open: another one when either is."""
     return stamp(lead.stage, lead.partner_id, lead.named_at, offer.id if offer else None)
+
+
+def facts_stamp(lead: Lead) -> str:
+    """What is known of a lead: another one when any of it is corrected."""
+    return stamp(*(getattr(lead, name) for name in FIELDS))
 
 
 def actor_of(user: User | None) -> Actor:

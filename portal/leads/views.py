@@ -22,7 +22,7 @@ from portal.content.models import ShareLink
 from portal.db import db, write
 from portal.errors import Busy, NotFound, Refused
 from portal.formatting import sort_by_name
-from portal.kept import refuse_stale, typed_into
+from portal.kept import refuse_overwriting, refuse_stale, typed_into
 from portal.leads import offers, qualifying, service
 from portal.leads.forms import WHAT_NAMES, LeadForm, ReasonForm, VendorLeadForm
 from portal.leads.models import Lead
@@ -152,27 +152,47 @@ def new() -> tuple[str, int] | BaseResponse:
     link = _link_asked(user)
     form = _form(user, company=link.recipient.name if link and link.recipient else "")
     if not form.validate_on_submit():
-        page = render_template("leads/form.html", form=form, lead=None)
-        return page, 400 if form.errors else 200
+        return _form_page(form, None)
     facts, to = _facts(form), form.partner.data if isinstance(form, VendorLeadForm) else ""
     more = {"share_id": link.id, "recipient_id": link.recipient_id} if link else {}
-    with write() as session:
-        person = session.get_one(User, user.id)
-        source = Source.hand if person.is_vendor else Source.partner
-        lead = service.capture(
-            session,
-            source,
-            facts,
-            clock.now(),
-            user=person,
-            partner_id=person.partner_id,
-            **more,
-        )
-        if to:
-            offers.offer(session, lead, uuid.UUID(to), clock.now(), person)
-        key = lead.id
+    try:
+        with write() as session:
+            person = session.get_one(User, user.id)
+            known = service.captured_already(session, person, facts, clock.now())
+            key = known.id if known else _capture(session, person, facts, to, **more).id
+    except (Refused, Busy) as refusal:
+        return _form_page(form, None, refusal)
     flash(_("Saved."))
     return redirect(url_for("leads.show", lead_id=key))
+
+
+def _capture(session: Session, person: User, facts: dict[str, Any], to: str, **more: Any) -> Lead:
+    source = Source.hand if person.is_vendor else Source.partner
+    lead = service.capture(
+        session, source, facts, clock.now(), user=person, partner_id=person.partner_id, **more
+    )
+    if to:
+        offers.offer(session, lead, uuid.UUID(to), clock.now(), person)
+    return lead
+
+
+def _form_page(
+    form: LeadForm, lead: Lead | None, refusal: Refused | Busy | None = None
+) -> tuple[str, int]:
+    """The form with all that was typed into it, and why it was refused."""
+    user, seen = current_user(), request.form.get("seen", "")
+    if lead is not None and service.may_edit(user, lead) and (refusal or not seen):
+        seen = service.facts_stamp(lead)
+    page = render_template(
+        "leads/form.html",
+        form=form,
+        lead=sight(user, lead) if lead else None,
+        refusal=str(refusal or ""),
+        seen=seen,
+    )
+    if refusal is not None:
+        return page, refusal.status
+    return page, 400 if form.errors else 200
 
 
 def _link_asked(user: User) -> ShareLink | None:
@@ -207,18 +227,26 @@ def edit(lead_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Correct what is known of a lead."""
     user = current_user()
     lead = service.get(db.session(), user, lead_id)
-    service.refuse_edit(user, lead)
-    known = {name: getattr(lead, name) for name in service.FIELDS}
-    form = _form(user, **{**known, "product_family": str(lead.product_family_id or "")})
+    if request.method == "GET":
+        service.refuse_edit(user, lead)
+    known = {}
+    if service.may_edit(user, lead):
+        known = {name: getattr(lead, name) for name in service.FIELDS}
+        known["product_family"] = str(lead.product_family_id or "")
+    form = _form(user, **known)
     if isinstance(form, VendorLeadForm):
         del form.partner
     if not form.validate_on_submit():
-        page = render_template("leads/form.html", form=form, lead=sight(user, lead))
-        return page, 400 if form.errors else 200
+        return _form_page(form, lead)
     facts = _facts(form)
-    with write((Lead, lead_id)) as session:
-        person, fresh = session.get_one(User, user.id), service.get(session, user, lead_id)
-        service.change(session, fresh, person, facts, clock.now())
+    try:
+        with write((Lead, lead_id)) as session:
+            person, fresh = session.get_one(User, user.id), service.get(session, user, lead_id)
+            service.refuse_edit(person, fresh)
+            refuse_overwriting(request.form.get("seen", ""), service.facts_stamp(fresh))
+            service.change(session, fresh, person, facts, clock.now())
+    except (Refused, Busy) as refusal:
+        return _form_page(form, service.get(db.session(), user, lead_id), refusal)
     flash(_("Saved."))
     return redirect(url_for("leads.show", lead_id=lead_id))
 
@@ -318,8 +346,9 @@ def give_up(lead_id: uuid.UUID, name: str) -> tuple[str, int] | BaseResponse:
     if name not in REASONED:
         raise NotFound(_("There is no such step."))
     form = ReasonForm(name)
-    if not form.validate() or not form.reason_code.data:
+    if form.validate() and not form.reason_code.data:
         form.reason_code.errors = [_("Please choose a reason.")]
+    if form.errors:
         return _page(lead, **{name: form}), 400
     try:
         _do(lead_id, name, reason_code=form.reason_code.data, note=form.note.data)

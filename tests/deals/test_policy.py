@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from portal import clock
 from portal.db import db, write
 from portal.deals import policy, policy_versions
-from portal.deals.policy import Calendar, Terms, after_business_time, business_time
+from portal.deals.policy import ONE_DAY, Calendar, Terms, after_business_time, business_time
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, deal, register
 from tests.pages import text_of
@@ -57,6 +57,58 @@ def test_holidays_are_those_of_the_country_chosen() -> None:
         2025, 10, 3, 17
     )
     assert {"DE", "AT", "CH", "FI", "IT", "NL", "BE"} <= policy.holiday_countries()
+
+
+# From the calendars that these countries print, as the day and month of each working day on which
+# they are closed; 2026 begins on a Thursday, its Easter is on 5 April, that of 2027 on 28 March.
+CLOSED = {
+    ("DE", 2026): "1.1. 3.4. 6.4. 1.5. 14.5. 25.5. 25.12.",
+    ("DE", 2027): "1.1. 26.3. 29.3. 6.5. 17.5.",
+    ("US", 2026): "1.1. 19.1. 16.2. 25.5. 19.6. 3.7. 7.9. 12.10. 11.11. 26.11. 25.12.",
+    ("US", 2027): "1.1. 18.1. 15.2. 31.5. 18.6. 5.7. 6.9. 11.10. 11.11. 25.11. 24.12. 31.12.",
+    # What all of the United Kingdom has; Boxing Day of 2026 is a Saturday.
+    ("GB", 2026): "1.1. 3.4. 4.5. 25.5. 25.12. 28.12.",
+    ("GB", 2027): "1.1. 26.3. 3.5. 31.5. 27.12. 28.12.",
+}
+
+
+@pytest.mark.parametrize(("country", "year"), CLOSED)
+def test_a_year_is_closed_on_the_days_that_its_calendar_says(country: str, year: int) -> None:
+    calendar, days = Calendar(country=country), (date(year, 1, 1) + ONE_DAY * n for n in range(365))
+    closed = [day for day in days if day.weekday() < 5 and not calendar.is_open_on(day)]
+    assert " ".join(f"{day.day}.{day.month}." for day in closed) == CLOSED[country, year]
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def new_york(*parts: int) -> datetime:
+    """A moment on the clocks of New York."""
+    return datetime(*parts, tzinfo=NEW_YORK)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("submitted", "reminded", "due"),
+    [
+        # Wednesday 16:00: one hour, Thursday eight; Friday 3 July is the holiday of the fourth.
+        (new_york(2026, 7, 1, 16), new_york(2026, 7, 6, 12), new_york(2026, 7, 6, 16)),
+        # Wednesday 13:00: four hours; Thanksgiving; Friday eight; Monday four.
+        (new_york(2026, 11, 25, 13), new_york(2026, 11, 27, 17), new_york(2026, 11, 30, 13)),
+        # Christmas Eve of 2027 is given for the Saturday, and New Year's Eve likewise.
+        (new_york(2027, 12, 23, 17), new_york(2027, 12, 28, 13), new_york(2027, 12, 28, 17)),
+        (new_york(2027, 12, 30, 9), new_york(2028, 1, 3, 13), new_york(2028, 1, 3, 17)),
+        # The night in which the clocks go forward has an hour less, the working days do not.
+        (new_york(2026, 3, 6, 13), new_york(2026, 3, 9, 17), new_york(2026, 3, 10, 13)),
+    ],
+)
+def test_american_holidays_hold_the_decision_clock(
+    submitted: datetime, reminded: datetime, due: datetime
+) -> None:
+    terms = Terms(calendar=Calendar(country="US"))
+    assert policy.reached_at(submitted, 75, terms, NEW_YORK) == reminded
+    assert policy.decision_due(submitted, terms, NEW_YORK) == due
+    # Closed: the clock stands, whatever passes.
+    assert business_time(submitted, due, terms.calendar, NEW_YORK) == timedelta(hours=16)
 
 
 MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 1)).map(  # noqa: DTZ001
