@@ -291,10 +291,10 @@ def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[dateti
 
 
 def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Results:
-    """What became of deals and accepted leads in the days `[since, until)`."""
+    """What became of deals and accepted leads in the days `[since, until)`, as known today."""
     leads = accepted_leads(session, zone)
     deals = with_history(with_leads(facts(session, until, zone), leads))
-    return Results(since, until, deals, leads)
+    return Results(since, until, deals, leads, today=clock.local_day(clock.now(), zone))
 
 
 def partners_of_families(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:

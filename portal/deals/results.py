@@ -3,14 +3,15 @@
 Pure: facts in, figures out. Periods are half-open days, and everything is counted as it stood when
 the period ended: what was decided, won, lost, withdrawn or given up later waits or is open in it,
 so that a period that is over says the same for ever. Only what is written down later for an earlier
-day changes it: an order confirmed with its day, an import.
+day changes it: an order confirmed with its day, an import. One figure takes longer than the period:
+the share won within 180 days, told of those whose 180 days are over today, stays from then on.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -26,7 +27,8 @@ HORIZON_DAYS = 180
 CYCLE_DAYS = (30, 60, 90)
 WAITING = (Status.submitted, Status.in_review, Status.returned)
 # 2: open, waiting and sourced by what was so when the period ended.
-DEFINITION_VERSION = 2
+# 3: won within 180 days of those whose 180 days are over today, not when the period ended.
+DEFINITION_VERSION = 3
 
 
 class Sql(NamedTuple):
@@ -44,7 +46,8 @@ class Results:
     """The figures of some deals in `[since, until)`; money in minor units per currency.
 
     `leads` are those that sales accepted. Of one product family, `others` are the deals in all of
-    them: they tell which customers have ordered anything before.
+    them: they tell which customers have ordered anything before. `today` is the day up to which
+    anything can be known; without one, nothing is known from the end of the period on.
     """
 
     since: date
@@ -52,6 +55,7 @@ class Results:
     deals: Sequence[DealFacts]
     leads: Sequence[LeadFacts] = ()
     others: Sequence[DealFacts] | None = None
+    today: date | None = None
 
     def _here(self, day: date | None) -> bool:
         return day is not None and self.since <= day < self.until
@@ -126,18 +130,19 @@ class Results:
 
     @cached_property
     def _ripe(self) -> list[Sql]:
-        return [sql for sql in self.qualified if (self.until - sql.day).days >= HORIZON_DAYS]
+        today = self.today or self.until
+        return [sql for sql in self.qualified if (today - sql.day).days > HORIZON_DAYS]
 
     @property
     def close_rate_cohort(self) -> Share:
-        """Of those that became qualified in the period, and long enough before its end to tell, how
-        many were won within 180 days."""
-        ended = [(sql.won, sql.day) for sql in self._ripe if sql.won and sql.won < self.until]
+        """Of those that became qualified in the period, and whose 180 days are over, how many were
+        won within them, also after the end of the period."""
+        ended = [(sql.won, sql.day) for sql in self._ripe if sql.won]
         return Share(sum((won - day).days <= HORIZON_DAYS for won, day in ended), len(self._ripe))
 
     @property
     def maturing(self) -> int:
-        """How many became qualified too late in the period to tell yet."""
+        """How many became qualified too lately to tell yet."""
         return len(self.qualified) - len(self._ripe)
 
     @staticmethod
@@ -327,7 +332,7 @@ class Results:
         deals = [deal for deal in self.deals if deal.partner_id in keys]
         leads = [lead for lead in self.leads if lead.partner_id in keys]
         others = self.others and [deal for deal in self.others if deal.partner_id in keys]
-        return Results(self.since, self.until, deals, leads, others)
+        return replace(self, deals=deals, leads=leads, others=others)
 
     def by_partner(self) -> dict[UUID, Results]:
         """The same period for each partner; `of_partners` one by one would take long."""
@@ -337,12 +342,11 @@ class Results:
             if lead.partner_id is not None:
                 leads[lead.partner_id].append(lead)
         return {
-            key: Results(
-                self.since,
-                self.until,
-                deals.get(key, []),
-                leads.get(key, []),
-                None if self.others is None else others.get(key, []),
+            key: replace(
+                self,
+                deals=deals.get(key, []),
+                leads=leads.get(key, []),
+                others=None if self.others is None else others.get(key, []),
             )
             for key in deals.keys() | leads.keys()
         }
@@ -352,11 +356,11 @@ class Results:
         deals = [deal for deal in self.deals if deal.family_id == key]
         leads = [lead for lead in self.leads if lead.family_id == key]
         others = self.deals if self.others is None else self.others
-        return Results(self.since, self.until, deals, leads, others)
+        return replace(self, deals=deals, leads=leads, others=others)
 
     def within(self, since: date, until: date) -> Results:
         """The same deals in a part of the period."""
-        return Results(since, until, self.deals, self.leads, self.others)
+        return replace(self, since=since, until=until)
 
 
 def _by_partner(deals: Iterable[DealFacts]) -> dict[UUID, list[DealFacts]]:

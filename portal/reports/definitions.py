@@ -335,12 +335,14 @@ DEALS = (
         "close_rate_cohort",
         N_("Close rate within 180 days"),
         N_(
-            "Of the deals that became qualified in the period, and at least 180 days before its "
-            "end, those that were won within 180 days. Qualified means a lead that sales accepted, "
-            "or a deal approved without one; an imported deal without a day of decision counts "
-            "from its first contact. Younger ones are maturing."
+            "Of the deals that became qualified in the period, those that were won within 180 "
+            "days, whether the period had ended by then or not. Told of those whose 180 days are "
+            "over today, and the same from then on; younger ones are maturing. Qualified means a "
+            "lead that sales accepted, or a deal approved without one; an imported deal without a "
+            "day of decision counts from its first contact."
         ),
         SHARE,
+        version=2,
     ),
     Definition(
         "close_rate",
