@@ -27,13 +27,14 @@ HORIZON_DAYS = 180
 CYCLE_DAYS = (30, 60, 90)
 WAITING = (Status.submitted, Status.in_review, Status.returned)
 # 2: open, waiting and sourced by what was so when the period ended.
-# 3: won within 180 days of those whose 180 days are over today, not when the period ended.
+# 3: won within 180 days of those whose 180 days are over today, not when the period ended; a lead
+# of which a deal came is sales qualified when that is approved, not when it is submitted.
 DEFINITION_VERSION = 3
 
 
 class Sql(NamedTuple):
     """Something that became sales qualified: a lead that sales accepted, or a deal that was
-    approved without one; and the day it was won, if it was."""
+    approved; and the day it was won, if it was."""
 
     partner_id: UUID | None
     day: date
@@ -45,9 +46,9 @@ class Sql(NamedTuple):
 class Results:
     """The figures of some deals in `[since, until)`; money in minor units per currency.
 
-    `leads` are those that sales accepted. Of one product family, `others` are the deals in all of
-    them: they tell which customers have ordered anything before. `today` is the day up to which
-    anything can be known; without one, nothing is known from the end of the period on.
+    `leads` are those that sales accepted or of which a deal came. Of one product family, `others`
+    are the deals in all of them: they tell which customers have ordered anything before. `today` is
+    the day up to which anything can be known; without one, nothing from the end of the period on.
     """
 
     since: date
@@ -114,6 +115,7 @@ class Results:
             if lead.deal_id in deals
             else Sql(lead.partner_id, lead.qualified, None, True)
             for lead in self.leads
+            if lead.qualified is not None
         ]
         found += [
             Sql(deal.partner_id, deal.qualified, deal.won_confirmed, False)

@@ -19,14 +19,14 @@ from portal.leads.models import Enquiry, Lead, LeadHistory
 from portal.leads.service import Sight, sight
 from portal.leads.stages import Source, Stage
 
-_REACHED = (Stage.mql, Stage.sql, Stage.converted)
+_REACHED = (Stage.mql, Stage.sql)
 
 
 def funnel(session: Session, since: date, until: date, zone: ZoneInfo) -> Funnel:
     """Leads, MQLs and SQLs of the days `[since, until)`, as known today.
 
-    An SQL is a lead that sales accepted, or of which a deal was submitted. Deals approved without a
-    lead are SQLs too: whoever reports them adds those.
+    An SQL is a lead that sales accepted. An approved deal makes one, too, with a lead that nobody
+    accepted or without any: whoever knows deals adds those.
     """
     return Funnel(since, until, clock.local_day(clock.now(), zone), facts(session, zone))
 

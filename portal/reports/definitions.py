@@ -338,8 +338,8 @@ DEALS = (
             "Of the deals that became qualified in the period, those that were won within 180 "
             "days, whether the period had ended by then or not. Told of those whose 180 days are "
             "over today, and the same from then on; younger ones are maturing. Qualified means a "
-            "lead that sales accepted, or a deal approved without one; an imported deal without a "
-            "day of decision counts from its first contact."
+            "lead that sales accepted, or a deal approved without one or of one that nobody "
+            "accepted; an imported deal without a day of decision counts from its first contact."
         ),
         SHARE,
         version=2,
@@ -352,6 +352,7 @@ DEALS = (
             "the first when older deals close."
         ),
         N_("per cent"),
+        version=2,
     ),
     Definition(
         "cycle_mean",
@@ -665,11 +666,12 @@ LEADS = (
         "sql",
         N_("Sales-ready leads (SQL)"),
         N_(
-            "Leads that a partner or you accepted as sales-ready, or of which a deal was "
-            "submitted, for the first time in the period; and deals approved in it that came of "
-            "no lead."
+            "Leads that a partner or you accepted as sales-ready for the first time in the period; "
+            "leads that nobody accepted, of which a deal was approved in it for the first time; "
+            "and deals approved in it that came of no lead."
         ),
         COUNT,
+        version=2,
     ),
     Definition(
         "without_lead",
@@ -688,6 +690,7 @@ LEADS = (
             "is printed from 20 of them on."
         ),
         SHARE,
+        version=2,
     ),
     Definition(
         "maturing",

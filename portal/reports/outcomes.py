@@ -7,7 +7,7 @@ import uuid
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -87,11 +87,13 @@ class Outcomes:
 
     @cached_property
     def funnel(self) -> Funnel:
-        """The leads that are meant; those that no partner has belong to everybody only."""
+        """The leads that are meant; those that no partner has belong to everybody only. Of one that
+        nobody accepted, the deal that came of it tells when it became sales qualified."""
+        qualified = {lead.id: lead.qualified for lead in self.results.leads}
         every = leads.funnel(self.session, self.period.since, self.period.until, self.zone)
         chosen, family = self.filters.partners(self.everyone), self.filters.family
         return every.of(
-            lead
+            replace(lead, sql=qualified.get(lead.id))
             for lead in every.leads
             if (chosen is None or lead.partner_id in chosen) and family in (None, lead.family_id)
         )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from flask import Flask
 
+from portal import clock
 from portal.accounts.models import Partner, Role
 from portal.content.models import ProductFamily
 from portal.db import new_id, write
 from portal.leads.models import Lead, LeadHistory
 from portal.reports import leads, outcomes
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, register
-from tests.factories import days_ago, make_family, make_user
+from tests.deals.test_deals import approve, claim, register
+from tests.factories import ZONE, days_ago, make_family, make_user
+from tests.leads.leads import write_down
 from tests.pages import text_of
 from tests.people import anna, brandt, kuehn, lena, mia
 from tests.reports.test_deal_report import found, place, upload
@@ -158,3 +161,42 @@ def test_no_partner_sees_the_report(browse: Browse) -> None:
     for person in (lena(), mia(), make_user("Pat", Role.partner_admin, brandt())):
         for path in ("", "/leads.csv", "/behind/mql", "/behind/mql.csv"):
             assert browse(person).get(f"/reports/leads{path}").status_code == 404
+
+
+def registered_lead(browse: Browse, days: int, accept: bool = False) -> uuid.UUID:
+    """Lena registers a deal of a lead so many days ago, after she accepted it or not."""
+    with clock.at(days_ago(days + 1)):
+        lead_id = write_down(browse, lena(), company=f"Firm {days}")
+        if accept:
+            browse(lena()).post(f"/leads/{lead_id}/move/accept")
+    with clock.at(days_ago(days)):
+        contact = clock.local_day(clock.now(), ZONE).isoformat()
+        data = claim(customer_name=f"Firm {days}", first_contact=contact)
+        answer = browse(lena()).post(f"/deals/new?lead={lead_id}", data=data)
+        assert answer.status_code == 302, text_of(answer)
+    return uuid.UUID(answer.location.rsplit("/", 1)[1])
+
+
+def test_a_lead_is_sales_ready_when_it_is_accepted_or_its_deal_approved(browse: Browse) -> None:
+    """Submitting a deal is the partner's word alone."""
+    waiting, approved = registered_lead(browse, 40), registered_lead(browse, 30)
+    registered_lead(browse, 20, accept=True)
+    with clock.at(days_ago(10)):
+        assert approve(browse, approved).status_code == 302
+
+    def sqls(query: str = "period=12m") -> tuple[str, set[str]]:
+        behind = rows(browse(anna()).get(f"/reports/leads/behind/leads-sql.csv?{query}"))
+        lines = {row["What"]: row["Value"] for row in table(browse, "lead-figures", query)}
+        told = lines["Sales-ready (SQL), with deals approved without a lead"]
+        return told, {row["SQL since"] for row in behind}
+
+    days = {n: clock.local_day(days_ago(n), ZONE).isoformat() for n in (21, 10, 0)}
+    assert sqls() == ("2", {days[21], days[10]})
+    # None on the days when they were submitted, or accepted only.
+    assert sqls(f"from={days[21]}&to={days[21]}") == ("1", {days[21]})
+    assert sqls(f"from={days[10]}&to={days[10]}") == ("1", {days[10]})
+    assert len(found().results.qualified) == 2
+    # No deal of a lead is one without.
+    assert approve(browse, waiting).status_code == 302
+    assert sqls() == ("3", set(days.values()))
+    assert (len(found().results.qualified), len(found().direct)) == (3, 0)
