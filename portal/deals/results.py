@@ -39,7 +39,18 @@ class Sql(NamedTuple):
     partner_id: UUID | None
     day: date
     won: date | None
-    of_lead: bool
+    lead_id: UUID | None
+    deal_id: UUID | None
+
+
+def decided_by_promise(deal: DealFacts) -> bool:
+    """Whether it was decided by the time that was promised."""
+    return bool(deal.decided_at and deal.due_at and deal.decided_at <= deal.due_at)
+
+
+def won_in_time(sql: Sql) -> bool:
+    """Whether it was won within 180 days."""
+    return sql.won is not None and (sql.won - sql.day).days <= HORIZON_DAYS
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,12 @@ class Results:
     @property
     def close_rate_closed(self) -> Share:
         """Deals won of those that were closed, by the day of closing."""
-        return Share(len(self.won), len(self.won) + len(self.lost))
+        return Share(len(self.won), len(self.closed))
+
+    @property
+    def closed(self) -> list[DealFacts]:
+        """Deals won or lost in the period."""
+        return [*self.won, *self.lost]
 
     @cached_property
     def qualified(self) -> list[Sql]:
@@ -111,14 +127,18 @@ class Results:
         deals = {deal.id: deal for deal in self.deals}
         from_leads = {key for lead in self.leads for key in (lead.deal_ids | {lead.deal_id})}
         found = [
-            Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed, True)
-            if lead.deal_id in deals
-            else Sql(lead.partner_id, lead.qualified, None, True)
+            Sql(
+                lead.partner_id,
+                lead.qualified,
+                deals[lead.deal_id].won_confirmed if lead.deal_id in deals else None,
+                lead.id,
+                lead.deal_id,
+            )
             for lead in self.leads
             if lead.qualified is not None
         ]
         found += [
-            Sql(deal.partner_id, deal.qualified, deal.won_confirmed, False)
+            Sql(deal.partner_id, deal.qualified, deal.won_confirmed, None, deal.id)
             for deal in self.deals
             if deal.qualified is not None and deal.id not in from_leads
         ]
@@ -131,7 +151,8 @@ class Results:
         return len(self.won) / len(self.qualified) if self.qualified else None
 
     @cached_property
-    def _ripe(self) -> list[Sql]:
+    def ripe(self) -> list[Sql]:
+        """Those of them whose 180 days are over."""
         today = self.today or self.until
         return [sql for sql in self.qualified if (today - sql.day).days > HORIZON_DAYS]
 
@@ -139,13 +160,12 @@ class Results:
     def close_rate_cohort(self) -> Share:
         """Of those that became qualified in the period, and whose 180 days are over, how many were
         won within them, also after the end of the period."""
-        ended = [(sql.won, sql.day) for sql in self._ripe if sql.won]
-        return Share(sum((won - day).days <= HORIZON_DAYS for won, day in ended), len(self._ripe))
+        return Share(sum(map(won_in_time, self.ripe)), len(self.ripe))
 
     @property
     def maturing(self) -> int:
         """How many became qualified too lately to tell yet."""
-        return len(self.qualified) - len(self._ripe)
+        return len(self.qualified) - len(self.ripe)
 
     @staticmethod
     def _won(deal: DealFacts) -> date:
@@ -225,14 +245,22 @@ class Results:
     @property
     def approval_rate(self) -> Share:
         """Registrations approved of those decided."""
-        rejected = sum(deal.status == Status.rejected for deal in self.decisions)
-        return Share(len(self.decisions) - rejected, len(self.decisions))
+        return Share(len(self.approved), len(self.decisions))
+
+    @property
+    def approved(self) -> list[DealFacts]:
+        """Registrations approved in the period, whatever came of them later."""
+        return [deal for deal in self.decisions if deal.status != Status.rejected]
 
     @property
     def decided_in_time(self) -> Share:
         """Decisions made by the time that was promised, of those that had one."""
-        timed = [(d.decided_at, d.due_at) for d in self.decisions if d.decided_at and d.due_at]
-        return Share(sum(at <= due for at, due in timed), len(timed))
+        return Share(sum(map(decided_by_promise, self.promised)), len(self.promised))
+
+    @property
+    def promised(self) -> list[DealFacts]:
+        """Decisions of the period that had a time by which they were promised."""
+        return [deal for deal in self.decisions if deal.decided_at and deal.due_at]
 
     @cached_property
     def decision_hours(self) -> list[Duration]:
@@ -240,6 +268,13 @@ class Results:
         that were not decided when it ended."""
         found = [(d.waited, Outcome.happened) for d in self.decisions if d.waited is not None]
         return found + [(d.waited, Outcome.open) for d in self.undecided if d.waited is not None]
+
+    @property
+    def measured(self) -> list[DealFacts]:
+        """Registrations decided in the period or undecided at its end of which it is known how long
+        they waited."""
+        some = (*self.decisions, *self.undecided)
+        return [deal for deal in some if deal.waited is not None]
 
     @cached_property
     def undecided(self) -> list[DealFacts]:
@@ -272,8 +307,13 @@ class Results:
     @property
     def registered_close_rate(self) -> Share:
         """Of the registrations of the period that were closed before it ended, those won."""
-        lost = sum(self._ended(deal.lost) for deal in self.registrations)
-        return Share(len(self.registered_won), len(self.registered_won) + lost)
+        return Share(len(self.registered_won), len(self.registered_closed))
+
+    @property
+    def registered_closed(self) -> list[DealFacts]:
+        """Registrations of the period that were won or lost before it ended."""
+        lost = [deal for deal in self.registrations if self._ended(deal.lost)]
+        return [*self.registered_won, *lost]
 
     def _ended(self, day: date | None) -> bool:
         return day is not None and day < self.until
@@ -299,13 +339,14 @@ class Results:
     # --- more business with customers -----------------------------------------------------------
 
     @cached_property
-    def existing_customers(self) -> set[UUID]:
-        """Customers with a win before the period."""
-        return {
-            deal.customer_id
+    def existing_customers(self) -> dict[UUID, DealFacts]:
+        """Customers with a win before the period, each with the last one."""
+        wins = [
+            (deal.won_confirmed, deal.id, deal)
             for deal in (self.deals if self.others is None else self.others)
-            if deal.customer_id and deal.won_confirmed and deal.won_confirmed < self.since
-        }
+            if deal.won_confirmed and deal.won_confirmed < self.since
+        ]
+        return {deal.customer_id: deal for _day, _id, deal in sorted(wins) if deal.customer_id}
 
     def won_of_kind(self, kind: str) -> list[DealFacts]:
         """Wins of the period of one kind, such as upsell."""
@@ -313,13 +354,21 @@ class Results:
 
     def customers_with(self, kind: str) -> Share:
         """Existing customers with a win of this kind in the period, of all existing customers."""
+        return Share(len(self.grown(kind)), len(self.existing_customers))
+
+    def grown(self, kind: str) -> set[UUID]:
+        """The existing customers with a win of this kind in the period."""
         theirs = {deal.customer_id for deal in self.won_of_kind(kind)}
-        return Share(len(theirs & self.existing_customers), len(self.existing_customers))
+        return {key for key in self.existing_customers if key in theirs}
 
     def conversion_of(self, *kinds: str) -> Share:
         """Won deals of these kinds, of those closed in the period."""
-        won = sum(deal.kind in kinds for deal in self.won)
-        return Share(won, won + sum(deal.kind in kinds for deal in self.lost))
+        closed = self.closed_of_kind(*kinds)
+        return Share(sum(deal.won_confirmed is not None for deal in closed), len(closed))
+
+    def closed_of_kind(self, *kinds: str) -> list[DealFacts]:
+        """Deals of these kinds won or lost in the period."""
+        return [deal for deal in self.closed if deal.kind in kinds]
 
     @property
     def losses(self) -> dict[str, int]:

@@ -59,7 +59,7 @@ def figures(found: Outcomes) -> Table:
         _row(
             "sql", _("Sales-ready (SQL), with deals approved without a lead"),
             len(here.sql) + direct, _before(found, Metric.sqls, len(here.sql) + direct),
-            href=link(found, "sql"),
+            href=deal_rows.link(found, "qualified"),
         ),
         _row(
             "without_lead", _("of them deals approved without a lead"), direct,
@@ -267,14 +267,12 @@ TABLES: dict[str, Callable[[Outcomes], Table]] = {
 BEHIND: dict[str, Callable[[Funnel], Iterable[LeadFacts]]] = {
     "new": lambda found: found.new,
     "mql": lambda found: found.mql,
-    "sql": lambda found: found.sql,
     "ripe": lambda found: found.ripe,
     "maturing": lambda found: found.maturing,
 }
 TITLES = {
     "new": _l("New leads"),
     "mql": _l("Leads that became MQL"),
-    "sql": _l("Leads that became SQL"),
     "ripe": _l("Leads that became MQL, at least 90 days ago"),
     "maturing": _l("Leads that are maturing"),
 }

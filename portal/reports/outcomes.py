@@ -24,7 +24,6 @@ from portal.content.sharing import Made
 from portal.deals import metrics, revenue
 from portal.deals.facts import DealFacts
 from portal.deals.keys import name_key
-from portal.deals.pipeline import Status
 from portal.deals.results import Results
 from portal.deals.results import as_json as plain_json
 from portal.deals.revenue import Revenue
@@ -202,7 +201,7 @@ class Outcomes:
         days = {key: clock.local_day(moment, self.zone) for key, moment in first.items()}
         return {
             deal.id
-            for deal in (*self.results.won, *self.results.lost)
+            for deal in self.results.closed
             if deal.closed is not None
             and min(
                 days.get(deal.id, date.max),
@@ -219,7 +218,7 @@ class Outcomes:
     @property
     def shared_closed(self) -> Share:
         """Of the deals closed in the period, those with content shared with the customer before."""
-        return Share(len(self.shared), len(self.results.won) + len(self.results.lost))
+        return Share(len(self.shared), len(self.results.closed))
 
     @cached_property
     def _declared(self) -> list[metrics.Declared]:
@@ -251,14 +250,13 @@ class Outcomes:
         # What they read is not told of these, not even whether.
         hidden = disclosure.hidden(self.session, self.period)
         here = self.results
-        approved = [d for d in here.decisions if d.status != Status.rejected]
         way: list[tuple[str, Collection[uuid.UUID]]] = [
             ("signed_in", accounts.signed_in(self.session, since, until)),
             ("viewed", {k for k, one in found.items() if one.views and k not in hidden}),
             ("shared", {key for key, one in found.items() if one.shares or one.downloads}),
             ("opened", {key for key, one in found.items() if one.opens}),
             ("registered", {deal.partner_id for deal in here.registrations}),
-            ("approved", {deal.partner_id for deal in approved}),
+            ("approved", {deal.partner_id for deal in here.approved}),
             ("won", {deal.partner_id for deal in here.won}),
         ]
         return steps(could, way)

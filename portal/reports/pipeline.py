@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import url_for
 from flask_babel import gettext as _
 
 from portal.deals.facts import CROSS_SELL, UPSELL
@@ -127,7 +126,7 @@ def _deals(found: Outcomes) -> Table:
             here.close_rate_cohort,
             "qualified",
             maturing,
-            href=qualified,
+            href=link(found, "ripe"),
         ),
         row(
             "close_rate",
@@ -146,7 +145,7 @@ def _deals(found: Outcomes) -> Table:
             deal_parts.days(here.cycle_mean),
             cycles,
             before_portal(found, Metric.cycle_days),
-            href=won,
+            href=link(found, "won-timed"),
         ),
         row(
             "cycle_median",
@@ -211,7 +210,7 @@ def _registrations(found: Outcomes) -> Table:
             _("Decided in time"),
             here.decided_in_time,
             "decided",
-            href=decided,
+            href=link(found, "promised"),
         ),
         row(
             "decision_hours",
@@ -223,7 +222,7 @@ def _registrations(found: Outcomes) -> Table:
                 "" if slowest is None else _("nine of ten took at most %(n)s", n=_hours(slowest)),
                 _("%(n)s not measured", n=number(here.unmeasured)) if here.unmeasured else "",
             ),
-            href=decided,
+            href=link(found, "measured"),
         ),
         row(
             "undecided",
@@ -247,7 +246,7 @@ def _registrations(found: Outcomes) -> Table:
             _("Close rate of these registrations, as far as they are closed"),
             here.registered_close_rate,
             "closed",
-            href=link(found, "registrations-won"),
+            href=link(found, "registrations-closed"),
         ),
         row(
             "registrations_cycle",
@@ -304,7 +303,7 @@ def _revenue(found: Outcomes) -> Table:
     partners = len(found.with_access)
     rows = []
     for code, one in found.revenue.items():
-        won, code_of = link(found, "won"), {"code": code}
+        won, code_of = link(found, f"won.{code}"), {"code": code}
         per_partner = "–" if one.per_partner is None else money(round(one.per_partner), code)
         share = f"{one.top_fifth / one.total:.0%}" if one.total else "–"
         rows += [
@@ -350,7 +349,7 @@ def _revenue(found: Outcomes) -> Table:
                 money(one.sourced, code),
                 one.orders,
                 _unknown(one.sourced_unknown, code),
-                href=link(found, "sourced"),
+                href=link(found, f"sourced.{code}"),
             ),
             row(
                 "assisted_revenue",
@@ -358,7 +357,7 @@ def _revenue(found: Outcomes) -> Table:
                 money(one.assisted, code),
                 one.orders,
                 _unknown(one.assisted_unknown, code),
-                href=link(found, "assisted-won"),
+                href=link(found, f"assisted-won.{code}"),
             ),
         ]  # fmt: skip
     if found.revenue.keys() - {found.converted.currency}:
@@ -396,7 +395,7 @@ def _converted(found: Outcomes) -> list[dict[str, Any]]:
                 if lacking
                 else "",
             ),
-            href=link(found, "won"),
+            href=link(found, "converted"),
         )
     ]
     if lacking:
@@ -407,7 +406,7 @@ def _converted(found: Outcomes) -> list[dict[str, Any]]:
                 number(here.unmeasured),
                 here.wins,
                 _join(lacking, _("an administrator enters the rates")),
-                href=url_for("reports.rate_page"),
+                href=link(found, "without-rate"),
             )
         )
     return rows
@@ -463,12 +462,12 @@ def _growth(found: Outcomes) -> Table:
                 what,
                 here.conversion_of(*kinds),
                 "closed",
-                href=link(found, "closed"),
+                href=link(found, name),
             )
-            for what, kinds in (
-                (_("Won of closed upsell deals"), (UPSELL,)),
-                (_("Won of closed cross-sell deals"), (CROSS_SELL,)),
-                (_("Won of both together"), (UPSELL, CROSS_SELL)),
+            for what, kinds, name in (
+                (_("Won of closed upsell deals"), (UPSELL,), "closed-upsell"),
+                (_("Won of closed cross-sell deals"), (CROSS_SELL,), "closed-cross-sell"),
+                (_("Won of both together"), (UPSELL, CROSS_SELL), "closed-growth"),
             )
         ),
     ]

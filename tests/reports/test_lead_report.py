@@ -99,15 +99,16 @@ def test_the_parts_the_interval_and_the_leads_behind_agree(browse: Browse) -> No
     of_family = table(browse, "lead-figures", f"period=12m&family={family.id}")
     assert {row["What"]: row["Value"] for row in of_family}["Qualified (MQL)"] == "1"
     manager = browse(anna())
-    for name, n in (("new", 33), ("mql", 32), ("sql", 3), ("ripe", 29), ("maturing", 3)):
+    for name, n in (("new", 33), ("mql", 32), ("ripe", 29), ("maturing", 3)):
         assert len(rows(manager.get(f"/reports/leads/behind/leads-{name}.csv?period=12m"))) == n
         assert manager.get(f"/reports/leads/behind/{name}?period=12m").status_code == 200
-    assert len(rows(manager.get("/reports/results/behind/without-lead.csv?period=12m"))) == 1
+    for name, n in (("without-lead", 1), ("qualified", 4)):
+        assert len(rows(manager.get(f"/reports/results/behind/{name}.csv?period=12m"))) == n
     for path in ("behind/nothing", "nothing.csv", "behind/nothing.csv"):
         assert manager.get(f"/reports/leads/{path}").status_code == 404
     page = manager.get("/reports/leads?period=12m").text
-    for href in ("behind/ripe", "behind/maturing", "behind/sql"):
-        assert f'href="/reports/leads/{href}?period=12m"' in page
+    for href in ("leads/behind/ripe", "leads/behind/maturing", "results/behind/qualified"):
+        assert f'href="/reports/{href}?period=12m"' in page
 
 
 def test_programs_get_the_same_figures_with_n_interval_and_maturing(
@@ -185,10 +186,10 @@ def test_a_lead_is_sales_ready_when_it_is_accepted_or_its_deal_approved(browse: 
         assert approve(browse, approved).status_code == 302
 
     def sqls(query: str = "period=12m") -> tuple[str, set[str]]:
-        behind = rows(browse(anna()).get(f"/reports/leads/behind/leads-sql.csv?{query}"))
+        behind = rows(browse(anna()).get(f"/reports/results/behind/qualified.csv?{query}"))
         lines = {row["What"]: row["Value"] for row in table(browse, "lead-figures", query)}
         told = lines["Sales-ready (SQL), with deals approved without a lead"]
-        return told, {row["SQL since"] for row in behind}
+        return told, {row["Qualified since"] for row in behind}
 
     days = {n: clock.local_day(days_ago(n), ZONE).isoformat() for n in (21, 10, 0)}
     assert sqls() == ("2", {days[21], days[10]})

@@ -1,0 +1,82 @@
+"""Behind a number are as many rows as it counts."""
+
+from __future__ import annotations
+
+import io
+import re
+import uuid
+
+from portal import clock
+from tests.conftest import Browse
+from tests.deals.test_deals import approve, claim, register
+from tests.factories import ZONE, days_ago
+from tests.leads.leads import write_down
+from tests.people import anna, brandt, kuehn, lena
+from tests.reports.test_deal_report import win
+from tests.reports.test_reports import rows
+
+COLUMNS = (
+    "external_id", "partner", "customer", "product_family", "type", "stage", "first_contact",
+    "submitted", "decided", "closed", "amount", "currency",
+)  # fmt: skip
+IMPORTED = """
+B1;Kühn Technik;Hafen;Pumps;;Closed Won;{400};{399};{398};{390};900;EUR
+B2;Kühn Technik;Werft;Pumps;;Closed Won;{400};{399};{398};{391};900;CHF
+B3;Kühn Technik;Hafen;Pumps;upsell;Closed Won;{300};{299};{298};{290};1200;EUR
+B4;Kühn Technik;Hafen;Valves;cross_sell;Lost;{300};{299};{298};{280};;
+B5;Kühn Technik;Werft;Valves;cross_sell;Closed Won;{250};;;{240};700;CHF
+B6;Brandt Pumpen;Yard;Pumps;;Closed Won;;;;{100};50;CHF
+B7;Brandt Pumpen;Dock;Pumps;;Engaging;{30};;;;;
+"""
+
+
+def test_behind_every_number_are_as_many_rows_as_it_counts(browse: Browse) -> None:
+    """Of everything there is one here, and one more that some number must leave out."""
+    kuehn(), brandt()
+    text = ";".join(COLUMNS) + IMPORTED.format(
+        *(clock.local_day(days_ago(n), ZONE) for n in range(401))
+    )
+    file = (io.BytesIO(text.encode()), "deals.csv")
+    path = browse(anna()).post("/deals/import", data={"file": file}).location
+    browse(anna()).post(path, data={"then": "import", "create": "y"})
+    for days in (200, 20):
+        with clock.at(days_ago(days)):
+            contact = clock.local_day(clock.now(), ZONE).isoformat()
+            lead_id = write_down(browse, lena(), company=f"Accepted {days}")
+            browse(lena()).post(f"/leads/{lead_id}/move/accept")
+            lead_id = write_down(browse, lena(), company=f"Registered {days}")
+            data = claim(customer_name=f"Registered {days}", first_contact=contact)
+            answer = browse(lena()).post(f"/deals/new?lead={lead_id}", data=data)
+            approve(browse, uuid.UUID(answer.location.rsplit("/", 1)[1]))
+            name = f"Waiting {days}"
+            register(browse, lena(), customer_name=name, first_contact=contact)
+            name = f"Approved {days}"
+            key = register(browse, lena(), customer_name=name, first_contact=contact)
+            win(browse, key, "800", "CHF")
+    seen, manager = {}, browse(anna())
+    for name in ("results", "results-registrations", "results-revenue", "results-growth"):
+        page = manager.get("/reports/results?period=12m").text
+        section = page[page.index(f'id="{name}"') :].split("</section>")[0]
+        for line in section.split("<tr>")[2:]:
+            cells = re.findall(r"<td[^>]*>(.*?)</td>", line, re.S)
+            link = re.search(r'href="(/reports/results/behind/[^"]+)"', cells[1])
+            if link is None:
+                assert "<a" not in cells[1], cells
+                continue
+            what, value, n = (re.sub(r"<[^>]+>", "", cells[k]).strip() for k in (0, 1, 3))
+            path = link[1].replace("&amp;", "&").replace("?", ".csv?")
+            listed = [list(row.values()) for row in rows(manager.get(path))]
+            assert len(listed) == int(n), (what, value, n, path)
+            if share := re.search(r"(\d+) of (\d+)$", value):
+                assert sum("yes" in row for row in listed) == int(share[1]), (what, value, path)
+                assert int(share[2]) == int(n)
+            seen[what] = int(n)
+    # The lists are not all of everything, and hold something.
+    assert seen["Close rate: won in the period to qualified in it"] == 10
+    assert seen["Close rate: won within 180 days of becoming qualified"] == 6
+    assert seen["Existing customers with an upsell"] == 2
+    assert seen["Won of both together"] == 3
+    assert seen["Decided in time"] < seen["Approval rate, by the day of the decision"]
+    assert seen["Revenue in CHF"] > seen["Revenue in EUR"] > 0
+    assert len(seen) > 30
+    assert sum(n > 0 for n in seen.values()) > 25, seen
