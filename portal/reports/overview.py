@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts import service as accounts
 from portal.deals import metrics as deals
-from portal.deals.pipeline import Status
 from portal.deals.wording import STATUS_NAMES
 from portal.formatting import duration, money, number
 from portal.reports import baselines
@@ -118,12 +117,13 @@ def amounts(by_currency: dict[str, int]) -> str:
 def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     """Registrations of the period by status, with what they are expected to be worth."""
     since, until = edges(period, zone)
+    first, last = period.since.isoformat(), period.last.isoformat()
     rows = [
         {
             "status": str(STATUS_NAMES[row.status]),
             "n": row.n,
             "value": amounts(row.amounts) if row.amounts else "–",
-            "href": url_for("deals.index", status=row.status),
+            "href": url_for("deals.all_deals", status=row.status, since=first, until=last),
         }
         for row in deals.by_status(session, since, until)
     ]
@@ -142,10 +142,10 @@ def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     since, until = edges(period, zone)
     rows = [
         {
-            "month": f"{date.fromisoformat(row.month + '-01'):%b %Y}",
+            "month": f"{date.fromisoformat(f'{row.month}-01'):%b %Y}",
             "n": row.n,
             "revenue": money(row.amount_minor, row.currency),
-            "href": url_for("deals.index", status=Status.closed),
+            "href": _won_in(period, date.fromisoformat(f"{row.month}-01"), row.currency),
         }
         for row in reversed(deals.won_by_month(session, since, until, zone))
     ]
@@ -155,6 +155,14 @@ def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
         Column("revenue", _("Revenue"), "figure"),
     ]
     return Table("won", _("Revenue by month"), columns, rows, _("No order was confirmed."))
+
+
+def _won_in(period: Period, month: date, currency: str) -> str:
+    """The page with the wins of a month in one currency, as far as it is in the period."""
+    since = max(month, period.since)
+    until = min(clock.add_months(month, 1), period.until)
+    days = replace(period, since=since, until=until, name="days")
+    return f"{url_for('reports.results_behind', name=f'won.{currency}')}?{days.query}"
 
 
 def wave_table(session: Session) -> Table:

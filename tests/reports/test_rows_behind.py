@@ -80,3 +80,29 @@ def test_behind_every_number_are_as_many_rows_as_it_counts(browse: Browse) -> No
     assert seen["Revenue in CHF"] > seen["Revenue in EUR"] > 0
     assert len(seen) > 30
     assert sum(n > 0 for n in seen.values()) > 25, seen
+
+
+def test_deals_by_status_and_wins_by_month_lead_to_as_many_deals(browse: Browse) -> None:
+    """The list of the vendor, not the queue; and of the period only."""
+    for ago, currency in ((50, "EUR"), (1, "EUR"), (0, "CHF")):
+        with clock.at(days_ago(ago)):
+            contact = clock.local_day(clock.now(), ZONE).isoformat()
+            for name in ("Won", "Approved", "Waiting"):
+                key = register(browse, lena(), customer_name=f"{name} {ago}", first_contact=contact)
+                if name == "Won":
+                    win(browse, key, "900", currency)
+                elif name == "Approved":
+                    approve(browse, key)
+    manager, seen = browse(anna()), []
+    for period, known in (("30d", 2), ("3m", 3)):
+        for name in ("deals", "won"):
+            page = manager.get(f"/reports/{name}?period={period}").text
+            for line in page.split("<tr>")[2:]:
+                n = int(re.findall(r'<td class="num[^>]*>(.*?)</td>', line, re.S)[0])
+                link = re.search(r'href="(/[^"]+)"', line)
+                assert link, line
+                table = manager.get(link[1].replace("&amp;", "&")).text.split("<tbody>")[1]
+                assert table.count("<tr") == n, (period, link[1])
+                seen.append((period, name, n))
+        assert sum(n for *of, n in seen if of == [period, "deals"]) == known * 3
+        assert sum(n for *of, n in seen if of == [period, "won"]) == known
