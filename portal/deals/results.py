@@ -422,7 +422,8 @@ def _by_partner(deals: Iterable[DealFacts]) -> dict[UUID, list[DealFacts]]:
 
 
 def as_json(found: Results) -> dict[str, Any]:
-    """All figures as plain values, each with its n; shares 0 to 1 with their interval."""
+    """All figures as plain values, each with its n, how many deals it is made of, as on the page:
+    of a count the count itself. Shares are 0 to 1 with their interval."""
     shares = {
         "close_rate_closed": found.close_rate_closed,
         "close_rate_within_180_days": found.close_rate_cohort,
@@ -438,18 +439,25 @@ def as_json(found: Results) -> dict[str, Any]:
     }
     registered = found.registered_cycle_days
     outcomes = Counter(outcome for _days, outcome in found.durations)
-    return {
-        "from": found.since.isoformat(),
-        "to": found.until.isoformat(),
-        "definition_version": DEFINITION_VERSION,
+    counts = {
         "won": len(found.won),
         "lost": len(found.lost),
         "open": len(found.open),
         "open_without_day": found.open_without_day,
-        "revenue": {code: str(Decimal(n).scaleb(-2)) for code, n in found.revenue.items()},
-        **{name: share.value for name, share in shares.items()},
         "maturing": found.maturing,
         "sqls": len(found.qualified),
+        "undecided": len(found.undecided),
+        "withdrawn_undecided": len(found.withdrawn),
+        "decisions_not_measured": found.unmeasured,
+        "registrations": len(found.registrations),
+    }
+    return {
+        "from": found.since.isoformat(),
+        "to": found.until.isoformat(),
+        "definition_version": DEFINITION_VERSION,
+        **counts,
+        "revenue": {code: str(Decimal(n).scaleb(-2)) for code, n in found.revenue.items()},
+        **{name: share.value for name, share in shares.items()},
         "losses": found.losses,
         "close_rate": found.close_rate_headline,
         "cycle_days_mean": found.cycle_mean,
@@ -457,18 +465,12 @@ def as_json(found: Results) -> dict[str, Any]:
         **{f"won_by_day_{days}": found.won_by(days) for days in CYCLE_DAYS},
         "decision_hours_median": median(found.decision_hours),
         "decision_hours_p90": reached(found.decision_hours, 0.9),
-        "undecided": len(found.undecided),
-        "withdrawn_undecided": len(found.withdrawn),
-        "decisions_not_measured": found.unmeasured,
-        "registrations": len(found.registrations),
         "registrations_cycle_days_mean": fmean(registered) if registered else None,
         "registrations_cycle_days_median": median(found.registered_durations),
         "registering_partners": len({deal.partner_id for deal in found.registrations}),
         "n": {
             **{name: share.whole for name, share in shares.items()},
-            "won": len(found.deals),
-            "lost": len(found.deals),
-            "open": len(found.deals),
+            **counts,
             "revenue": len(found.won),
             "close_rate": len(found.qualified),
             "cycle_days_mean": len(found.cycle_days),
@@ -476,15 +478,9 @@ def as_json(found: Results) -> dict[str, Any]:
             **{f"won_by_day_{days}": len(found.durations) for days in CYCLE_DAYS},
             "decision_hours_median": len(found.decision_hours),
             "decision_hours_p90": len(found.decision_hours),
-            "undecided": len(found.deals),
-            "withdrawn_undecided": len(found.deals),
-            "decisions_not_measured": len(found.decisions),
-            "registrations": len(found.deals),
             "registrations_cycle_days_mean": len(registered),
             "registrations_cycle_days_median": len(found.registered_durations),
             "registering_partners": len(found.registrations),
-            "maturing": len(found.qualified),
-            "sqls": len(found.qualified),
             "losses": len(found.lost),
         },
         "cycle_outcomes": {

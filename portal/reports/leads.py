@@ -325,7 +325,7 @@ def as_json(found: Outcomes) -> dict[str, Any]:
     parts = {"partner": partners, "tier": tiers, "region": regions, "family": families,
              "source": sources, "month": months}  # fmt: skip
     values = outcomes.lead_figures(found.funnel, len(found.direct))
-    values["n"]["new_leads"] = len(found.funnel.leads)
+    values["n"]["new_leads"] = len(found.funnel.new)
     return {
         "from": found.period.since.isoformat(),
         "to": found.period.until.isoformat(),

@@ -367,7 +367,7 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
     for key, value in lead_figures(outcomes.funnel, len(outcomes.direct)).items():
         values[key] = values[key] | value if key in ("n", "intervals") else value
     values["n"] |= {
-        "partners_with_access": len(outcomes.partners),
+        "partners_with_access": len(outcomes.with_access),
         "revenue_by_currency": len(outcomes.results.won),
         "revenue_converted": outcomes.converted.orders,
         "drafts_abandoned": outcomes.abandoned,
@@ -388,11 +388,11 @@ def lead_figures(funnel: Funnel, direct: int) -> dict[str, Any]:
         "mql_to_sql": ripe.value,
         "mql_maturing": len(funnel.maturing),
         "n": {
-            "mql": len(funnel.leads),
-            "sql": len(funnel.leads) + direct,
-            "sql_without_lead": sql,
+            "mql": len(funnel.mql),
+            "sql": sql,
+            "sql_without_lead": direct,
             "mql_to_sql": ripe.whole,
-            "mql_maturing": len(funnel.mql),
+            "mql_maturing": len(funnel.maturing),
         },
         "intervals": {"mql_to_sql": ripe.interval},
     }
