@@ -162,10 +162,16 @@ class Results:
         won within them, also after the end of the period."""
         return Share(sum(map(won_in_time, self.ripe)), len(self.ripe))
 
+    @cached_property
+    def young(self) -> list[Sql]:
+        """Those that became qualified too lately to tell yet."""
+        ripe = set(self.ripe)
+        return [sql for sql in self.qualified if sql not in ripe]
+
     @property
     def maturing(self) -> int:
-        """How many became qualified too lately to tell yet."""
-        return len(self.qualified) - len(self.ripe)
+        """How many these are."""
+        return len(self.young)
 
     @staticmethod
     def _won(deal: DealFacts) -> date:
@@ -347,6 +353,15 @@ class Results:
             if deal.won_confirmed and deal.won_confirmed < self.since
         ]
         return {deal.customer_id: deal for _day, _id, deal in sorted(wins) if deal.customer_id}
+
+    @property
+    def new_customers(self) -> list[date]:
+        """The days of the period on which customers ordered for the first time."""
+        first: dict[UUID, date] = {}
+        for deal in self.deals if self.others is None else self.others:
+            if deal.customer_id and (day := deal.won_confirmed):
+                first[deal.customer_id] = min(first.get(deal.customer_id, day), day)
+        return [day for day in first.values() if self._here(day)]
 
     def won_of_kind(self, kind: str) -> list[DealFacts]:
         """Wins of the period of one kind, such as upsell."""

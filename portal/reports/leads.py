@@ -6,7 +6,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -43,11 +43,17 @@ def figures(found: Outcomes) -> Table:
     """Each number with its interval, what is missing for one, and the time before the portal."""
     here, direct, ripe = found.funnel, len(found.direct), found.funnel.mql_to_sql
     missing = pipeline.MIN_DEALS - ripe.whole
-    needs = "" if missing <= 0 else count(
-        missing,
-        "an interval needs %(num)s more lead old enough",
-        "an interval needs %(num)s more leads old enough",
-    )  # fmt: skip
+    needs = ""
+    if missing > 0:
+        needs = count(
+            missing,
+            "an interval needs %(num)s more lead old enough",
+            "an interval needs %(num)s more leads old enough",
+        )
+        became = [lead.mql for lead in here.maturing if lead.mql]
+        ripe_after = timedelta(days=RIPE_DAYS)
+        when = pipeline.due(found, missing, len(here.mql), became, ripe_after)
+        needs = pipeline.with_day(needs, when)
     young = len(here.maturing)
     maturing = count(young, "%(num)s is maturing", "%(num)s are maturing") if young else ""
     rows = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 from flask_babel import gettext as _
 
 from portal.deals.facts import CROSS_SELL, UPSELL
-from portal.deals.results import CYCLE_DAYS
+from portal.deals.results import CYCLE_DAYS, HORIZON_DAYS
 from portal.estimates import Share, median, reached
 from portal.formatting import count, day, money, number
 from portal.reports import baselines, deal_parts
@@ -505,7 +505,8 @@ def _share(
 
 
 def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
-    """What an interval still needs, and about when it will be there at the pace of the period."""
+    """What an interval still needs, and when it will be there: on a day that is certain, or about
+    when at the pace of the period."""
     texts = {
         "closed": ("%(num)s more closed deal", "%(num)s more closed deals"),
         "decided": ("%(num)s more decision", "%(num)s more decisions"),
@@ -514,11 +515,56 @@ def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
         "customers": ("%(num)s more customer", "%(num)s more customers"),
     }
     needs = _("an interval needs %(what)s", what=count(n, *texts[unit]))
-    days = (found.period.until - found.period.since).days
-    if not so_far or unit in ("customers", "qualified") or n * days > so_far * 730:
+    here = found.results
+    if unit == "customers":
+        # A customer counts in the periods that begin after the first order.
+        new = here.new_customers
+        if when := due(found, n, len(new), new, timedelta(days=1)):
+            return _("%(needs)s: in periods from %(day)s on", needs=needs, day=when.text)
         return needs
-    when = found.period.until + timedelta(days=-(-n * days // so_far))
-    return _("%(needs)s, about %(day)s at this pace", needs=needs, day=day(when))
+    if unit == "qualified":
+        young, after = [sql.day for sql in here.young], timedelta(days=HORIZON_DAYS + 1)
+        return with_day(needs, due(found, n, len(here.qualified), young, after))
+    return with_day(needs, due(found, n, so_far))
+
+
+class When(NamedTuple):
+    """The day on which a number will have what it lacks; `certain`, or at the pace of before."""
+
+    day: date
+    is_certain: bool
+
+    @property
+    def text(self) -> str:
+        """The day in words."""
+        return day(self.day) if self.is_certain else _("about %(day)s", day=day(self.day))
+
+
+def due(
+    found: Outcomes,
+    n: int,
+    brought: int,
+    young: Sequence[date] = (),
+    after: timedelta = timedelta(0),
+) -> When | None:
+    """When `n` more will count than do. Of those that the period has `brought`, `young` ones began
+    on these days and count `after` so long; where they are enough, the day is certain. None where
+    it is more than two years away."""
+    if n <= len(young):
+        return When(sorted(young)[n - 1] + after, True)
+    days, rest = (found.period.until - found.period.since).days, n - len(young)
+    if not brought or rest * days > brought * 730:
+        return None
+    return When(found.period.until + timedelta(days=-(-rest * days // brought)) + after, False)
+
+
+def with_day(needs: str, when: When | None) -> str:
+    """What is missing, and when it will be there."""
+    if when is None:
+        return needs
+    if when.is_certain:
+        return _("%(needs)s: on %(day)s", needs=needs, day=when.text)
+    return _("%(needs)s, %(when)s at this pace", needs=needs, when=when.text)
 
 
 def before_portal(found: Outcomes, metric: Metric, currency: str = "") -> str:

@@ -400,3 +400,38 @@ def test_what_an_interval_needs_is_said_with_about_when(
     ]["Note"]
     until = clock.local_day(clock.now(), zone()) + timedelta(days=1 + missing * 30)
     assert f"an interval needs {missing} more closed deals, about {until.day} " in note
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_what_ripens_is_there_on_a_day_that_is_certain_or_about_when(
+    app: Flask, browse: Browse, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """One deal is qualified and one customer won: the second comes in 30 days, at this pace."""
+    monkeypatch.setattr(pipeline, "MIN_DEALS", missing)
+    win(browse, register(browse, lena()))
+    today = clock.local_day(clock.now(), zone())
+
+    def said(days: int, text: str) -> str:
+        later = today + timedelta(days=days)
+        return text.format(f"{later.day} {later:%b %Y}")
+
+    qualified = figures(browse, "results", "period=30d")[
+        "Close rate: won within 180 days of becoming qualified"
+    ]["Note"]
+    customers = figures(browse, "results-growth", "period=30d")[
+        "Existing customers with an upsell"
+    ]["Note"]
+    if missing == 1:
+        assert said(181, "1 more deal old enough: on {}; 1 is maturing") in qualified
+        assert said(1, "1 more customer: in periods from {} on") in customers
+    else:
+        assert said(31 + 181, "2 more deals old enough, about {} at this pace") in qualified
+        assert said(31 + 1, "2 more customers: in periods from about {} on") in customers
+    # Before that day it is not told, on it it is.
+    for days, n in ((180, 0), (181, 1)):
+        with clock.at(clock.now() + timedelta(days=days)):
+            period = f"from={today}&to={today}"
+            line = figures(browse, "results", period)[
+                "Close rate: won within 180 days of becoming qualified"
+            ]
+        assert int(line["n"]) == n

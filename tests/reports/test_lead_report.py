@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from portal import clock
@@ -13,7 +16,7 @@ from portal.accounts.models import Partner, Role
 from portal.content.models import ProductFamily
 from portal.db import new_id, write
 from portal.leads.models import Lead, LeadHistory
-from portal.reports import leads, outcomes
+from portal.reports import leads, outcomes, pipeline
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, claim, register
 from tests.factories import ZONE, days_ago, make_family, make_user
@@ -201,3 +204,21 @@ def test_a_lead_is_sales_ready_when_it_is_accepted_or_its_deal_approved(browse: 
     assert approve(browse, waiting).status_code == 302
     assert sqls() == ("3", set(days.values()))
     assert (len(found().results.qualified), len(found().direct)) == (3, 0)
+
+
+@pytest.mark.parametrize(("least", "days"), [(31, 1), (32, 70), (33, None)])
+def test_when_enough_leads_are_old_enough_is_said(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, least: int, days: int | None
+) -> None:
+    """29 are; two will be tomorrow, one in 70 days; a fourth is not there yet."""
+    cast(browse)
+    monkeypatch.setattr(pipeline, "MIN_DEALS", least)
+    note = {row["What"]: row["Note"] for row in table(browse, "lead-figures")}[
+        "MQL to SQL in 90 days"
+    ]
+    if days is None:
+        assert re.match(r"an interval needs 4 more leads old enough, about \d+ \w+ 20\d\d at", note)
+    else:
+        day = clock.local_day(clock.now(), ZONE) + timedelta(days=days)
+        text = f"an interval needs {least - 29} more leads old enough: on {day.day} {day:%b %Y}; "
+        assert note == f"{text}3 are maturing"
