@@ -19,6 +19,7 @@ from portal.content.models import ShareLink
 from portal.db import db, new_id, write
 from portal.deals.customer_models import KnownAccount
 from portal.reports import definitions, outcomes, pipeline
+from portal.reports.baselines import Metric
 from portal.reports.filters import Filters
 from portal.reports.models import Baseline
 from portal.reports.periods import Period
@@ -307,6 +308,7 @@ Mar 2020;6 Deal registrations;31;;
 2020-03;revenue;12.400,50;;CHF
 2020-03;cycle_days;87,5;;
 2020-03;satisfaction_company;7,5;;
+2020-03;content_activities;45;;
 2020-03;mqls;12;Kühn Technik;
 2020-03;mqls;8;Brandt Pumpen;
 """
@@ -322,8 +324,8 @@ def upload(browse: Browse, text: str, then: str = "import") -> Any:
 
 def test_figures_of_before_are_imported_and_stand_beside_the_reports(browse: Browse) -> None:
     kuehn(), brandt()
-    assert "8 are new." in text_of(upload(browse, MONTHS)[1])
-    assert "8 were there already." in text_of(upload(browse, MONTHS)[1])
+    assert "9 are new." in text_of(upload(browse, MONTHS)[1])
+    assert "9 were there already." in text_of(upload(browse, MONTHS)[1])
     register(browse, lena())
     note = figures(browse, "results-registrations")["Registrations"]["Note"]
     assert "before the portal: 31 a month (Jan 2020 to Mar 2020, entered by Anna Keller" in note
@@ -334,13 +336,29 @@ def test_figures_of_before_are_imported_and_stand_beside_the_reports(browse: Bro
     overview = text_of(browse(anna()).get("/"))
     assert "0 in the period before; before the portal: 31 a month" in overview
     assert "1 to 10; Company, before the portal: 7.5." in overview
+    assert "All together before the portal: 45 a month (Mar 2020, entered by" in overview
     # Of some deals only nothing of before is known.
     some = figures(browse, "results-registrations", "period=12m&tier=Gold")["Registrations"]
     assert "before" not in some["Note"]
     out = browse(anna()).get("/reports/baselines.csv").text
     assert '2020-03,mqls,8.00,Brandt Pumpen,,"Anna Keller, from before.csv"' in out
     again = upload(browse, out.lstrip("\ufeff"), "look")[1]
-    assert "8 were there already." in text_of(again)
+    assert "9 were there already." in text_of(again)
+
+
+def test_every_figure_of_before_that_can_be_entered_is_read_back(browse: Browse) -> None:
+    kuehn()
+    values = {metric: str(number) for number, metric in enumerate(Metric, 11)}
+    values |= {Metric.satisfaction_company: "7.1", Metric.satisfaction_experience: "7.2"}
+    lines = [f"2020-03,{metric},{value},CHF" for metric, value in values.items()]
+    lines = [line if "revenue" in line else line.removesuffix("CHF") for line in lines]
+    upload(browse, "\n".join(["month,metric,value,currency", *lines]))
+    pages = " ".join(
+        text_of(browse(anna()).get(path))
+        for path in ("/", "/reports/results?period=12m", "/reports/leads?period=12m")
+    )
+    for metric, value in values.items():
+        assert re.search(rf"before the portal: \D{{0,5}}{value}\b", pages), metric
 
 
 def test_rows_of_before_that_cannot_be_used_are_refused(browse: Browse) -> None:
