@@ -27,7 +27,7 @@ from portal.deals.models import (
     Policy,
     Protection,
 )
-from portal.deals.pipeline import UNDECIDED, Stage, Status
+from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
 from portal.leads import metrics as leads_area
@@ -302,6 +302,20 @@ def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Resul
     leads = lead_facts(session, known, zone)
     deals = with_history(with_leads(known, leads))
     return Results(since, until, deals, leads, today=clock.local_day(clock.now(), zone))
+
+
+def moves_by_partner(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
+    """How many steps of its registrations each partner's people took in [since, until); filling in
+    a form is none."""
+    query = select(Deal.partner_id, func.count()).join(DealHistory, DealHistory.deal_id == Deal.id)
+    query = query.where(
+        REGISTERED,
+        DealHistory.at >= since,
+        DealHistory.at < until,
+        DealHistory.side == Side.partner,
+        DealHistory.move != "edit",
+    )
+    return {row[0]: row[1] for row in session.execute(query.group_by(Deal.partner_id))}
 
 
 def partners_of_families(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:

@@ -190,6 +190,36 @@ ACTS = (
         COUNT,
     ),
     Definition(
+        "counted_activities",
+        N_("Counted activities"),
+        N_(
+            "What people of a partner did in the 30 days: with content (the activities above); "
+            "steps of its registrations and leads that they took; and answers in surveys that "
+            "name who answers, because of the others nobody learns who did. Signing in is none."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "active_rate",
+        N_("Active partners"),
+        N_(
+            "Partners with at least one counted activity in the last 30 days of the period, of "
+            "those of whom somebody had access when these days began, with Wilson's 95 %% "
+            "interval from 5 partners on. What partners with few people read counts only where "
+            "it is shown."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "depth",
+        N_("Activities per partner"),
+        N_(
+            "The counted activities of the same partners in the same 30 days, divided by their "
+            "number, active or not."
+        ),
+        N_("activities per partner"),
+    ),
+    Definition(
         "state",
         N_("New, active, at risk, inactive"),
         N_(

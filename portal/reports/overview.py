@@ -14,8 +14,8 @@ from portal import clock
 from portal.accounts import service as accounts
 from portal.deals import metrics as deals
 from portal.deals.wording import STATUS_NAMES
-from portal.formatting import duration, money, number
-from portal.reports import baselines
+from portal.formatting import count, duration, money, number
+from portal.reports import activity, baselines
 from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
@@ -65,7 +65,7 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
         entered = baselines.before(known, metric, period.since) if metric else []
         return "; ".join([_before(figures[about][1]), *(one.short for one in entered)])
 
-    return [
+    rows = [
         Card(about, name, figures[about][0], unit, earlier(about), href)
         for about, name, unit, href in (
             ("views", _("Views"), _("by partners"), content),
@@ -77,6 +77,22 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
             ("registrations", _("Registrations"), _("deals"), registered),
             ("revenue", _("Revenue"), _("confirmed"), won),
         )
+    ]
+    return rows + _activity(session, period, zone)
+
+
+def _activity(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
+    """How many partners are active, and how much they do."""
+    found = activity.found(session, period, zone, clock.local_day(clock.now(), zone))
+    href = url_for("reports.table", name="activity") + f"?{period.query}"
+    part, whole = number(found.rate.part), number(found.rate.whole)
+    of_all = _("%(part)s of %(whole)s", part=part, whole=whole)
+    done = count(found.together, "%(num)s activity", "%(num)s activities")
+    partners = count(len(found.partners), "of %(num)s partner", "of %(num)s partners")
+    each, last = activity.depth(found), _("in 30 days")
+    return [
+        Card("active_rate", _("Active partners"), of_all, last, activity.verdict(found), href),
+        Card("depth", _("Activities per partner"), each, last, f"{done} {partners}", href),
     ]
 
 

@@ -13,15 +13,15 @@ from portal.deals.results import CYCLE_DAYS, HORIZON_DAYS
 from portal.estimates import Share, median, reached
 from portal.formatting import count, day, money, number
 from portal.reports import baselines, deal_parts
+from portal.reports.activity import MIN_PARTNERS
 from portal.reports.baselines import Metric
 from portal.reports.deal_rows import link
 from portal.reports.outcomes import Outcomes
 from portal.reports.overview import amounts
 from portal.tables import Column, Table
 
-# A rate has an interval from so many deals (or customers) on, a number per partner stands alone
-# from so many partners on; below, the page says what is missing.
-MIN_DEALS, MIN_PARTNERS = 20, 5
+# A rate has an interval from so many deals (or customers) on; below, the page says what is missing.
+MIN_DEALS = 20
 
 
 def sentences(found: Outcomes) -> list[str]:
