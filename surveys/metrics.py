@@ -54,6 +54,16 @@ def low_scores(session: Session, since: datetime, at_most: int, limit: int) -> l
     ]
 
 
+def answers_by_partner(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
+    """How many people of each partner answered in [since, until). Only of waves that name them: of
+    the others nobody is to learn who did, not even of which partner."""
+    query = select(Response.partner_id, func.count()).join(Wave, Wave.id == Response.wave_id)
+    query = query.where(
+        Response.answered_at >= since, Response.answered_at < until, Wave.mode == Mode.attributed
+    )
+    return {row[0]: row[1] for row in session.execute(query.group_by(Response.partner_id))}
+
+
 @dataclass(frozen=True)
 class OwnAnswer:
     """What one person answered in a wave, for that person."""

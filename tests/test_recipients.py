@@ -24,7 +24,7 @@ from portal.content.models import Recipient, ShareLink
 from portal.db import db
 from portal.deals.models import DealFile
 from portal.mail import Outbox
-from portal.reports import deal_rows, leads, pipeline, wave_tables
+from portal.reports import deal_rows, leads, pipeline, qualified_rows, wave_tables
 from portal.reports.views import TABLES
 from tests.conftest import Browse
 from tests.content.test_sharing import share
@@ -52,8 +52,8 @@ NAMES = {
     "reports.partner_table": ("days", "content", "people", "areas"),
     "reports.partner_csv": ("days", "content", "people", "areas"),
     "reports.results_csv": pipeline.TABLES,
-    "reports.results_behind": deal_rows.BEHIND,
-    "reports.results_behind_csv": deal_rows.BEHIND,
+    "reports.results_behind": (*deal_rows.BEHIND, *qualified_rows.BEHIND, "won.EUR"),
+    "reports.results_behind_csv": (*deal_rows.BEHIND, *qualified_rows.BEHIND, "won.EUR"),
     "reports.leads_csv": leads.TABLES,
     "surveys.wave_csv": ("comments", *wave_tables.TABLES),
     "reports.satisfaction_csv": ("trend", "change", "fell"),

@@ -95,14 +95,15 @@ class DealFacts(NamedTuple):
 
 
 class LeadFacts(NamedTuple):
-    """What figures need to know of a lead that sales has accepted, on the day `qualified`, and of
-    the deals that came of it: `deal_id` is the one that was won, or the first."""
+    """What figures need to know of a lead that sales has accepted or of which a deal came, and of
+    those deals: `deal_id` is the one that was won, or the first. It is sales qualified on the day
+    it was accepted; of one that nobody accepted, a deal was approved on that day."""
 
     id: UUID
     partner_id: UUID | None
     family_id: UUID | None
     created: date
-    qualified: date
+    qualified: date | None
     deal_id: UUID | None
     by_vendor: bool
     deal_ids: frozenset[UUID] = frozenset()

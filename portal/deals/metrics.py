@@ -27,10 +27,10 @@ from portal.deals.models import (
     Policy,
     Protection,
 )
-from portal.deals.pipeline import UNDECIDED, Stage, Status
+from portal.deals.pipeline import UNDECIDED, Side, Stage, Status
 from portal.deals.policy import spells
 from portal.deals.results import Results
-from portal.leads.metrics import facts as lead_facts
+from portal.leads import metrics as leads_area
 from portal.leads.stages import Source
 
 # A draft that nobody has touched for so long is taken for abandoned.
@@ -192,8 +192,9 @@ def facts(session: Session, until: date, zone: ZoneInfo) -> list[DealFacts]:
     ]
 
 
-def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
-    """The leads that sales has accepted, each with the deal that came of it."""
+def lead_facts(session: Session, deals: Iterable[DealFacts], zone: ZoneInfo) -> list[LeadFacts]:
+    """The leads that sales has accepted or of which some of these deals came."""
+    approved = {deal.id: deal.qualified for deal in deals}
     query = select(Deal.lead_id, Deal.id).where(REGISTERED, Deal.lead_id.is_not(None))
     # What was won comes first, the earliest of it; then what was submitted first.
     is_won = case((Deal.stage == Stage.won, 0), else_=1)
@@ -203,20 +204,25 @@ def accepted_leads(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
     ):
         if lead_id is not None:
             of_lead[lead_id].append(deal_id)
-    return [
-        LeadFacts(
-            id=lead.id,
-            partner_id=lead.partner_id,
-            family_id=lead.family_id,
-            created=lead.created,
-            qualified=lead.sql,
-            deal_id=next(iter(of_lead[lead.id]), None),
-            by_vendor=lead.source in (Source.hand, Source.file),
-            deal_ids=frozenset(of_lead[lead.id]),
+    found = []
+    for lead in leads_area.facts(session, zone):
+        theirs = of_lead.get(lead.id, [])
+        if lead.sql is None and not theirs:
+            continue
+        days = (day for key in theirs if (day := approved.get(key)) is not None)
+        found.append(
+            LeadFacts(
+                id=lead.id,
+                partner_id=lead.partner_id,
+                family_id=lead.family_id,
+                created=lead.created,
+                qualified=lead.sql or min(days, default=None),
+                deal_id=next(iter(theirs), None),
+                by_vendor=lead.source in (Source.hand, Source.file),
+                deal_ids=frozenset(theirs),
+            )
         )
-        for lead in lead_facts(session, zone)
-        if lead.sql is not None
-    ]
+    return found
 
 
 def declared(session: Session) -> dict[uuid.UUID, Declared]:
@@ -291,10 +297,25 @@ def _waits(session: Session, end: datetime) -> dict[uuid.UUID, list[tuple[dateti
 
 
 def results(session: Session, since: date, until: date, zone: ZoneInfo) -> Results:
-    """What became of deals and accepted leads in the days `[since, until)`."""
-    leads = accepted_leads(session, zone)
-    deals = with_history(with_leads(facts(session, until, zone), leads))
-    return Results(since, until, deals, leads)
+    """What became of deals and leads in the days `[since, until)`, as known today."""
+    known = facts(session, until, zone)
+    leads = lead_facts(session, known, zone)
+    deals = with_history(with_leads(known, leads))
+    return Results(since, until, deals, leads, today=clock.local_day(clock.now(), zone))
+
+
+def moves_by_partner(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
+    """How many steps of its registrations each partner's people took in [since, until); filling in
+    a form is none."""
+    query = select(Deal.partner_id, func.count()).join(DealHistory, DealHistory.deal_id == Deal.id)
+    query = query.where(
+        REGISTERED,
+        DealHistory.at >= since,
+        DealHistory.at < until,
+        DealHistory.side == Side.partner,
+        DealHistory.move != "edit",
+    )
+    return {row[0]: row[1] for row in session.execute(query.group_by(Deal.partner_id))}
 
 
 def partners_of_families(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:

@@ -3,14 +3,15 @@
 Pure: facts in, figures out. Periods are half-open days, and everything is counted as it stood when
 the period ended: what was decided, won, lost, withdrawn or given up later waits or is open in it,
 so that a period that is over says the same for ever. Only what is written down later for an earlier
-day changes it: an order confirmed with its day, an import.
+day changes it: an order confirmed with its day, an import. One figure takes longer than the period:
+the share won within 180 days, told of those whose 180 days are over today, stays from then on.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -26,25 +27,39 @@ HORIZON_DAYS = 180
 CYCLE_DAYS = (30, 60, 90)
 WAITING = (Status.submitted, Status.in_review, Status.returned)
 # 2: open, waiting and sourced by what was so when the period ended.
-DEFINITION_VERSION = 2
+# 3: won within 180 days of those whose 180 days are over today, not when the period ended; a lead
+# of which a deal came is sales qualified when that is approved, not when it is submitted.
+DEFINITION_VERSION = 3
 
 
 class Sql(NamedTuple):
     """Something that became sales qualified: a lead that sales accepted, or a deal that was
-    approved without one; and the day it was won, if it was."""
+    approved; and the day it was won, if it was."""
 
     partner_id: UUID | None
     day: date
     won: date | None
-    of_lead: bool
+    lead_id: UUID | None
+    deal_id: UUID | None
+
+
+def decided_by_promise(deal: DealFacts) -> bool:
+    """Whether it was decided by the time that was promised."""
+    return bool(deal.decided_at and deal.due_at and deal.decided_at <= deal.due_at)
+
+
+def won_in_time(sql: Sql) -> bool:
+    """Whether it was won within 180 days."""
+    return sql.won is not None and (sql.won - sql.day).days <= HORIZON_DAYS
 
 
 @dataclass(frozen=True)
 class Results:
     """The figures of some deals in `[since, until)`; money in minor units per currency.
 
-    `leads` are those that sales accepted. Of one product family, `others` are the deals in all of
-    them: they tell which customers have ordered anything before.
+    `leads` are those that sales accepted or of which a deal came. Of one product family, `others`
+    are the deals in all of them: they tell which customers have ordered anything before. `today` is
+    the day up to which anything can be known; without one, nothing from the end of the period on.
     """
 
     since: date
@@ -52,6 +67,7 @@ class Results:
     deals: Sequence[DealFacts]
     leads: Sequence[LeadFacts] = ()
     others: Sequence[DealFacts] | None = None
+    today: date | None = None
 
     def _here(self, day: date | None) -> bool:
         return day is not None and self.since <= day < self.until
@@ -98,7 +114,12 @@ class Results:
     @property
     def close_rate_closed(self) -> Share:
         """Deals won of those that were closed, by the day of closing."""
-        return Share(len(self.won), len(self.won) + len(self.lost))
+        return Share(len(self.won), len(self.closed))
+
+    @property
+    def closed(self) -> list[DealFacts]:
+        """Deals won or lost in the period."""
+        return [*self.won, *self.lost]
 
     @cached_property
     def qualified(self) -> list[Sql]:
@@ -106,13 +127,18 @@ class Results:
         deals = {deal.id: deal for deal in self.deals}
         from_leads = {key for lead in self.leads for key in (lead.deal_ids | {lead.deal_id})}
         found = [
-            Sql(lead.partner_id, lead.qualified, deals[lead.deal_id].won_confirmed, True)
-            if lead.deal_id in deals
-            else Sql(lead.partner_id, lead.qualified, None, True)
+            Sql(
+                lead.partner_id,
+                lead.qualified,
+                deals[lead.deal_id].won_confirmed if lead.deal_id in deals else None,
+                lead.id,
+                lead.deal_id,
+            )
             for lead in self.leads
+            if lead.qualified is not None
         ]
         found += [
-            Sql(deal.partner_id, deal.qualified, deal.won_confirmed, False)
+            Sql(deal.partner_id, deal.qualified, deal.won_confirmed, None, deal.id)
             for deal in self.deals
             if deal.qualified is not None and deal.id not in from_leads
         ]
@@ -125,20 +151,27 @@ class Results:
         return len(self.won) / len(self.qualified) if self.qualified else None
 
     @cached_property
-    def _ripe(self) -> list[Sql]:
-        return [sql for sql in self.qualified if (self.until - sql.day).days >= HORIZON_DAYS]
+    def ripe(self) -> list[Sql]:
+        """Those of them whose 180 days are over."""
+        today = self.today or self.until
+        return [sql for sql in self.qualified if (today - sql.day).days > HORIZON_DAYS]
 
     @property
     def close_rate_cohort(self) -> Share:
-        """Of those that became qualified in the period, and long enough before its end to tell, how
-        many were won within 180 days."""
-        ended = [(sql.won, sql.day) for sql in self._ripe if sql.won and sql.won < self.until]
-        return Share(sum((won - day).days <= HORIZON_DAYS for won, day in ended), len(self._ripe))
+        """Of those that became qualified in the period, and whose 180 days are over, how many were
+        won within them, also after the end of the period."""
+        return Share(sum(map(won_in_time, self.ripe)), len(self.ripe))
+
+    @cached_property
+    def young(self) -> list[Sql]:
+        """Those that became qualified too lately to tell yet."""
+        ripe = set(self.ripe)
+        return [sql for sql in self.qualified if sql not in ripe]
 
     @property
     def maturing(self) -> int:
-        """How many became qualified too late in the period to tell yet."""
-        return len(self.qualified) - len(self._ripe)
+        """How many these are."""
+        return len(self.young)
 
     @staticmethod
     def _won(deal: DealFacts) -> date:
@@ -218,14 +251,22 @@ class Results:
     @property
     def approval_rate(self) -> Share:
         """Registrations approved of those decided."""
-        rejected = sum(deal.status == Status.rejected for deal in self.decisions)
-        return Share(len(self.decisions) - rejected, len(self.decisions))
+        return Share(len(self.approved), len(self.decisions))
+
+    @property
+    def approved(self) -> list[DealFacts]:
+        """Registrations approved in the period, whatever came of them later."""
+        return [deal for deal in self.decisions if deal.status != Status.rejected]
 
     @property
     def decided_in_time(self) -> Share:
         """Decisions made by the time that was promised, of those that had one."""
-        timed = [(d.decided_at, d.due_at) for d in self.decisions if d.decided_at and d.due_at]
-        return Share(sum(at <= due for at, due in timed), len(timed))
+        return Share(sum(map(decided_by_promise, self.promised)), len(self.promised))
+
+    @property
+    def promised(self) -> list[DealFacts]:
+        """Decisions of the period that had a time by which they were promised."""
+        return [deal for deal in self.decisions if deal.decided_at and deal.due_at]
 
     @cached_property
     def decision_hours(self) -> list[Duration]:
@@ -233,6 +274,13 @@ class Results:
         that were not decided when it ended."""
         found = [(d.waited, Outcome.happened) for d in self.decisions if d.waited is not None]
         return found + [(d.waited, Outcome.open) for d in self.undecided if d.waited is not None]
+
+    @property
+    def measured(self) -> list[DealFacts]:
+        """Registrations decided in the period or undecided at its end of which it is known how long
+        they waited."""
+        some = (*self.decisions, *self.undecided)
+        return [deal for deal in some if deal.waited is not None]
 
     @cached_property
     def undecided(self) -> list[DealFacts]:
@@ -265,8 +313,13 @@ class Results:
     @property
     def registered_close_rate(self) -> Share:
         """Of the registrations of the period that were closed before it ended, those won."""
-        lost = sum(self._ended(deal.lost) for deal in self.registrations)
-        return Share(len(self.registered_won), len(self.registered_won) + lost)
+        return Share(len(self.registered_won), len(self.registered_closed))
+
+    @property
+    def registered_closed(self) -> list[DealFacts]:
+        """Registrations of the period that were won or lost before it ended."""
+        lost = [deal for deal in self.registrations if self._ended(deal.lost)]
+        return [*self.registered_won, *lost]
 
     def _ended(self, day: date | None) -> bool:
         return day is not None and day < self.until
@@ -292,13 +345,23 @@ class Results:
     # --- more business with customers -----------------------------------------------------------
 
     @cached_property
-    def existing_customers(self) -> set[UUID]:
-        """Customers with a win before the period."""
-        return {
-            deal.customer_id
+    def existing_customers(self) -> dict[UUID, DealFacts]:
+        """Customers with a win before the period, each with the last one."""
+        wins = [
+            (deal.won_confirmed, deal.id, deal)
             for deal in (self.deals if self.others is None else self.others)
-            if deal.customer_id and deal.won_confirmed and deal.won_confirmed < self.since
-        }
+            if deal.won_confirmed and deal.won_confirmed < self.since
+        ]
+        return {deal.customer_id: deal for _day, _id, deal in sorted(wins) if deal.customer_id}
+
+    @property
+    def new_customers(self) -> list[date]:
+        """The days of the period on which customers ordered for the first time."""
+        first: dict[UUID, date] = {}
+        for deal in self.deals if self.others is None else self.others:
+            if deal.customer_id and (day := deal.won_confirmed):
+                first[deal.customer_id] = min(first.get(deal.customer_id, day), day)
+        return [day for day in first.values() if self._here(day)]
 
     def won_of_kind(self, kind: str) -> list[DealFacts]:
         """Wins of the period of one kind, such as upsell."""
@@ -306,13 +369,21 @@ class Results:
 
     def customers_with(self, kind: str) -> Share:
         """Existing customers with a win of this kind in the period, of all existing customers."""
+        return Share(len(self.grown(kind)), len(self.existing_customers))
+
+    def grown(self, kind: str) -> set[UUID]:
+        """The existing customers with a win of this kind in the period."""
         theirs = {deal.customer_id for deal in self.won_of_kind(kind)}
-        return Share(len(theirs & self.existing_customers), len(self.existing_customers))
+        return {key for key in self.existing_customers if key in theirs}
 
     def conversion_of(self, *kinds: str) -> Share:
         """Won deals of these kinds, of those closed in the period."""
-        won = sum(deal.kind in kinds for deal in self.won)
-        return Share(won, won + sum(deal.kind in kinds for deal in self.lost))
+        closed = self.closed_of_kind(*kinds)
+        return Share(sum(deal.won_confirmed is not None for deal in closed), len(closed))
+
+    def closed_of_kind(self, *kinds: str) -> list[DealFacts]:
+        """Deals of these kinds won or lost in the period."""
+        return [deal for deal in self.closed if deal.kind in kinds]
 
     @property
     def losses(self) -> dict[str, int]:
@@ -327,7 +398,7 @@ class Results:
         deals = [deal for deal in self.deals if deal.partner_id in keys]
         leads = [lead for lead in self.leads if lead.partner_id in keys]
         others = self.others and [deal for deal in self.others if deal.partner_id in keys]
-        return Results(self.since, self.until, deals, leads, others)
+        return replace(self, deals=deals, leads=leads, others=others)
 
     def by_partner(self) -> dict[UUID, Results]:
         """The same period for each partner; `of_partners` one by one would take long."""
@@ -337,12 +408,11 @@ class Results:
             if lead.partner_id is not None:
                 leads[lead.partner_id].append(lead)
         return {
-            key: Results(
-                self.since,
-                self.until,
-                deals.get(key, []),
-                leads.get(key, []),
-                None if self.others is None else others.get(key, []),
+            key: replace(
+                self,
+                deals=deals.get(key, []),
+                leads=leads.get(key, []),
+                others=None if self.others is None else others.get(key, []),
             )
             for key in deals.keys() | leads.keys()
         }
@@ -352,11 +422,11 @@ class Results:
         deals = [deal for deal in self.deals if deal.family_id == key]
         leads = [lead for lead in self.leads if lead.family_id == key]
         others = self.deals if self.others is None else self.others
-        return Results(self.since, self.until, deals, leads, others)
+        return replace(self, deals=deals, leads=leads, others=others)
 
     def within(self, since: date, until: date) -> Results:
         """The same deals in a part of the period."""
-        return Results(since, until, self.deals, self.leads, self.others)
+        return replace(self, since=since, until=until)
 
 
 def _by_partner(deals: Iterable[DealFacts]) -> dict[UUID, list[DealFacts]]:
@@ -367,7 +437,8 @@ def _by_partner(deals: Iterable[DealFacts]) -> dict[UUID, list[DealFacts]]:
 
 
 def as_json(found: Results) -> dict[str, Any]:
-    """All figures as plain values, each with its n; shares 0 to 1 with their interval."""
+    """All figures as plain values, each with its n, how many deals it is made of, as on the page:
+    of a count the count itself. Shares are 0 to 1 with their interval."""
     shares = {
         "close_rate_closed": found.close_rate_closed,
         "close_rate_within_180_days": found.close_rate_cohort,
@@ -383,18 +454,25 @@ def as_json(found: Results) -> dict[str, Any]:
     }
     registered = found.registered_cycle_days
     outcomes = Counter(outcome for _days, outcome in found.durations)
-    return {
-        "from": found.since.isoformat(),
-        "to": found.until.isoformat(),
-        "definition_version": DEFINITION_VERSION,
+    counts = {
         "won": len(found.won),
         "lost": len(found.lost),
         "open": len(found.open),
         "open_without_day": found.open_without_day,
-        "revenue": {code: str(Decimal(n).scaleb(-2)) for code, n in found.revenue.items()},
-        **{name: share.value for name, share in shares.items()},
         "maturing": found.maturing,
         "sqls": len(found.qualified),
+        "undecided": len(found.undecided),
+        "withdrawn_undecided": len(found.withdrawn),
+        "decisions_not_measured": found.unmeasured,
+        "registrations": len(found.registrations),
+    }
+    return {
+        "from": found.since.isoformat(),
+        "to": found.until.isoformat(),
+        "definition_version": DEFINITION_VERSION,
+        **counts,
+        "revenue": {code: str(Decimal(n).scaleb(-2)) for code, n in found.revenue.items()},
+        **{name: share.value for name, share in shares.items()},
         "losses": found.losses,
         "close_rate": found.close_rate_headline,
         "cycle_days_mean": found.cycle_mean,
@@ -402,18 +480,12 @@ def as_json(found: Results) -> dict[str, Any]:
         **{f"won_by_day_{days}": found.won_by(days) for days in CYCLE_DAYS},
         "decision_hours_median": median(found.decision_hours),
         "decision_hours_p90": reached(found.decision_hours, 0.9),
-        "undecided": len(found.undecided),
-        "withdrawn_undecided": len(found.withdrawn),
-        "decisions_not_measured": found.unmeasured,
-        "registrations": len(found.registrations),
         "registrations_cycle_days_mean": fmean(registered) if registered else None,
         "registrations_cycle_days_median": median(found.registered_durations),
         "registering_partners": len({deal.partner_id for deal in found.registrations}),
         "n": {
             **{name: share.whole for name, share in shares.items()},
-            "won": len(found.deals),
-            "lost": len(found.deals),
-            "open": len(found.deals),
+            **counts,
             "revenue": len(found.won),
             "close_rate": len(found.qualified),
             "cycle_days_mean": len(found.cycle_days),
@@ -421,15 +493,9 @@ def as_json(found: Results) -> dict[str, Any]:
             **{f"won_by_day_{days}": len(found.durations) for days in CYCLE_DAYS},
             "decision_hours_median": len(found.decision_hours),
             "decision_hours_p90": len(found.decision_hours),
-            "undecided": len(found.deals),
-            "withdrawn_undecided": len(found.deals),
-            "decisions_not_measured": len(found.decisions),
-            "registrations": len(found.deals),
             "registrations_cycle_days_mean": len(registered),
             "registrations_cycle_days_median": len(found.registered_durations),
             "registering_partners": len(found.registrations),
-            "maturing": len(found.qualified),
-            "sqls": len(found.qualified),
             "losses": len(found.lost),
         },
         "cycle_outcomes": {

@@ -50,7 +50,7 @@ class Funnel:
 
     @property
     def sql(self) -> list[LeadFacts]:
-        """Leads that sales accepted, or of which a deal was registered."""
+        """Leads that sales accepted, or of which a deal was approved."""
         return [lead for lead in self.leads if self._here(lead.sql)]
 
     @property

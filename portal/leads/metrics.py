@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
@@ -17,16 +17,16 @@ from portal.db import in_parts, plain_rows
 from portal.leads.funnel import Funnel, LeadFacts
 from portal.leads.models import Enquiry, Lead, LeadHistory
 from portal.leads.service import Sight, sight
-from portal.leads.stages import Source, Stage
+from portal.leads.stages import Side, Source, Stage
 
-_REACHED = (Stage.mql, Stage.sql, Stage.converted)
+_REACHED = (Stage.mql, Stage.sql)
 
 
 def funnel(session: Session, since: date, until: date, zone: ZoneInfo) -> Funnel:
     """Leads, MQLs and SQLs of the days `[since, until)`, as known today.
 
-    An SQL is a lead that sales accepted, or of which a deal was submitted. Deals approved without a
-    lead are SQLs too: whoever reports them adds those.
+    An SQL is a lead that sales accepted. An approved deal makes one, too, with a lead that nobody
+    accepted or without any: whoever knows deals adds those.
     """
     return Funnel(since, until, clock.local_day(clock.now(), zone), facts(session, zone))
 
@@ -57,6 +57,15 @@ def facts(session: Session, zone: ZoneInfo) -> list[LeadFacts]:
         )
         for row in plain_rows(session, select(*columns))
     ]
+
+
+def moves_by_partner(session: Session, since: datetime, until: datetime) -> dict[uuid.UUID, int]:
+    """How many steps of leads each partner's people took in [since, until)."""
+    query = select(LeadHistory.partner_id, func.count()).where(
+        LeadHistory.at >= since, LeadHistory.at < until, LeadHistory.side == Side.partner
+    )
+    rows = session.execute(query.group_by(LeadHistory.partner_id))
+    return {key: n for key, n in rows if key is not None}
 
 
 class VendorLead(NamedTuple):

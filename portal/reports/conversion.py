@@ -25,14 +25,19 @@ Rates = Mapping[str, Sequence[tuple[date, Decimal]]]
 
 @dataclass(frozen=True)
 class Converted:
-    """`orders` of `wins` in minor units of one currency; `missing` counts the others by theirs,
-    those without any amount under no currency."""
+    """The orders of `counted` in minor units of one currency; `missing` counts the other wins by
+    theirs, those without any amount under no currency."""
 
     currency: str
     total: int
-    orders: int
+    counted: Sequence[DealFacts]
     wins: int
     missing: Mapping[str, int]
+
+    @property
+    def orders(self) -> int:
+        """How many orders are in it."""
+        return len(self.counted)
 
     @property
     def unmeasured(self) -> int:
@@ -50,7 +55,8 @@ def rate_on(rates: Sequence[tuple[date, Decimal]], day: date) -> Decimal | None:
 
 def converted(wins: Iterable[DealFacts], rates: Rates, currency: str) -> Converted:
     """What was ordered, in `currency`."""
-    total, orders, missing = Decimal(0), 0, Counter[str]()
+    total, missing = Decimal(0), Counter[str]()
+    counted = list[DealFacts]()
     for deal in wins:
         code, rate = deal.currency or "", Decimal(1)
         if code != currency:
@@ -64,6 +70,6 @@ def converted(wins: Iterable[DealFacts], rates: Rates, currency: str) -> Convert
             missing[""] += 1
             continue
         total = _EXACT.add(total, _EXACT.multiply(Decimal(deal.amount_minor), rate))
-        orders += 1
+        counted.append(deal)
     whole = int(total.quantize(Decimal(1), context=_EXACT))
-    return Converted(currency, whole, orders, orders + missing.total(), dict(missing))
+    return Converted(currency, whole, counted, len(counted) + missing.total(), dict(missing))

@@ -14,7 +14,15 @@ from portal.accounts.service import zone
 from portal.db import db
 from portal.deals import listing
 from portal.errors import NotFound
-from portal.reports import charts, deal_parts, deal_rows, filters, outcomes, pipeline
+from portal.reports import (
+    charts,
+    deal_parts,
+    deal_rows,
+    filters,
+    outcomes,
+    pipeline,
+    qualified_rows,
+)
 from portal.reports.outcomes import Outcomes
 from portal.reports.views import bp, period_asked
 from portal.tables import Table, csv_response
@@ -79,8 +87,8 @@ def results_behind_csv(name: str) -> Response:
 
 
 def _behind(found: Outcomes, name: str) -> Table:
-    if name not in deal_rows.BEHIND:
-        raise NotFound(_("There is no such report."))
+    if name in qualified_rows.BEHIND:
+        return qualified_rows.behind(found, name, current_user())
     return deal_rows.behind(found, name)
 
 

@@ -190,6 +190,36 @@ ACTS = (
         COUNT,
     ),
     Definition(
+        "counted_activities",
+        N_("Counted activities"),
+        N_(
+            "What people of a partner did in the 30 days: with content (the activities above); "
+            "steps of its registrations and leads that they took; and answers in surveys that "
+            "name who answers, because of the others nobody learns who did. Signing in is none."
+        ),
+        COUNT,
+    ),
+    Definition(
+        "active_rate",
+        N_("Active partners"),
+        N_(
+            "Partners with at least one counted activity in the last 30 days of the period, of "
+            "those of whom somebody had access when these days began, with Wilson's 95 %% "
+            "interval from 5 partners on. What partners with few people read counts only where "
+            "it is shown."
+        ),
+        SHARE,
+    ),
+    Definition(
+        "depth",
+        N_("Activities per partner"),
+        N_(
+            "The counted activities of the same partners in the same 30 days, divided by their "
+            "number, active or not."
+        ),
+        N_("activities per partner"),
+    ),
+    Definition(
         "state",
         N_("New, active, at risk, inactive"),
         N_(
@@ -335,12 +365,14 @@ DEALS = (
         "close_rate_cohort",
         N_("Close rate within 180 days"),
         N_(
-            "Of the deals that became qualified in the period, and at least 180 days before its "
-            "end, those that were won within 180 days. Qualified means a lead that sales accepted, "
-            "or a deal approved without one; an imported deal without a day of decision counts "
-            "from its first contact. Younger ones are maturing."
+            "Of the deals that became qualified in the period, those that were won within 180 "
+            "days, whether the period had ended by then or not. Told of those whose 180 days are "
+            "over today, and the same from then on; younger ones are maturing. Qualified means a "
+            "lead that sales accepted, or a deal approved without one or of one that nobody "
+            "accepted; an imported deal without a day of decision counts from its first contact."
         ),
         SHARE,
+        version=2,
     ),
     Definition(
         "close_rate",
@@ -350,6 +382,7 @@ DEALS = (
             "the first when older deals close."
         ),
         N_("per cent"),
+        version=2,
     ),
     Definition(
         "cycle_mean",
@@ -663,11 +696,12 @@ LEADS = (
         "sql",
         N_("Sales-ready leads (SQL)"),
         N_(
-            "Leads that a partner or you accepted as sales-ready, or of which a deal was "
-            "submitted, for the first time in the period; and deals approved in it that came of "
-            "no lead."
+            "Leads that a partner or you accepted as sales-ready for the first time in the period; "
+            "leads that nobody accepted, of which a deal was approved in it for the first time; "
+            "and deals approved in it that came of no lead."
         ),
         COUNT,
+        version=2,
     ),
     Definition(
         "without_lead",
@@ -686,6 +720,7 @@ LEADS = (
             "is printed from 20 of them on."
         ),
         SHARE,
+        version=2,
     ),
     Definition(
         "maturing",

@@ -16,7 +16,8 @@ from portal.accounts import service as accounts
 from portal.accounts.service import PartnerFacts
 from portal.content import library
 from portal.formatting import sort_by_name, sort_key
-from portal.reports import disclosure
+from portal.reports import baselines, disclosure
+from portal.reports.baselines import Metric
 from portal.reports.definitions import by_usual_rule
 from portal.reports.periods import Period
 from portal.tables import Column, Table
@@ -122,7 +123,8 @@ def partner_table(
     limit: int | None = None,
     first: int = 0,
 ) -> Table:
-    """Partners by their engagement; the most active first, the silent ones included."""
+    """Partners by their engagement; the most active first, the silent ones included. Of all content
+    together with the activities of the time before the portal, where somebody has entered them."""
     scope, nothing = scope_of(period, asset_id=asset_id), metrics.NOTHING
     partners = accounts.partner_facts(session)
     # There may be thousands: they are ranked by one figure, and rows are made of those shown.
@@ -159,6 +161,11 @@ def partner_table(
         Column("activities", by_usual_rule(_("Activities"), period.rule), "number"),
         *_columns(),
     ]
+    text = _("Activities: downloads, shares, opens of own shares, views of 10 s and more.")
+    if asset_id is None:
+        known = baselines.current(baselines.versions(session))
+        earlier = baselines.before(known, Metric.content_activities, period.since)
+        text = " ".join([text, *(_("All together %(n)s.", n=one.full) for one in earlier)])
     return Table(
         "partners",
         _("Partners"),
@@ -167,7 +174,7 @@ def partner_table(
         _("No partner did anything here in this period."),
         disclosure.note(
             sum(partner.id in withheld for partner in partners),
-            _("Activities: downloads, shares, opens of own shares, views of 10 s and more."),
+            text,
             asset_id is not None,
         ),
         left_out=len(partners) - len(rows),

@@ -6,7 +6,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -43,11 +43,17 @@ def figures(found: Outcomes) -> Table:
     """Each number with its interval, what is missing for one, and the time before the portal."""
     here, direct, ripe = found.funnel, len(found.direct), found.funnel.mql_to_sql
     missing = pipeline.MIN_DEALS - ripe.whole
-    needs = "" if missing <= 0 else count(
-        missing,
-        "an interval needs %(num)s more lead old enough",
-        "an interval needs %(num)s more leads old enough",
-    )  # fmt: skip
+    needs = ""
+    if missing > 0:
+        needs = count(
+            missing,
+            "an interval needs %(num)s more lead old enough",
+            "an interval needs %(num)s more leads old enough",
+        )
+        became = [lead.mql for lead in here.maturing if lead.mql]
+        ripe_after = timedelta(days=RIPE_DAYS)
+        when = pipeline.due(found, missing, len(here.mql), became, ripe_after)
+        needs = pipeline.with_day(needs, when)
     young = len(here.maturing)
     maturing = count(young, "%(num)s is maturing", "%(num)s are maturing") if young else ""
     rows = [
@@ -59,7 +65,7 @@ def figures(found: Outcomes) -> Table:
         _row(
             "sql", _("Sales-ready (SQL), with deals approved without a lead"),
             len(here.sql) + direct, _before(found, Metric.sqls, len(here.sql) + direct),
-            href=link(found, "sql"),
+            href=deal_rows.link(found, "qualified"),
         ),
         _row(
             "without_lead", _("of them deals approved without a lead"), direct,
@@ -267,14 +273,12 @@ TABLES: dict[str, Callable[[Outcomes], Table]] = {
 BEHIND: dict[str, Callable[[Funnel], Iterable[LeadFacts]]] = {
     "new": lambda found: found.new,
     "mql": lambda found: found.mql,
-    "sql": lambda found: found.sql,
     "ripe": lambda found: found.ripe,
     "maturing": lambda found: found.maturing,
 }
 TITLES = {
     "new": _l("New leads"),
     "mql": _l("Leads that became MQL"),
-    "sql": _l("Leads that became SQL"),
     "ripe": _l("Leads that became MQL, at least 90 days ago"),
     "maturing": _l("Leads that are maturing"),
 }
@@ -327,7 +331,7 @@ def as_json(found: Outcomes) -> dict[str, Any]:
     parts = {"partner": partners, "tier": tiers, "region": regions, "family": families,
              "source": sources, "month": months}  # fmt: skip
     values = outcomes.lead_figures(found.funnel, len(found.direct))
-    values["n"]["new_leads"] = len(found.funnel.leads)
+    values["n"]["new_leads"] = len(found.funnel.new)
     return {
         "from": found.period.since.isoformat(),
         "to": found.period.until.isoformat(),

@@ -7,7 +7,7 @@ import uuid
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -24,7 +24,6 @@ from portal.content.sharing import Made
 from portal.deals import metrics, revenue
 from portal.deals.facts import DealFacts
 from portal.deals.keys import name_key
-from portal.deals.pipeline import Status
 from portal.deals.results import Results
 from portal.deals.results import as_json as plain_json
 from portal.deals.revenue import Revenue
@@ -87,11 +86,13 @@ class Outcomes:
 
     @cached_property
     def funnel(self) -> Funnel:
-        """The leads that are meant; those that no partner has belong to everybody only."""
+        """The leads that are meant; those that no partner has belong to everybody only. Of one that
+        nobody accepted, the deal that came of it tells when it became sales qualified."""
+        qualified = {lead.id: lead.qualified for lead in self.results.leads}
         every = leads.funnel(self.session, self.period.since, self.period.until, self.zone)
         chosen, family = self.filters.partners(self.everyone), self.filters.family
         return every.of(
-            lead
+            replace(lead, sql=qualified.get(lead.id))
             for lead in every.leads
             if (chosen is None or lead.partner_id in chosen) and family in (None, lead.family_id)
         )
@@ -200,7 +201,7 @@ class Outcomes:
         days = {key: clock.local_day(moment, self.zone) for key, moment in first.items()}
         return {
             deal.id
-            for deal in (*self.results.won, *self.results.lost)
+            for deal in self.results.closed
             if deal.closed is not None
             and min(
                 days.get(deal.id, date.max),
@@ -217,7 +218,7 @@ class Outcomes:
     @property
     def shared_closed(self) -> Share:
         """Of the deals closed in the period, those with content shared with the customer before."""
-        return Share(len(self.shared), len(self.results.won) + len(self.results.lost))
+        return Share(len(self.shared), len(self.results.closed))
 
     @cached_property
     def _declared(self) -> list[metrics.Declared]:
@@ -249,14 +250,13 @@ class Outcomes:
         # What they read is not told of these, not even whether.
         hidden = disclosure.hidden(self.session, self.period)
         here = self.results
-        approved = [d for d in here.decisions if d.status != Status.rejected]
         way: list[tuple[str, Collection[uuid.UUID]]] = [
             ("signed_in", accounts.signed_in(self.session, since, until)),
             ("viewed", {k for k, one in found.items() if one.views and k not in hidden}),
             ("shared", {key for key, one in found.items() if one.shares or one.downloads}),
             ("opened", {key for key, one in found.items() if one.opens}),
             ("registered", {deal.partner_id for deal in here.registrations}),
-            ("approved", {deal.partner_id for deal in approved}),
+            ("approved", {deal.partner_id for deal in here.approved}),
             ("won", {deal.partner_id for deal in here.won}),
         ]
         return steps(could, way)
@@ -367,7 +367,7 @@ def as_json(outcomes: Outcomes) -> dict[str, Any]:
     for key, value in lead_figures(outcomes.funnel, len(outcomes.direct)).items():
         values[key] = values[key] | value if key in ("n", "intervals") else value
     values["n"] |= {
-        "partners_with_access": len(outcomes.partners),
+        "partners_with_access": len(outcomes.with_access),
         "revenue_by_currency": len(outcomes.results.won),
         "revenue_converted": outcomes.converted.orders,
         "drafts_abandoned": outcomes.abandoned,
@@ -388,11 +388,11 @@ def lead_figures(funnel: Funnel, direct: int) -> dict[str, Any]:
         "mql_to_sql": ripe.value,
         "mql_maturing": len(funnel.maturing),
         "n": {
-            "mql": len(funnel.leads),
-            "sql": len(funnel.leads) + direct,
-            "sql_without_lead": sql,
+            "mql": len(funnel.mql),
+            "sql": sql,
+            "sql_without_lead": direct,
             "mql_to_sql": ripe.whole,
-            "mql_maturing": len(funnel.mql),
+            "mql_maturing": len(funnel.maturing),
         },
         "intervals": {"mql_to_sql": ripe.interval},
     }

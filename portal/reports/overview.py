@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts import service as accounts
 from portal.deals import metrics as deals
-from portal.deals.pipeline import Status
 from portal.deals.wording import STATUS_NAMES
-from portal.formatting import duration, money, number
-from portal.reports import baselines
+from portal.formatting import count, duration, money, number
+from portal.reports import activity, baselines
 from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
@@ -66,7 +65,7 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
         entered = baselines.before(known, metric, period.since) if metric else []
         return "; ".join([_before(figures[about][1]), *(one.short for one in entered)])
 
-    return [
+    rows = [
         Card(about, name, figures[about][0], unit, earlier(about), href)
         for about, name, unit, href in (
             ("views", _("Views"), _("by partners"), content),
@@ -78,6 +77,22 @@ def cards(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
             ("registrations", _("Registrations"), _("deals"), registered),
             ("revenue", _("Revenue"), _("confirmed"), won),
         )
+    ]
+    return rows + _activity(session, period, zone)
+
+
+def _activity(session: Session, period: Period, zone: ZoneInfo) -> list[Card]:
+    """How many partners are active, and how much they do."""
+    found = activity.found(session, period, zone, clock.local_day(clock.now(), zone))
+    href = url_for("reports.table", name="activity") + f"?{period.query}"
+    part, whole = number(found.rate.part), number(found.rate.whole)
+    of_all = _("%(part)s of %(whole)s", part=part, whole=whole)
+    done = count(found.together, "%(num)s activity", "%(num)s activities")
+    partners = count(len(found.partners), "of %(num)s partner", "of %(num)s partners")
+    each, last = activity.depth(found), _("in 30 days")
+    return [
+        Card("active_rate", _("Active partners"), of_all, last, activity.verdict(found), href),
+        Card("depth", _("Activities per partner"), each, last, f"{done} {partners}", href),
     ]
 
 
@@ -118,12 +133,13 @@ def amounts(by_currency: dict[str, int]) -> str:
 def deal_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     """Registrations of the period by status, with what they are expected to be worth."""
     since, until = edges(period, zone)
+    first, last = period.since.isoformat(), period.last.isoformat()
     rows = [
         {
             "status": str(STATUS_NAMES[row.status]),
             "n": row.n,
             "value": amounts(row.amounts) if row.amounts else "–",
-            "href": url_for("deals.index", status=row.status),
+            "href": url_for("deals.all_deals", status=row.status, since=first, until=last),
         }
         for row in deals.by_status(session, since, until)
     ]
@@ -142,10 +158,10 @@ def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     since, until = edges(period, zone)
     rows = [
         {
-            "month": f"{date.fromisoformat(row.month + '-01'):%b %Y}",
+            "month": f"{date.fromisoformat(f'{row.month}-01'):%b %Y}",
             "n": row.n,
             "revenue": money(row.amount_minor, row.currency),
-            "href": url_for("deals.index", status=Status.closed),
+            "href": _won_in(period, date.fromisoformat(f"{row.month}-01"), row.currency),
         }
         for row in reversed(deals.won_by_month(session, since, until, zone))
     ]
@@ -155,6 +171,14 @@ def won_table(session: Session, period: Period, zone: ZoneInfo) -> Table:
         Column("revenue", _("Revenue"), "figure"),
     ]
     return Table("won", _("Revenue by month"), columns, rows, _("No order was confirmed."))
+
+
+def _won_in(period: Period, month: date, currency: str) -> str:
+    """The page with the wins of a month in one currency, as far as it is in the period."""
+    since = max(month, period.since)
+    until = min(clock.add_months(month, 1), period.until)
+    days = replace(period, since=since, until=until, name="days")
+    return f"{url_for('reports.results_behind', name=f'won.{currency}')}?{days.query}"
 
 
 def wave_table(session: Session) -> Table:

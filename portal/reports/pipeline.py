@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
-from flask import url_for
 from flask_babel import gettext as _
 
 from portal.deals.facts import CROSS_SELL, UPSELL
-from portal.deals.results import CYCLE_DAYS
+from portal.deals.results import CYCLE_DAYS, HORIZON_DAYS
 from portal.estimates import Share, median, reached
 from portal.formatting import count, day, money, number
 from portal.reports import baselines, deal_parts
+from portal.reports.activity import MIN_PARTNERS
 from portal.reports.baselines import Metric
 from portal.reports.deal_rows import link
 from portal.reports.outcomes import Outcomes
 from portal.reports.overview import amounts
 from portal.tables import Column, Table
 
-# A rate has an interval from so many deals (or customers) on, a number per partner stands alone
-# from so many partners on; below, the page says what is missing.
-MIN_DEALS, MIN_PARTNERS = 20, 5
+# A rate has an interval from so many deals (or customers) on; below, the page says what is missing.
+MIN_DEALS = 20
 
 
 def sentences(found: Outcomes) -> list[str]:
@@ -127,7 +126,7 @@ def _deals(found: Outcomes) -> Table:
             here.close_rate_cohort,
             "qualified",
             maturing,
-            href=qualified,
+            href=link(found, "ripe"),
         ),
         row(
             "close_rate",
@@ -146,7 +145,7 @@ def _deals(found: Outcomes) -> Table:
             deal_parts.days(here.cycle_mean),
             cycles,
             before_portal(found, Metric.cycle_days),
-            href=won,
+            href=link(found, "won-timed"),
         ),
         row(
             "cycle_median",
@@ -211,7 +210,7 @@ def _registrations(found: Outcomes) -> Table:
             _("Decided in time"),
             here.decided_in_time,
             "decided",
-            href=decided,
+            href=link(found, "promised"),
         ),
         row(
             "decision_hours",
@@ -223,7 +222,7 @@ def _registrations(found: Outcomes) -> Table:
                 "" if slowest is None else _("nine of ten took at most %(n)s", n=_hours(slowest)),
                 _("%(n)s not measured", n=number(here.unmeasured)) if here.unmeasured else "",
             ),
-            href=decided,
+            href=link(found, "measured"),
         ),
         row(
             "undecided",
@@ -247,7 +246,7 @@ def _registrations(found: Outcomes) -> Table:
             _("Close rate of these registrations, as far as they are closed"),
             here.registered_close_rate,
             "closed",
-            href=link(found, "registrations-won"),
+            href=link(found, "registrations-closed"),
         ),
         row(
             "registrations_cycle",
@@ -304,7 +303,7 @@ def _revenue(found: Outcomes) -> Table:
     partners = len(found.with_access)
     rows = []
     for code, one in found.revenue.items():
-        won, code_of = link(found, "won"), {"code": code}
+        won, code_of = link(found, f"won.{code}"), {"code": code}
         per_partner = "–" if one.per_partner is None else money(round(one.per_partner), code)
         share = f"{one.top_fifth / one.total:.0%}" if one.total else "–"
         rows += [
@@ -350,7 +349,7 @@ def _revenue(found: Outcomes) -> Table:
                 money(one.sourced, code),
                 one.orders,
                 _unknown(one.sourced_unknown, code),
-                href=link(found, "sourced"),
+                href=link(found, f"sourced.{code}"),
             ),
             row(
                 "assisted_revenue",
@@ -358,7 +357,7 @@ def _revenue(found: Outcomes) -> Table:
                 money(one.assisted, code),
                 one.orders,
                 _unknown(one.assisted_unknown, code),
-                href=link(found, "assisted-won"),
+                href=link(found, f"assisted-won.{code}"),
             ),
         ]  # fmt: skip
     if found.revenue.keys() - {found.converted.currency}:
@@ -396,7 +395,7 @@ def _converted(found: Outcomes) -> list[dict[str, Any]]:
                 if lacking
                 else "",
             ),
-            href=link(found, "won"),
+            href=link(found, "converted"),
         )
     ]
     if lacking:
@@ -407,7 +406,7 @@ def _converted(found: Outcomes) -> list[dict[str, Any]]:
                 number(here.unmeasured),
                 here.wins,
                 _join(lacking, _("an administrator enters the rates")),
-                href=url_for("reports.rate_page"),
+                href=link(found, "without-rate"),
             )
         )
     return rows
@@ -463,12 +462,12 @@ def _growth(found: Outcomes) -> Table:
                 what,
                 here.conversion_of(*kinds),
                 "closed",
-                href=link(found, "closed"),
+                href=link(found, name),
             )
-            for what, kinds in (
-                (_("Won of closed upsell deals"), (UPSELL,)),
-                (_("Won of closed cross-sell deals"), (CROSS_SELL,)),
-                (_("Won of both together"), (UPSELL, CROSS_SELL)),
+            for what, kinds, name in (
+                (_("Won of closed upsell deals"), (UPSELL,), "closed-upsell"),
+                (_("Won of closed cross-sell deals"), (CROSS_SELL,), "closed-cross-sell"),
+                (_("Won of both together"), (UPSELL, CROSS_SELL), "closed-growth"),
             )
         ),
     ]
@@ -506,7 +505,8 @@ def _share(
 
 
 def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
-    """What an interval still needs, and about when it will be there at the pace of the period."""
+    """What an interval still needs, and when it will be there: on a day that is certain, or about
+    when at the pace of the period."""
     texts = {
         "closed": ("%(num)s more closed deal", "%(num)s more closed deals"),
         "decided": ("%(num)s more decision", "%(num)s more decisions"),
@@ -515,11 +515,56 @@ def _missing(found: Outcomes, n: int, so_far: int, unit: str) -> str:
         "customers": ("%(num)s more customer", "%(num)s more customers"),
     }
     needs = _("an interval needs %(what)s", what=count(n, *texts[unit]))
-    days = (found.period.until - found.period.since).days
-    if not so_far or unit in ("customers", "qualified") or n * days > so_far * 730:
+    here = found.results
+    if unit == "customers":
+        # A customer counts in the periods that begin after the first order.
+        new = here.new_customers
+        if when := due(found, n, len(new), new, timedelta(days=1)):
+            return _("%(needs)s: in periods from %(day)s on", needs=needs, day=when.text)
         return needs
-    when = found.period.until + timedelta(days=-(-n * days // so_far))
-    return _("%(needs)s, about %(day)s at this pace", needs=needs, day=day(when))
+    if unit == "qualified":
+        young, after = [sql.day for sql in here.young], timedelta(days=HORIZON_DAYS + 1)
+        return with_day(needs, due(found, n, len(here.qualified), young, after))
+    return with_day(needs, due(found, n, so_far))
+
+
+class When(NamedTuple):
+    """The day on which a number will have what it lacks; `certain`, or at the pace of before."""
+
+    day: date
+    is_certain: bool
+
+    @property
+    def text(self) -> str:
+        """The day in words."""
+        return day(self.day) if self.is_certain else _("about %(day)s", day=day(self.day))
+
+
+def due(
+    found: Outcomes,
+    n: int,
+    brought: int,
+    young: Sequence[date] = (),
+    after: timedelta = timedelta(0),
+) -> When | None:
+    """When `n` more will count than do. Of those that the period has `brought`, `young` ones began
+    on these days and count `after` so long; where they are enough, the day is certain. None where
+    it is more than two years away."""
+    if n <= len(young):
+        return When(sorted(young)[n - 1] + after, True)
+    days, rest = (found.period.until - found.period.since).days, n - len(young)
+    if not brought or rest * days > brought * 730:
+        return None
+    return When(found.period.until + timedelta(days=-(-rest * days // brought)) + after, False)
+
+
+def with_day(needs: str, when: When | None) -> str:
+    """What is missing, and when it will be there."""
+    if when is None:
+        return needs
+    if when.is_certain:
+        return _("%(needs)s: on %(day)s", needs=needs, day=when.text)
+    return _("%(needs)s, %(when)s at this pace", needs=needs, when=when.text)
 
 
 def before_portal(found: Outcomes, metric: Metric, currency: str = "") -> str:

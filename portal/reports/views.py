@@ -31,6 +31,7 @@ from portal.errors import NotFound
 from portal.leads import metrics as leads
 from portal.leads import offers
 from portal.reports import (
+    activity,
     charts,
     content,
     definitions,
@@ -130,6 +131,7 @@ TABLES: dict[str, Callable[[Session, Period, int, int | None], Table]] = {
     "partners": lambda session, period, first, limit: engagement.partner_table(
         session, period, first=first, limit=limit
     ),
+    "activity": lambda session, period, *part: activity.table(session, period, zone()).part(*part),
     "searches": searches.search_table,
     "market": content.market_table,
     "days": lambda session, period, *part: engagement.day_table(session, period).part(*part),

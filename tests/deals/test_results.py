@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -218,9 +219,44 @@ def test_leads_and_deals_without_one_make_the_close_rate_and_young_ones_mature()
     assert len(found.qualified) == 3
     assert found.close_rate_headline == pytest.approx(1 / 3)
     assert (found.close_rate_cohort.whole, found.maturing) == (0, 3)
-    later = Results(MARCH, date(2026, 12, 1), found.deals, found.leads)
-    assert (later.close_rate_cohort.part, later.close_rate_cohort.whole) == (1, 3)
-    # First contact was when the lead came; a lead of the vendor's is not the partner's own deal.
+    # The 180th day of the leads is 28 August, that of the deal the day after.
+    for today, told, maturing in (
+        (date(2026, 8, 28), Share(0, 0), 3),
+        (date(2026, 8, 29), Share(1, 2), 1),
+        (date(2026, 8, 30), Share(1, 3), 0),
+    ):
+        later = replace(found, today=today)
+        assert (later.close_rate_cohort, later.maturing) == (told, maturing)
+
+
+def test_a_period_that_is_over_ripens_and_then_says_the_same() -> None:
+    """The 180 days end after a period of three months does; a win counts up to the 180th."""
+    approved: dict[str, Any] = {"decided": MARCH}
+    deals = [
+        won(MARCH, date(2026, 8, 28), **approved),
+        won(MARCH, date(2026, 8, 29), **approved),
+        deal(**approved),
+    ]
+    before = Results(MARCH, APRIL, deals, today=date(2026, 8, 28))
+    assert (before.close_rate_cohort, before.maturing) == (Share(0, 0), 3)
+    for today in (date(2026, 8, 29), date(2030, 1, 1)):
+        found = Results(MARCH, APRIL, deals, today=today)
+        assert (found.close_rate_cohort, found.maturing) == (Share(1, 3), 0)
+        # So do the parts of it.
+        for part in (
+            found.of_family(PUMPS),
+            found.of_partners({KUEHN}),
+            found.by_partner()[KUEHN],
+            found.within(MARCH, date(2026, 3, 2)),
+        ):
+            assert part.close_rate_cohort == Share(1, 3)
+
+
+def test_first_contact_is_when_the_lead_came() -> None:
+    of_lead = won(date(2026, 1, 5), date(2026, 3, 20), decided=date(2026, 2, 1))
+    lead = LeadFacts(new_id(), KUEHN, PUMPS, date(2026, 1, 2), date(2026, 3, 1), of_lead.id, True)
+    found = Results(MARCH, APRIL, with_leads([of_lead], [lead]), [lead])
+    # And a lead of the vendor's is not the partner's own deal.
     assert found.deals[0].first_contact == date(2026, 1, 2)
     assert found.deals[0].sourced is False
 

@@ -56,6 +56,7 @@ def test_every_report_has_a_page_a_file_and_its_number(app: Flask, browse: Brows
     wanted: dict[str, dict[str, str]] = {
         "content": {"Content": "Case study: waterworks", "Views": "3", "Partners": "2"},
         "partners": {"Partner": "Kühn Technik", "Views": "2", "Activities": "2"},
+        "activity": {"Partner": "Kühn Technik", "Together": "5", "Content": "2", "Deals": "2"},
         "searches": {"Looked for": "atex", "Without result": "3", "Partners": "1"},
         "market": {"Partners that opened it": "2 of 2", "Days until half had": "0"},
         "days": {"Views": "0"},
@@ -102,6 +103,7 @@ def test_what_the_overview_shows_can_be_opened_in_full(app: Flask, browse: Brows
         "views": "Case study: waterworks 2 3", "dwell": "1 min 25 s", "downloads": "Piece 8",
         "shares": "Kühn Technik", "opens": "Kühn Technik", "likes": "Piece 0",
         "registrations": "Closed 1", "revenue": "€ 900",
+        "active_rate": "1 of 2 partners active", "depth": "Kühn Technik",
     }  # fmt: skip
     assert [about for about, _name, _href in cards] == list(behind)
     for about, _name, href in cards:

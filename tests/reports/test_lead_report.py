@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 
+from portal import clock
 from portal.accounts.models import Partner, Role
 from portal.content.models import ProductFamily
 from portal.db import new_id, write
 from portal.leads.models import Lead, LeadHistory
-from portal.reports import leads, outcomes
+from portal.reports import leads, outcomes, pipeline
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, register
-from tests.factories import days_ago, make_family, make_user
+from tests.deals.test_deals import approve, claim, register
+from tests.factories import ZONE, days_ago, make_family, make_user
+from tests.leads.leads import write_down
 from tests.pages import text_of
 from tests.people import anna, brandt, kuehn, lena, mia
 from tests.reports.test_deal_report import found, place, upload
@@ -96,15 +102,16 @@ def test_the_parts_the_interval_and_the_leads_behind_agree(browse: Browse) -> No
     of_family = table(browse, "lead-figures", f"period=12m&family={family.id}")
     assert {row["What"]: row["Value"] for row in of_family}["Qualified (MQL)"] == "1"
     manager = browse(anna())
-    for name, n in (("new", 33), ("mql", 32), ("sql", 3), ("ripe", 29), ("maturing", 3)):
+    for name, n in (("new", 33), ("mql", 32), ("ripe", 29), ("maturing", 3)):
         assert len(rows(manager.get(f"/reports/leads/behind/leads-{name}.csv?period=12m"))) == n
         assert manager.get(f"/reports/leads/behind/{name}?period=12m").status_code == 200
-    assert len(rows(manager.get("/reports/results/behind/without-lead.csv?period=12m"))) == 1
+    for name, n in (("without-lead", 1), ("qualified", 4)):
+        assert len(rows(manager.get(f"/reports/results/behind/{name}.csv?period=12m"))) == n
     for path in ("behind/nothing", "nothing.csv", "behind/nothing.csv"):
         assert manager.get(f"/reports/leads/{path}").status_code == 404
     page = manager.get("/reports/leads?period=12m").text
-    for href in ("behind/ripe", "behind/maturing", "behind/sql"):
-        assert f'href="/reports/leads/{href}?period=12m"' in page
+    for href in ("leads/behind/ripe", "leads/behind/maturing", "results/behind/qualified"):
+        assert f'href="/reports/{href}?period=12m"' in page
 
 
 def test_programs_get_the_same_figures_with_n_interval_and_maturing(
@@ -158,3 +165,60 @@ def test_no_partner_sees_the_report(browse: Browse) -> None:
     for person in (lena(), mia(), make_user("Pat", Role.partner_admin, brandt())):
         for path in ("", "/leads.csv", "/behind/mql", "/behind/mql.csv"):
             assert browse(person).get(f"/reports/leads{path}").status_code == 404
+
+
+def registered_lead(browse: Browse, days: int, accept: bool = False) -> uuid.UUID:
+    """Lena registers a deal of a lead so many days ago, after she accepted it or not."""
+    with clock.at(days_ago(days + 1)):
+        lead_id = write_down(browse, lena(), company=f"Firm {days}")
+        if accept:
+            browse(lena()).post(f"/leads/{lead_id}/move/accept")
+    with clock.at(days_ago(days)):
+        contact = clock.local_day(clock.now(), ZONE).isoformat()
+        data = claim(customer_name=f"Firm {days}", first_contact=contact)
+        answer = browse(lena()).post(f"/deals/new?lead={lead_id}", data=data)
+        assert answer.status_code == 302, text_of(answer)
+    return uuid.UUID(answer.location.rsplit("/", 1)[1])
+
+
+def test_a_lead_is_sales_ready_when_it_is_accepted_or_its_deal_approved(browse: Browse) -> None:
+    """Submitting a deal is the partner's word alone."""
+    waiting, approved = registered_lead(browse, 40), registered_lead(browse, 30)
+    registered_lead(browse, 20, accept=True)
+    with clock.at(days_ago(10)):
+        assert approve(browse, approved).status_code == 302
+
+    def sqls(query: str = "period=12m") -> tuple[str, set[str]]:
+        behind = rows(browse(anna()).get(f"/reports/results/behind/qualified.csv?{query}"))
+        lines = {row["What"]: row["Value"] for row in table(browse, "lead-figures", query)}
+        told = lines["Sales-ready (SQL), with deals approved without a lead"]
+        return told, {row["Qualified since"] for row in behind}
+
+    days = {n: clock.local_day(days_ago(n), ZONE).isoformat() for n in (21, 10, 0)}
+    assert sqls() == ("2", {days[21], days[10]})
+    # None on the days when they were submitted, or accepted only.
+    assert sqls(f"from={days[21]}&to={days[21]}") == ("1", {days[21]})
+    assert sqls(f"from={days[10]}&to={days[10]}") == ("1", {days[10]})
+    assert len(found().results.qualified) == 2
+    # No deal of a lead is one without.
+    assert approve(browse, waiting).status_code == 302
+    assert sqls() == ("3", set(days.values()))
+    assert (len(found().results.qualified), len(found().direct)) == (3, 0)
+
+
+@pytest.mark.parametrize(("least", "days"), [(31, 1), (32, 70), (33, None)])
+def test_when_enough_leads_are_old_enough_is_said(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, least: int, days: int | None
+) -> None:
+    """29 are; two will be tomorrow, one in 70 days; a fourth is not there yet."""
+    cast(browse)
+    monkeypatch.setattr(pipeline, "MIN_DEALS", least)
+    note = {row["What"]: row["Note"] for row in table(browse, "lead-figures")}[
+        "MQL to SQL in 90 days"
+    ]
+    if days is None:
+        assert re.match(r"an interval needs 4 more leads old enough, about \d+ \w+ 20\d\d at", note)
+    else:
+        day = clock.local_day(clock.now(), ZONE) + timedelta(days=days)
+        text = f"an interval needs {least - 29} more leads old enough: on {day.day} {day:%b %Y}; "
+        assert note == f"{text}3 are maturing"
