@@ -3,8 +3,10 @@ to withdraw an approval, which need a second person."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from portal.deals.models import Deal
 from portal.deals.pipeline import OPEN_STAGES, Status
@@ -25,7 +27,11 @@ def to_withdraw(session: Session, limit: int) -> list[Deal]:
 
 
 def _found(
-    session: Session, asked: ColumnElement[bool], first: ColumnElement[object], *, limit: int
+    session: Session,
+    asked: ColumnElement[bool],
+    first: InstrumentedAttribute[datetime | None],
+    *,
+    limit: int,
 ) -> list[Deal]:
     query = select(Deal).where(*_RUNS, asked).order_by(first, Deal.id).limit(limit)
     with_names = (
