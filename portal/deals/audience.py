@@ -38,6 +38,16 @@ def deciders(session: Session, deal: Deal, now: datetime) -> list[uuid.UUID]:
     return []
 
 
+def second_people(session: Session, deal: Deal, first: uuid.UUID, now: datetime) -> list[uuid.UUID]:
+    """Who of the vendor is asked to be the second of two people, after `first`: whoever else looks
+    after the deal; where nobody else does, every other manager who is there."""
+    if others := [key for key in deciders(session, deal, now) if key != first]:
+        return others
+    there = absences.stand_ins(session, clock.local_day(now, zone()))
+    found = {there.acting_for(person.id) for person in absences.vendor_people(session)}
+    return sorted(key for key in found if key is not None and key != first)
+
+
 def escalated_to(session: Session, escalation: Escalation, told: Iterable[uuid.UUID]) -> list[User]:
     """Who else hears that a decision is late."""
     roles = {

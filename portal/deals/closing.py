@@ -14,6 +14,7 @@ from portal.deals import pipeline, protecting, reasons, record
 from portal.deals.models import Deal
 from portal.deals.record import Given
 from portal.errors import Refused
+from portal.formatting import day
 
 
 def won(_session: Session, deal: Deal, user: User | None, now: datetime, given: Given) -> None:
@@ -21,6 +22,13 @@ def won(_session: Session, deal: Deal, user: User | None, now: datetime, given: 
     assert given.won_on is not None
     if given.won_on > clock.local_day(now, zone()):
         raise Refused(_("The day of the order lies in the future."))
+    if deal.first_contact is not None and given.won_on < deal.first_contact:
+        raise Refused(
+            _(
+                "The day of the order lies before the first contact with the customer, %(day)s.",
+                day=day(deal.first_contact),
+            )
+        )
     deal.won_amount_minor = given.won_amount
     deal.won_currency = given.won_currency or deal.currency
     deal.order_number = given.order_number.strip()[:60]
@@ -43,5 +51,12 @@ def lost(session: Session, deal: Deal, _user: User, now: datetime, given: Given)
     """The deal is over for a coded reason, its customer free."""
     if given.loss_reason not in reasons.LOSS_LABELS:
         raise Refused(_(pipeline.missing("loss_reason")))
+    if deal.first_contact is not None and clock.local_day(now, zone()) < deal.first_contact:
+        raise Refused(
+            _(
+                "The first contact with the customer is still to come, on %(day)s.",
+                day=day(deal.first_contact),
+            )
+        )
     deal.loss_reason, deal.lost_at = given.loss_reason, now
     protecting.end_protection(session, deal, now)

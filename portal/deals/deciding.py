@@ -50,6 +50,8 @@ def approved_first(
     _check_conflicts(session, deal, user, now, given)
     deal.customer_id = customers.chosen(session, deal, given.customer_id, now).id
     deal.first_approved_by_id = user.id
+    others = audience.second_people(session, deal, user.id, now)
+    notices.notify(session, others, "second_approval", deal, now)
     return _corrected(deal, given)
 
 

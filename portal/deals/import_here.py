@@ -208,7 +208,8 @@ def confirm(
         won_currency=currency,
         won_on=row.days["closed"],
         order_number=row.order_number,
-        contract_ends=row.later["contract_ends"],
+        # A file without that column says nothing against what the partner reported.
+        contract_ends=row.later["contract_ends"] or deal.contract_ends,
         note=note,
     )
     session.get(Deal, deal.id, with_for_update=True, populate_existing=True)

@@ -207,6 +207,15 @@ def _changed(deal: Deal, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _refuse_before_contact(deal: Deal, changed: Mapping[str, Any], zone: ZoneInfo) -> None:
+    """Raise RefusedRow where what a row says anew and what is known do not go together."""
+    first, *ends = (
+        changed.get(name, getattr(deal, name)) for name in ("first_contact", "won_at", "lost_at")
+    )
+    if first is not None and any(end and clock.local_day(end, zone) < first for end in ends):
+        raise RefusedRow(_("It closed before the first contact."))
+
+
 @dataclass
 class _Work:
     """Takes rows one by one: whether each can be used is known before anything is made for it."""
@@ -302,6 +311,7 @@ class _Work:
                 _("This deal is reserved: its customer and product family do not change any more.")
             )
         changed = _changed(deal, self._values(row) | self._linked(row, customer_id))
+        _refuse_before_contact(deal, changed, self.zone)
         also: list[str] = []
         if self.protections.is_new(deal, row):
             linked = {"customer_id": deal.customer_id, "product_family_id": deal.product_family_id}

@@ -15,7 +15,7 @@ from portal import clock
 from portal.accounts.access import current_user, signed_in, vendor_only
 from portal.accounts.service import zone
 from portal.db import db
-from portal.deals import listing, metrics, service, silence
+from portal.deals import asked, listing, metrics, service, silence
 from portal.deals.forms import TYPE_NAMES, WonForm
 from portal.deals.listing import Filters, Line
 from portal.deals.models import Deal
@@ -73,6 +73,8 @@ def _queue() -> str:
         "deals/queue.html",
         waiting=metrics.needs_decision(db.session(), 50),
         wins=metrics.wins_to_confirm(db.session(), 50),
+        more_time=asked.for_more_time(db.session(), 50),
+        to_withdraw=asked.to_withdraw(db.session(), 50),
         now=clock.now(),
     )
 

@@ -338,7 +338,11 @@ def needs_decision(session: Session, limit: int) -> list[Deal]:
         select(Deal)
         .where(Deal.status.in_(UNDECIDED))
         .order_by(Deal.decision_due_at, Deal.id)
-        .options(joinedload(Deal.partner), joinedload(Deal.product_family))
+        .options(
+            joinedload(Deal.partner),
+            joinedload(Deal.product_family),
+            joinedload(Deal.first_approved_by),
+        )
         .limit(limit)
     )
     return list(session.scalars(waiting))

@@ -116,6 +116,34 @@ def _extension_asked(session: Session, deal: Deal, _row: Notice) -> str | None:
     )
 
 
+def _second_approval(_session: Session, deal: Deal, _row: Notice) -> str | None:
+    if deal.status != Status.in_review or deal.first_approved_by is None:
+        return None
+    return _(
+        "%(customer)s, registered by %(partner)s: %(name)s approved it first. It needs a second "
+        "approval by %(time)s.",
+        customer=customer_of(deal),
+        partner=deal.partner.name,
+        name=deal.first_approved_by.name,
+        time=moment(deal.decision_due_at, zone()),
+    )
+
+
+def _revocation_proposed(session: Session, deal: Deal, _row: Notice) -> str | None:
+    if deal.status != Status.approved or deal.revocation_by is None:
+        return None
+    query = select(DealHistory.sentence).where(
+        DealHistory.deal_id == deal.id, DealHistory.move == "propose_revocation"
+    )
+    return _(
+        "%(name)s proposes to withdraw the approval of %(customer)s (%(partner)s): “%(why)s”",
+        name=deal.revocation_by.name,
+        customer=customer_of(deal),
+        partner=deal.partner.name,
+        why=session.scalars(query.order_by(DealHistory.at.desc())).first() or "",
+    )
+
+
 # --- for the partner ------------------------------------------------------------------------------
 
 
@@ -189,6 +217,12 @@ describes("decision_late", _l("Late: please decide"), side="vendor", optional=Fa
 describes("decision_due", _l("To decide soon"), side="vendor")(_each(_due_soon))
 describes("deal_submitted", _l("New registrations"), side="vendor")(_each(_submitted))
 describes("deal_assigned", _l("Assigned to you"), side="vendor")(_each(_submitted))
+describes("second_approval", _l("Waits for a second approval"), side="vendor")(
+    _each(_second_approval)
+)
+describes("revocation_proposed", _l("Proposed to withdraw"), side="vendor")(
+    _each(_revocation_proposed)
+)
 describes("extension_asked", _l("Asked for more time"), side="vendor")(_each(_extension_asked))
 describes("extension_decided", _l("Extensions"), side="partner")(_each(_extension_decided))
 describes("deal_shared", _l("Customers that you share"), side="partner")(_each(_shared))

@@ -4,7 +4,7 @@ lead, from earlier deals. One function for each place that a registration can be
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from portal import clock
 from portal.accounts.models import User
 from portal.accounts.service import zone
 from portal.content import sharing
+from portal.content.models import ShareLink
 from portal.deals import metrics, renewals
 from portal.deals.keys import name_key
 from portal.deals.models import Deal
@@ -113,18 +114,25 @@ def asked(session: Session, user: User, args: Mapping[str, str]) -> Prefill:
 
 
 def attach(session: Session, user: User, deal: Deal, args: Mapping[str, str]) -> None:
-    """Tie a new draft to the link or the lead that it was begun from."""
-    if args.get("lead"):
-        deal.lead_id = leads.of_deal(session, user, _key(args["lead"])).id
-        session.flush()
-    if not args.get("share"):
-        return
+    """Tie a new draft to the link or the lead that it was begun from; with a lead, also to the
+    links through which that customer asked."""
     assert user.partner_id is not None
-    link = sharing.get_own(session, user.partner_id, _key(args["share"]))
-    before = session.get(Deal, link.deal_id) if link.deal_id else None
-    if before is None or before.status in GIVEN_UP:
-        link.deal_id = deal.id
-        session.flush()
+    if args.get("lead"):
+        lead = leads.of_deal(session, user, _key(args["lead"]))
+        deal.lead_id = lead.id
+        asked_through = leads.links_of(session, lead)
+        _tie(session, sharing.links_by_id(session, user.partner_id, asked_through).values(), deal)
+    if args.get("share"):
+        _tie(session, [sharing.get_own(session, user.partner_id, _key(args["share"]))], deal)
+
+
+def _tie(session: Session, links: Iterable[ShareLink], deal: Deal) -> None:
+    """Let links belong to a deal, except those that belong to another that is not given up."""
+    for link in links:
+        before = session.get(Deal, link.deal_id) if link.deal_id else None
+        if before is None or before.status in GIVEN_UP:
+            link.deal_id = deal.id
+    session.flush()
 
 
 def _key(text: str) -> uuid.UUID:

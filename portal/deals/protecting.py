@@ -65,10 +65,12 @@ def extension_refused(
 
 
 def revocation_proposed(
-    _session: Session, deal: Deal, user: User, _now: datetime, _given: Given
+    session: Session, deal: Deal, user: User, now: datetime, _given: Given
 ) -> None:
-    """The first of the two people who revoke."""
+    """The first of the two people who revoke; the vendor's other people are told."""
     deal.revocation_by_id = user.id
+    others = audience.second_people(session, deal, user.id, now)
+    notices.notify(session, others, "revocation_proposed", deal, now)
 
 
 def revocation_dropped(

@@ -77,6 +77,7 @@ def load(session: Session, reader: User, now: datetime) -> Queue:
             joinedload(Deal.product_family),
             joinedload(Deal.policy),
             joinedload(Deal.assignee),
+            joinedload(Deal.first_approved_by),
         )
     )
     rows = [(deal, time_left(deal, now)) for deal in session.scalars(query)]

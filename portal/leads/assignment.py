@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class AssignRule:
-    """Leads of `region` go to partners of `tier`; empty means any."""
+    """Leads of `region` go to partners of `tier`; empty means any. A lead that names none may be of
+    every region that its country has partners in."""
 
     region: str = ""
     tier: str = ""
@@ -45,9 +46,10 @@ def next_partner(
     before, and with the fewest offers of late. None when nobody is left."""
     near = [row for row in candidates if row.id not in had_it and _is_near(row, wanted)]
     for rule in rules:
-        if rule.region not in ("", wanted.region):
-            continue
-        found = [row for row in near if rule.tier in ("", row.tier)]
+        # Who is near a lead that has a region is of it; one without is of its partner's.
+        found = [
+            row for row in near if rule.region in ("", row.region) and rule.tier in ("", row.tier)
+        ]
         if found:
             return min(found, key=lambda row: (row.offers, row.order, row.id)).id
     return None

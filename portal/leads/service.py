@@ -210,6 +210,13 @@ def enquiries(session: Session, user: User, lead: Lead) -> list[Enquiry]:
     return list(session.scalars(query.order_by(Enquiry.at, Enquiry.id)))
 
 
+def links_of(session: Session, lead: Lead) -> set[uuid.UUID]:
+    """The links that a lead came by: the one it was made of, and those its customer asked through.
+    For the partner that has it."""
+    asked = select(Enquiry.share_id).where(Enquiry.lead_id == lead.id)
+    return {*session.scalars(asked), *([lead.share_id] if lead.share_id else [])}
+
+
 # --- coming in ----------------------------------------------------------------------------------
 
 

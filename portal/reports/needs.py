@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import url_for
@@ -11,8 +11,8 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
+from portal.deals import asked, queue
 from portal.deals import metrics as deals
-from portal.deals import queue
 from portal.deals.models import Deal
 from portal.deals.wording import customer_of
 from portal.formatting import day, moment, money
@@ -34,26 +34,81 @@ class Need:
 
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
-    """Registrations by time left, the person's own before all others, then follow-ups of low
-    scores in the same order, then reported wins."""
+    """Registrations by time left, the person's own before all others, then what waits for a second
+    person or more time, then follow-ups of low scores in the same order, then reported wins."""
     waiting = queue.load(session, user, now)
-    mine = waiting.of(queue.MINE)
-    rows = [*mine, *(row for row in waiting.waiting if row not in mine)][:LIMIT]
-    decisions = [_decision(deal, now, zone) for deal, _left in rows]
+    asks = _asks(session, user, waiting)
+    # Whoever approved first has done their part; however much is to decide, an ask is seen.
+    decisions = [
+        _decision(deal, now, zone)
+        for deal, _left in _in_order(waiting)
+        if deal.first_approved_by_id != user.id
+    ][: LIMIT - 1 if asks else LIMIT]
     low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
-    return (decisions + low + wins)[:LIMIT]
+    return (decisions + asks + low + wins)[:LIMIT]
+
+
+def _in_order(waiting: queue.Queue) -> list[tuple[Deal, timedelta | None]]:
+    """The reader's own first, then what a colleague has approved already, then all others; each by
+    time left."""
+    mine = {deal.id for deal, _left in waiting.of(queue.MINE)}
+    return sorted(
+        waiting.waiting,
+        key=lambda row: (row[0].id not in mine, row[0].first_approved_by_id is None),
+    )
+
+
+def _asks(session: Session, user: User, waiting: queue.Queue) -> list[Need]:
+    """Proposals to withdraw an approval, except the reader's own, and requests for more time, of
+    deals that the reader looks after before others."""
+    proposed = [
+        deal for deal in asked.to_withdraw(session, LIMIT) if deal.revocation_by_id != user.id
+    ]
+    late = asked.for_more_time(session, 50)
+    late.sort(key=lambda deal: waiting.acting_for(deal) != waiting.reader)
+    return [_proposal(deal) for deal in proposed] + [_more_time(deal) for deal in late]
+
+
+def _proposal(deal: Deal) -> Need:
+    name = deal.revocation_by.name if deal.revocation_by else ""
+    return Need(
+        customer_of(deal),
+        _("proposed to withdraw"),
+        "warn",
+        _(
+            "%(name)s proposes to withdraw the approval for %(partner)s.",
+            name=name,
+            partner=deal.partner.name,
+        ),
+        _("Look"),
+        url_for("deals.show", deal_id=deal.id),
+    )
+
+
+def _more_time(deal: Deal) -> Need:
+    return Need(
+        customer_of(deal),
+        _("asks for more time"),
+        "warn",
+        _("%(partner)s asks to extend the reservation.", partner=deal.partner.name),
+        _("Answer"),
+        url_for("deals.show", deal_id=deal.id),
+    )
 
 
 def _decision(deal: Deal, now: datetime, zone: ZoneInfo) -> Need:
     family = f", {deal.product_family.name}" if deal.product_family else ""
     late = deal.decision_due_at is not None and deal.decision_due_at < now
     value = money(deal.amount_minor, deal.currency)
+    why = _("Registered by %(partner)s, %(value)s.", partner=deal.partner.name, value=value)
+    if deal.first_approved_by is not None:
+        why += " " + _("First approval by %(name)s.", name=deal.first_approved_by.name)
     return Need(
         customer_of(deal) + family,
         _("decide by %(time)s", time=moment(deal.decision_due_at, zone)),
         "bad" if late else "warn",
-        _("Registered by %(partner)s, %(value)s.", partner=deal.partner.name, value=value),
+        why,
         _("Decide"),
         url_for("deals.show", deal_id=deal.id),
     )

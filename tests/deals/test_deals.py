@@ -322,6 +322,22 @@ def test_reports_count_registrations_and_confirmed_wins_only(browse: Browse) -> 
     assert deal(two).status == "submitted"
 
 
+def test_an_order_from_before_the_first_contact_is_refused_on_page_and_list(
+    browse: Browse,
+) -> None:
+    key = register(browse, lena(), first_contact="2026-11-10")
+    approve(browse, key)
+    early = {"amount": "900", "currency": "EUR", "won_on": "2026-11-09"}
+    for person, more in ((lena(), {}), (anna(), {}), (anna(), {"then": "wins"})):
+        refused = browse(person).post(f"/deals/{key}/won", data={**early, **more})
+        assert refused.status_code == 409
+        assert "before the first contact with the customer, 10 Nov 2026" in text_of(refused)
+        assert 'value="2026-11-09"' in refused.text
+    assert (deal(key).stage, deal(key).won_at) == ("qualified", None)
+    browse(lena()).post(f"/deals/{key}/won", data={**early, "won_on": "2026-11-10"})
+    assert deal(key).stage == "won"
+
+
 def test_an_order_in_the_future_is_refused(browse: Browse) -> None:
     key = register(browse, lena())
     approve(browse, key)

@@ -146,6 +146,31 @@ def test_a_deal_that_was_said_to_be_lost_and_then_won_has_ended_once(
     assert (len(found.won), len(found.lost)) == (2, 0)
 
 
+def test_a_deal_does_not_end_before_it_began_whichever_file_says_so(
+    portal_with_kuehn: Flask, browse: Browse
+) -> None:
+    head = "external_id;partner;customer;product_family;stage;first_contact;closed;amount\n"
+    who = "Kühn Technik;Hafen Emden;Pumps"
+    ahead = clock.local_day(clock.now(), BERLIN) + timedelta(days=2)
+    with portal_with_kuehn.test_request_context():
+        bring_in(
+            f"{head}A1;{who};Won;;2026-03-03;900\nA2;{who};Engaging;{ahead};;800\n", create=True
+        )
+        # The first contact comes later, in a file that says the same end.
+        told = bring_in(f"{head}A1;{who};Won;2026-03-04;2026-03-03;900\n")
+        assert told.counts["refused"] == 1
+        told = bring_in(f"{head}A1;{who};Won;2026-03-03;2026-03-03;900\n")
+        assert told.counts["updated"] == 1
+        told = bring_in(f"{head}A1;{who};Won;;2026-03-02;900\n")
+        assert reasons(told) == {2: "It closed before the first contact."}
+    assert deals()["A1"].first_contact == date(2026, 3, 3)
+    # Nor on the page, where it is lost on the day that somebody says so.
+    key = deals()["A2"].id
+    refused = browse(lena()).post(f"/deals/{key}/lost", data={"loss_reason": "price"})
+    assert "is still to come" in text_of(refused)
+    assert deals()["A2"].stage == "proposal"
+
+
 def test_order_numbers_come_with_the_wins_of_a_file(portal_with_kuehn: Flask) -> None:
     lines = SMALL.splitlines()
     numbers = ["PO number", "4711", "of-a-lost-one", "", ""]

@@ -99,6 +99,43 @@ def test_an_order_of_a_file_confirms_the_win_of_a_deal_registered_here_once(
     assert db.session.query(Deal).count() == 1
 
 
+def test_an_order_of_a_file_keeps_the_contract_that_the_partner_reported(
+    app: Flask, browse: Browse
+) -> None:
+    key, ends = approved_deal(browse), today() + timedelta(days=365)
+    reported = {"amount": "17000", "currency": "EUR", "won_on": today(), "contract_ends": ends}
+    browse(lena()).post(f"/deals/{key}/won", data=reported)
+    with app.test_request_context():
+        assert bring_in(order(deal(key).reference)).counts["updated"] == 1
+    assert (deal(key).status, deal(key).contract_ends) == ("closed", ends)
+
+
+def test_a_file_that_names_the_end_of_the_contract_corrects_what_was_reported(
+    app: Flask, browse: Browse
+) -> None:
+    key, ends = approved_deal(browse), today() + timedelta(days=365)
+    reported = {"amount": "17000", "currency": "EUR", "won_on": today(), "contract_ends": ends}
+    browse(lena()).post(f"/deals/{key}/won", data=reported)
+    later = ends + timedelta(days=30)
+    head, row = order(deal(key).reference).splitlines()
+    with app.test_request_context():
+        bring_in(f"{head},contract_ends\n{row},{later}\n")
+    assert (deal(key).status, deal(key).contract_ends) == ("closed", later)
+
+
+def test_an_order_of_a_file_from_before_the_first_contact_is_refused(
+    app: Flask, browse: Browse
+) -> None:
+    first = today() - timedelta(days=9)
+    key = register(browse, lena(), first_contact=first.isoformat())
+    approve(browse, key)
+    with app.test_request_context():
+        told = bring_in(order(deal(key).reference, day=first - timedelta(days=1)))
+        assert "before the first contact" in reasons(told)[2]
+        assert bring_in(order(deal(key).reference, day=first)).counts["updated"] == 1
+    assert deal(key).status == "closed"
+
+
 def test_of_two_files_and_the_list_exactly_one_confirms_a_win(app: Flask, browse: Browse) -> None:
     key = approved_deal(browse)
     text, people = order(deal(key).reference), [anna().id, otto().id]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from portal.deals import listing
 from portal.deals.listing import Filters
 from portal.deals.models import Deal
 from tests.conftest import Browse
-from tests.deals.test_deals import approve, register
+from tests.deals.test_deals import BERLIN, approve, deal, register
 from tests.factories import make_family, make_partner
 from tests.pages import text_of
 from tests.people import anna, brandt, kuehn, lena, mia, otto
@@ -196,3 +197,17 @@ def test_wins_are_confirmed_from_one_list_with_their_order_numbers(browse: Brows
     assert "One" in text_of(browse(anna()).get("/deals/list?q=4711"))
     exported = csv_of(browse, anna(), "/deals/export.csv")
     assert {row["order_number"] for row in exported} == {"4711", "PO-1"}
+
+
+def test_a_win_confirmed_from_the_list_keeps_the_end_of_the_contract(browse: Browse) -> None:
+    key = register(browse, lena())
+    approve(browse, key)
+    order = {"amount": "900", "currency": "EUR", "won_on": "2026-11-20"}
+    ends = clock.local_day(clock.now(), BERLIN) + timedelta(days=100)
+    browse(lena()).post(f"/deals/{key}/won", data={**order, "contract_ends": ends.isoformat()})
+    page = browse(anna()).get("/deals/wins")
+    # What the list shows is sent back as it is.
+    sent = dict(re.findall(r'<input [^>]*name="(\w+)"[^>]*value="([^"]*)"', page.text))
+    browse(anna()).post(f"/deals/{key}/won", data={**sent, "currency": "EUR"})
+    assert (deal(key).status, deal(key).contract_ends) == ("closed", ends)
+    assert "Register the renewal" in text_of(browse(lena()).get(f"/deals/{key}"))

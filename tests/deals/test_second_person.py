@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import clock
-from portal.accounts.models import User
+from portal.accounts.models import Partner, User
+from portal.accounts.notices import Notice
 from portal.content.models import ProductFamily
 from portal.db import db, write
 from portal.deals import service
@@ -25,7 +26,7 @@ from tests.deals.test_policy import set_rules
 from tests.mailbox import deliver, deliver_daily, mailbox
 from tests.mailbox import text_of as mail_text
 from tests.pages import text_of
-from tests.people import anna, lena, otto
+from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
 
 
 def protection(deal_id: uuid.UUID) -> Protection:
@@ -129,6 +130,101 @@ def test_a_proposal_can_be_dropped_and_made_again(browse: Browse) -> None:
     refused = browse(otto()).post(f"/deals/{key}/move/revoke")
     assert "Nobody has proposed" in text_of(refused)
     assert browse(lena()).post(f"/deals/{key}/move/revoke").status_code == 409
+
+
+# --- finding what waits ---------------------------------------------------------------------------
+
+
+def told(kind: str) -> list[uuid.UUID]:
+    """Who has a notice of this kind."""
+    db.session.rollback()
+    return sorted(db.session.scalars(select(Notice.user_id).where(Notice.kind == kind)))
+
+
+def links_to(page: Any, key: uuid.UUID, words: str) -> bool:
+    """Whether a page says something, and leads to the deal of which it says it."""
+    return words in text_of(page) and f'href="/deals/{key}"' in page.text
+
+
+def test_the_second_approver_finds_what_waits_for_them(app: Flask, browse: Browse) -> None:
+    otto(), jonas()
+    set_rules(browse, two_person="10 000")
+    key = register(browse, lena(), amount="10 000")
+    for path in ("/", "/deals", "/deals/queue?whose=all"):
+        assert "first approval" not in text_of(browse(otto()).get(path)).lower()
+    approve(browse, key)
+    assert links_to(browse(otto()).get("/"), key, "First approval by Anna Keller.")
+    for path in ("/deals", "/deals/queue?whose=all"):
+        assert links_to(browse(otto()).get(path), key, "first approval by Anna Keller"), path
+    # Who approved first has done their part; the partner learns nothing of it.
+    assert f'href="/deals/{key}"' not in browse(anna()).get("/").text
+    assert told("second_approval") == [otto().id]
+    with mailbox(app) as box:
+        deliver_daily(1)
+    letters = [mail_text(letter) for letter in box.to(otto().email)]
+    assert any("Anna Keller approved it first" in text for text in letters)
+    others = [letter["To"] for letter in box.letters if "approved it first" in mail_text(letter)]
+    assert others == [otto().email]
+
+
+def test_a_large_deal_of_the_manager_who_approved_first_is_the_others_to_decide(
+    browse: Browse,
+) -> None:
+    otto(), ada()
+    set_rules(browse, two_person="10 000")
+    look_after, partner_id = anna().id, kuehn().id
+    with write() as session:
+        session.get_one(Partner, partner_id).channel_manager_id = look_after
+    key = register(browse, lena(), amount="10 000")
+    # More than fit on the page they start on, and all sooner.
+    for n in range(5):
+        register(browse, mia(), customer_name=f"C{n}", domain="")
+        with write() as session:
+            session.execute(
+                update(Deal)
+                .where(Deal.customer_name == f"C{n}")
+                .values(decision_due_at=clock.now() + timedelta(hours=1))
+            )
+    assert deal(key).assignee_id == look_after
+    assert f'href="/deals/{key}"' not in browse(otto()).get("/").text
+    approve(browse, key)
+    assert told("second_approval") == sorted([otto().id, ada().id])
+    assert f'href="/deals/{key}"' in browse(otto()).get("/").text
+
+
+def test_the_second_person_finds_what_is_proposed_to_be_withdrawn(
+    app: Flask, browse: Browse
+) -> None:
+    otto()
+    key = register(browse, lena())
+    approve(browse, key)
+    assert "Proposed to withdraw" not in text_of(browse(otto()).get("/deals"))
+    browse(anna()).post(f"/deals/{key}/say/propose_revocation", data={"text": "Open to all."})
+    assert links_to(browse(otto()).get("/"), key, "Anna Keller proposes to withdraw")
+    assert links_to(browse(otto()).get("/deals"), key, "Proposed to withdraw")
+    # Nobody does it alone.
+    assert "proposes to withdraw" not in text_of(browse(anna()).get("/"))
+    assert told("revocation_proposed") == [otto().id]
+    with mailbox(app) as box:
+        deliver_daily(1)
+    assert any("“Open to all.”" in mail_text(letter) for letter in box.to(otto().email))
+    assert not any("withdraw" in mail_text(letter) for letter in box.to("lena@kuehn.example"))
+    browse(otto()).post(f"/deals/{key}/move/revoke")
+    assert "Proposed to withdraw" not in text_of(browse(otto()).get("/deals"))
+
+
+def test_whoever_decides_finds_who_asks_for_more_time(browse: Browse) -> None:
+    key = register(browse, lena())
+    approve(browse, key)
+    # However much there is to decide.
+    for n in range(5):
+        register(browse, mia(), customer_name=f"C{n}", domain="")
+    browse(lena()).post(f"/deals/{key}/say/ask_extension", data={"text": "Budget in May."})
+    assert links_to(browse(anna()).get("/"), key, "Kühn Technik asks to extend")
+    assert links_to(browse(anna()).get("/deals"), key, "Asks for more time")
+    browse(anna()).post(f"/deals/{key}/move/extend")
+    for path in ("/", "/deals"):
+        assert "more time" not in text_of(browse(anna()).get(path)), path
 
 
 # --- extensions -----------------------------------------------------------------------------------

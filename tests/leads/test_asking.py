@@ -4,12 +4,14 @@ learn who it is before the partner registers them."""
 from __future__ import annotations
 
 import threading
+import uuid
 from datetime import timedelta
 
 from flask import Flask
 from sqlalchemy import func, select
 
 from portal import clock, jobs
+from portal.content.models import ShareLink
 from portal.db import db
 from portal.leads.models import Enquiry, Lead
 from portal.mail import Outbox
@@ -167,6 +169,39 @@ def test_a_deal_of_it_names_the_customer_too(browse: Browse) -> None:
     browse(lena()).post(f"/deals/new?lead={lead.id}", data={**draft, "then": "submit"})
     assert lead_of(lead.id).stage == "converted"
     assert "Ida Frank" in text_of(browse(anna()).get(f"/leads/{lead.id}"))
+
+
+def test_a_deal_of_it_shows_what_the_customer_read(browse: Browse) -> None:
+    link = share(browse, lena(), recipient="")
+    with clock.at(clock.now() - timedelta(minutes=5)):
+        token = attention_token(browse(None).get(f"/s/{link.slug}").text)
+    post(token, row(slot_now(1), 3, active=4000), activated=clock.now_ms() + 1)
+    ask(browse, link)
+    # Asked again through another link: one lead, both links of the deal.
+    again = share(browse, lena(), recipient="")
+    ask(browse, again, question="And shaft five?")
+    other = share(browse, lena(), recipient="")
+    lead, sent = the_lead(), claim(customer_name="Stadtwerke Lingen")
+    made = browse(lena()).post(f"/deals/new?lead={lead.id}", data=sent).location
+    for person in (lena(), anna()):
+        page = text_of(browse(person).get(made))
+        assert "What the customer read" in page
+        assert "once 4 s 3 of 5" in page
+    deal_id = uuid.UUID(made.rsplit("/", 1)[1])
+    db.session.rollback()
+    found = {key: db.session.get_one(ShareLink, key).deal_id for key in (link.id, again.id)}
+    assert found == {link.id: deal_id, again.id: deal_id}
+    assert db.session.get_one(ShareLink, other.id).deal_id is None
+    # Where customers stop: two of the three links led to a registration.
+    stops = browse(anna()).get("/reports/results/results-customers-stop.csv?period=12m").text
+    assert "2 of 3" in next(line for line in stops.splitlines() if "egistered" in line)
+    # A link stays with the deal it belongs to; a second deal of the lead takes none away.
+    second = browse(lena()).post(
+        f"/deals/new?lead={lead.id}", data=claim(customer_name="Stadtwerke Lingen, harbour")
+    )
+    assert second.status_code == 302
+    db.session.rollback()
+    assert db.session.get_one(ShareLink, link.id).deal_id == deal_id
 
 
 def test_no_other_partner_sees_it(browse: Browse) -> None:

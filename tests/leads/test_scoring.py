@@ -119,6 +119,12 @@ def chosen(
         ([AssignRule(region="North")], "South", 0, None),
         ([AssignRule(region="North", tier="Gold")], "North", 0, 2),
         ([AssignRule()], "", 0, 2),
+        # Without a region of its own a lead is near every partner of its country.
+        ([AssignRule(region="South")], "", 0, 3),
+        ([AssignRule(region="South", tier="Silver"), AssignRule()], "", 0, 4),
+        ([AssignRule(region="South")], "", 3, 4),
+        ([AssignRule(region="West")], "", 0, None),
+        ([AssignRule(region="West"), AssignRule(region="North")], "", 0, 2),
         ([], "North", 0, None),
     ],
 )
@@ -127,6 +133,12 @@ def test_the_rules_find_the_partner(
 ) -> None:
     there = (candidate(2, "North"), candidate(3, "South"), candidate(4, "South", "Silver", 3))
     assert chosen(rules, *there, region=region, had=had) == wanted
+
+
+def test_a_lead_without_a_region_stays_in_its_country() -> None:
+    there = candidate(1, "South")._replace(country="AT"), candidate(2, "South", offers=9)
+    assert chosen([AssignRule(region="South")], *there) == 2
+    assert chosen([AssignRule(region="South")], there[0]) is None
 
 
 def test_among_equals_the_one_with_the_fewest_offers_is_next() -> None:
