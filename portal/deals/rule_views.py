@@ -180,5 +180,6 @@ def _page(form: RulesForm) -> str:
         example=policy.decision_due(now, current.terms, zone()),
         time_of=policy.time_of,
         escalations=ESCALATIONS,
+        country_names=dict(countries()),
         now=now,
     )
