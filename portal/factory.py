@@ -15,7 +15,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import tracking.models
-from portal import formatting, job_views, pages
+from portal import formatting, job_views, pages, tables
 from portal.accounts import absence_views, held_views, notice_views, sessions
 from portal.accounts import views as accounts
 from portal.accounts.access import signed_in_user
@@ -145,6 +145,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     app.jinja_env.filters["soon"] = lambda value: formatting.soon(value, now(), zone())
     app.jinja_env.filters["ago"] = lambda value: formatting.ago(value, now(), zone())
     app.jinja_env.globals["count"] = formatting.count
+    app.jinja_env.globals["table_cell"] = tables.cell
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     log_requests(app)
     sessions.init_app(app)

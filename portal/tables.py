@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from flask import Response
+
+from portal.formatting import day, duration, number, of
 
 # A spreadsheet would run what begins with one of these.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -66,6 +68,25 @@ class Table:
     def top(self, n: int) -> Table:
         """The first `n` rows."""
         return self.part(0, n)
+
+
+def cell(column: Column, row: dict[str, Any]) -> Any:
+    """A value as the page shows it; a dash where there is none."""
+    value = row.get(column.key)
+    if value is None:
+        return "–"
+    if column.kind == "of":
+        return of(*value)
+    write = _WRITTEN.get(column.kind)
+    return write(value) if write else value
+
+
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    "number": number,
+    "duration": duration,
+    "day": day,
+    "mean": lambda value: f"{value:.1f}",
+}
 
 
 def csv_response(table: Table) -> Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, true, union_all
+from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.db import in_parts, once_per_request, plain_rows
@@ -271,41 +271,36 @@ def readers_in_month(
 
 
 class ActiveDay(NamedTuple):
-    """A day on which a partner had a content activity; `on_purpose`: one other than by reading."""
+    """A day on which a partner had a content activity with an asset; `on_purpose`: one other than
+    by reading."""
 
     partner_id: uuid.UUID
+    asset_id: uuid.UUID
     day: date
     on_purpose: bool
 
 
 def active_days(
-    session: Session,
-    since: date,
-    until: date,
-    partner_ids: Collection[uuid.UUID],
-    asset_ids: Collection[uuid.UUID] | None = None,
+    session: Session, since: date, until: date, partner_ids: Collection[uuid.UUID]
 ) -> list[ActiveDay]:
-    """On which days of `[since, until)` some partners had content activities, where asked for with
-    any of some assets: downloads, shares, opens of own shares, views of 10 s and more."""
+    """On which days of `[since, until)` some partners had content activities, and with what:
+    downloads, shares, opens of own shares, views of 10 s and more. A day of a partner and an asset
+    may come twice."""
     done = case(
         (PairSum.audience == CUSTOMER, PairSum.views), else_=PairSum.downloads + PairSum.shares
     )
     read = case((PairSum.audience == CUSTOMER, 0), else_=PairSum.engaged_views)
     found: list[ActiveDay] = []
     for some in in_parts(list(partner_ids)):
-        query = (
-            select(PairSum.partner_id, PairSum.day, func.sum(done))
-            .where(
-                PairSum.day >= since,
-                PairSum.day < until,
-                PairSum.partner_id.in_(some),
-                true() if asset_ids is None else PairSum.asset_id.in_(list(asset_ids)),
-            )
-            .group_by(PairSum.partner_id, PairSum.day)
-            .having(func.sum(done + read) > 0)
+        query = select(PairSum.partner_id, PairSum.asset_id, PairSum.day, done).where(
+            PairSum.day >= since,
+            PairSum.day < until,
+            PairSum.partner_id.in_(some),
+            done + read > 0,
         )
         found += [
-            ActiveDay(partner_id, day, n > 0) for partner_id, day, n in plain_rows(session, query)
+            ActiveDay(partner_id, asset_id, day, n > 0)
+            for partner_id, asset_id, day, n in plain_rows(session, query)
         ]
     return found
 

@@ -12,8 +12,9 @@ from werkzeug.wrappers import Response as BaseResponse
 from portal import clock
 from portal.accounts.access import current_user, vendor_only
 from portal.accounts.models import User
+from portal.accounts.service import zone
 from portal.db import db, write
-from portal.deals import checks, customers, service
+from portal.deals import checks, customers, policy, service
 from portal.deals.models import Deal
 from portal.deals.views import bp, refused_page, written
 from portal.errors import Busy, Refused
@@ -47,7 +48,11 @@ def customer(customer_id: uuid.UUID) -> str | BaseResponse:
         "deals/customer.html",
         customer=found,
         deals=customers.deals_of(session, customer_id),
-        protections=customers.protections_of(session, customer_id),
+        protections=(protections := customers.protections_of(session, customer_id)),
+        days_of={
+            row.id: (clock.local_day(row.starts_at, zone()), policy.last_day(row.ends_at, zone()))
+            for row in protections
+        },
         accounts=customers.accounts_like(session, found),
         merges=customers.merges_into(session, customer_id),
         offered=[row for row in offered if row.id != customer_id][:OFFERED],

@@ -71,7 +71,7 @@ class Outcome(kinds.Outcome):
         named = {key: len(getattr(self, key)) for key in ("partners", "families", "customers")}
         return {**super().counts, **named}
 
-    def explained(self) -> list[str]:
+    def told(self) -> list[str]:
         """In sentences: what was done, what was made on the way, and what was odd."""
         said = [
             ngettext("%(num)s deal is new.", "%(num)s deals are new.", self.created),
@@ -125,7 +125,7 @@ class Outcome(kinds.Outcome):
                     known=known,
                 )
             )
-        return [text for text in said + self.reasons() if not text.startswith("0 ")]
+        return [text for text in said if not text.startswith("0 ")]
 
 
 def run_import(

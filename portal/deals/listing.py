@@ -278,6 +278,13 @@ class Month:
     n: int
     totals: Mapping[str, int]
 
+    @property
+    def name(self) -> str:
+        """The month as people write it, `Dec 2026`; empty where it is no month."""
+        if self.month in ("", OVERDUE):
+            return ""
+        return f"{date.fromisoformat(self.month + '-01'):%b %Y}"
+
 
 OVERDUE = "overdue"
 

@@ -96,6 +96,8 @@ def time_of(minutes: int) -> time:
     return time(minutes // 60, minutes % 60)
 
 
+# Remembered: what has been decided took as long in every report.
+@lru_cache(maxsize=16_384)
 def business_time(start: datetime, end: datetime, calendar: Calendar, zone: ZoneInfo) -> timedelta:
     """How much of the time from `start` to `end` are business hours."""
     total = timedelta()

@@ -184,6 +184,7 @@ def _page(form: RulesForm, refusal: Refused | Busy | None = None) -> str:
         example=policy.decision_due(now, current.terms, zone()),
         time_of=policy.time_of,
         escalations=ESCALATIONS,
+        country_names=dict(countries()),
         now=now,
         refusal=str(refusal or ""),
     )

@@ -44,7 +44,7 @@ from portal.deals.forms import (
     sensible,
 )
 from portal.deals.models import Deal, DealHistory
-from portal.deals.pipeline import missing
+from portal.deals.pipeline import Status, missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.record import Given
 from portal.deals.wording import (
@@ -86,7 +86,8 @@ WORDED = {
 @bp.app_context_processor
 def _words() -> dict[str, object]:
     def deal_sentence(deal: Deal, protection: Any) -> str:
-        return sentence(deal, protection, clock.now(), zone())
+        reads = current_user().is_vendor
+        return sentence(deal, protection, clock.now(), zone(), to_vendor=reads)
 
     def deal_chip(deal: Deal, protection: Any) -> Any:
         return chip(deal, protection, clock.now(), zone())
@@ -124,6 +125,7 @@ def _page(deal: Deal, **forms: Any) -> str:
         "deal": deal,
         "history": history,
         "entries": timeline.of(session, user, deal, history),
+        "because": _because(deal, history),
         "files": files.of_deal(session, deal.id),
         "largest_file": files.largest() // 1024**2,
         "reading": reading.of_deal(session, deal),
@@ -166,6 +168,13 @@ def _page(deal: Deal, **forms: Any) -> str:
         teamed=teaming.partners_of(session, deal.id),
         **context,
     )
+
+
+def _because(deal: Deal, history: list[DealHistory]) -> str:
+    """The vendor's words that brought a deal to where it is: its question, why it said no."""
+    if deal.status not in (Status.returned, Status.rejected, Status.revoked):
+        return ""
+    return next((row.sentence for row in reversed(history) if row.to_status == deal.status), "")
 
 
 def _extension_reason(history: list[DealHistory]) -> str:

@@ -74,8 +74,10 @@ def customer_of(deal: Deal) -> str:
     return deal.customer_name or _("Customer unknown")
 
 
-def sentence(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> str:
-    """Where a deal stands, in one sentence."""
+def sentence(
+    deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo, *, to_vendor: bool
+) -> str:
+    """Where a deal stands, in one sentence to the side that reads it."""
     status = deal.status
     if status == Status.draft:
         return _("A draft: only you and your colleagues see it. Submit it to reserve the customer.")
@@ -86,26 +88,39 @@ def sentence(deal: Deal, protection: Protection | None, now: datetime, zone: Zon
         seen = clock_time(deal.seen_at, now, zone)
         return _("Seen by %(name)s, %(time)s.", name=deal.seen_by.name, time=seen) + " " + promise
     if status == Status.returned:
+        if to_vendor:
+            return _("We asked the partner for more information; it waits for their answer.")
         return _("The vendor has a question; it waits for your answer.")
     if status == Status.approved:
-        return _approved(deal, protection, now, zone)
+        return _approved(deal, protection, now, zone, to_vendor)
     if status == Status.closed and deal.stage == Stage.won:
         value = money(deal.won_amount_minor, deal.won_currency or "")
+        if to_vendor:
+            return _("Won: %(value)s, confirmed by us.", value=value)
         return _("Won: %(value)s, confirmed by the vendor.", value=value)
-    if status == Status.closed:
-        return _("Closed as lost.")
-    return str(STATUS_NAMES[status]) + "."
+    over = deal.lost_at or deal.left_at or deal.decided_at
+    name = _("Closed as lost") if status == Status.closed else str(STATUS_NAMES[status])
+    return f"{name}, {day(clock.local_day(over, zone))}." if over else f"{name}."
 
 
-def _approved(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo) -> str:
+def _approved(
+    deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInfo, to_vendor: bool
+) -> str:
     if deal.stage == Stage.won:
         value = money(deal.won_amount_minor, deal.won_currency or "")
+        if to_vendor:
+            return _("The partner reports it as won: %(value)s. Confirm it, or ask.", value=value)
         return _("Reported as won: %(value)s. The vendor confirms it.", value=value)
     if protection is None:
         return _("Approved, without a reservation.")
     if protection.ends_at <= now:
         return _("Approved. The reservation has ended.")
     last = day(policy.last_day(protection.ends_at, zone))
+    if to_vendor:
+        name = deal.partner.name
+        return _(
+            "Approved: the customer is reserved for %(name)s until %(day)s.", name=name, day=last
+        )
     return _("Approved: the customer is reserved for you until %(day)s.", day=last)
 
 
@@ -132,7 +147,8 @@ def chip(deal: Deal, protection: Protection | None, now: datetime, zone: ZoneInf
         text = _("decision by %(time)s", time=f"{local:%a} {local.day} {local:%b %H:%M}")
         kind = "bad" if deal.decision_due_at < now else kind
     if deal.status == Status.approved and protection is not None and protection.ends_at > now:
-        text = _("reserved %(n)s days", n=(protection.ends_at - now).days)
+        left = (protection.ends_at - now).days
+        text = count(left, "reserved %(num)s day", "reserved %(num)s days")
     if deal.stage in (Stage.won, Stage.lost):
         text, kind = str(STAGE_NAMES[deal.stage]), "good" if deal.stage == Stage.won else ""
     return Markup('<span class="chip {}">{}</span>').format(kind, text)

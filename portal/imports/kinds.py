@@ -25,6 +25,8 @@ from portal.sheets import Line, Sheet, mapping_of
 O = TypeVar("O")  # noqa: E741 - the outcome
 
 PATIENCE_S = 30.0
+# So many reasons are told; all of them are in the file of refused rows.
+MOST_REASONS = 20
 
 
 @dataclass
@@ -45,18 +47,26 @@ class Outcome:
 
     def explained(self) -> list[str]:
         """In sentences: what was done, what was odd, and why rows are refused."""
+        return [*self.told(), *self.reasons()]
+
+    def told(self) -> list[str]:
+        """In sentences: what was done, and what was odd."""
         said = [
             ngettext("%(num)s is new.", "%(num)s are new.", self.created),
             ngettext("%(num)s changes.", "%(num)s change.", self.updated),
             ngettext("%(num)s was there already.", "%(num)s were there already.", self.unchanged),
             ngettext("%(num)s row is refused.", "%(num)s rows are refused.", len(self.refused)),
         ]
-        return [text for text in said if not text.startswith("0 ")] + self.notes + self.reasons()
+        return [text for text in said if not text.startswith("0 ")] + self.notes
 
     def reasons(self) -> list[str]:
-        """Why rows are refused, the most frequent first."""
+        """Why rows are refused, the most frequent first, and for how many more reasons."""
         found = Counter(reason for _line, reason in self.refused)
-        return [f"{n} × {reason}" for reason, n in found.most_common(20)]
+        said = [f"{n} × {reason}" for reason, n in found.most_common(MOST_REASONS)]
+        more = len(found) - MOST_REASONS
+        if more > 0:
+            said.append(ngettext("and %(num)s more reason", "and %(num)s more reasons", more))
+        return said
 
     def refuse(self, line: Line, reason: str) -> None:
         """Leave a row out, and say why."""

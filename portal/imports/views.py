@@ -122,10 +122,14 @@ def do_run(kind: str, run_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         kept = session.get_one(ImportRun, run_id)
         kept.options = given
         if goes_in:
-            kept.imported_at, kept.result = clock.now(), outcome.counts
+            kept.imported_at = clock.now()
+            kept.result = {**outcome.counts, "reasons": outcome.reasons()}
         kept.result = {**kept.result, "refused_key": refused_key}
     if goes_in:
-        flash(_("Imported. %(what)s", what=" ".join(outcome.explained())))
+        flash(
+            _("Imported. %(what)s", what=" ".join(outcome.told())),
+            "warn" if outcome.refused else "message",
+        )
         return redirect(url_for("imports.run", kind=kind, run_id=run_id))
     return _run_page(known, db.session.get_one(ImportRun, run_id), sheet, given, outcome)
 
@@ -202,6 +206,9 @@ def _run_page(
         kind=kind,
         run=found,
         columns=[column for column in sheet.columns if column],
+        # What the file says comes first; what it does not say is folded away.
+        told=[name for name in kind.fields if name in mapping or name in kind.needed],
+        ignored=[name for name in sheet.columns if name and name not in mapping.values()],
         rows=len(sheet.lines),
         mapping=mapping,
         preview=shown,

@@ -92,6 +92,7 @@ def _page(month: date, partner: str, errors: dict[str, str]) -> tuple[str, int]:
     page = render_template(
         "reports/baselines.html",
         month=request.form.get("month") or f"{month:%Y-%m}",
+        month_name=f"{month:%B %Y}",
         partner=partner,
         partners=sort_by_name(accounts.partner_facts(db.session()), lambda one: one.name),
         metrics=METRICS,

@@ -66,20 +66,20 @@ class About(NamedTuple):
 
 
 METRICS: dict[Metric, About] = {
-    Metric.upsell_rate: About(_l("1 Upsell rate, per cent"), Unit.percent),
-    Metric.cross_sell_rate: About(_l("1 Cross-sell rate, per cent"), Unit.percent),
-    Metric.mqls: About(_l("2 Marketing qualified leads"), Unit.number),
-    Metric.sqls: About(_l("2 Sales qualified leads"), Unit.number),
-    Metric.close_rate: About(_l("3 Close rate, per cent"), Unit.percent),
-    Metric.cycle_days: About(_l("4 Average deal cycle, days"), Unit.days),
-    Metric.revenue: About(_l("5 Revenue, net"), Unit.money),
-    Metric.registrations: About(_l("6 Deal registrations"), Unit.number),
-    Metric.satisfaction_company: About(_l("7 Satisfaction with us, 1 to 10"), Unit.mean),
+    Metric.upsell_rate: About(_l("Upsell rate, per cent"), Unit.percent),
+    Metric.cross_sell_rate: About(_l("Cross-sell rate, per cent"), Unit.percent),
+    Metric.mqls: About(_l("Marketing qualified leads"), Unit.number),
+    Metric.sqls: About(_l("Sales qualified leads"), Unit.number),
+    Metric.close_rate: About(_l("Close rate, per cent"), Unit.percent),
+    Metric.cycle_days: About(_l("Average deal cycle, days"), Unit.days),
+    Metric.revenue: About(_l("Revenue, net"), Unit.money),
+    Metric.registrations: About(_l("Deal registrations"), Unit.number),
+    Metric.satisfaction_company: About(_l("Satisfaction with us, 1 to 10"), Unit.mean),
     Metric.satisfaction_experience: About(
-        _l("7 Satisfaction with the partner experience, 1 to 10"), Unit.mean
+        _l("Satisfaction with the partner experience, 1 to 10"), Unit.mean
     ),
-    Metric.content_views: About(_l("8 Views of content"), Unit.number),
-    Metric.content_activities: About(_l("8 Content activities"), Unit.number),
+    Metric.content_views: About(_l("Views of content"), Unit.number),
+    Metric.content_activities: About(_l("Content activities"), Unit.number),
 }
 
 

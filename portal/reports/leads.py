@@ -79,7 +79,7 @@ def figures(found: Outcomes) -> Table:
         _row("maturing", _("Maturing"), young, href=link(found, "maturing")),
     ]  # fmt: skip
     note = _("Leads that became MQL less than %(n)s days ago are maturing.", n=RIPE_DAYS)
-    return pipeline.figures("lead-figures", _("Leads"), rows, note)
+    return pipeline.figures("lead-figures", _("What became of leads"), rows, note)
 
 
 def _row(about: str, what: str, n: int, note: str = "", *, href: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def partners(found: Outcomes) -> Table:
     if rows:
         everybody = {"name": _("All partners"), **_figures(found.funnel, len(found.direct))}
         rows = [everybody, *rows]
-    return _table("leads", _("Leads"), _("Partner"), rows)
+    return _table("leads", _("By partner"), _("Partner"), rows)
 
 
 def tiers(found: Outcomes) -> Table:

@@ -141,43 +141,25 @@ class Outcomes:
         ]
         if not deals:
             return set()
-        assets: dict[uuid.UUID, list[uuid.UUID]] = defaultdict(list)
-        for asset_id, families in library.families_of_assets(self.session).items():
-            for family in families:
-                assets[family].append(asset_id)
-        by_family: dict[uuid.UUID, list[DealFacts]] = defaultdict(list)
-        for deal in deals:
-            if deal.family_id in assets:
-                by_family[deal.family_id].append(deal)
-        return {
-            deal.id
-            for family, some in by_family.items()
-            for deal in self._assisted_by(some, assets[family])
-        }
-
-    def _assisted_by(
-        self, deals: Sequence[DealFacts], assets: Collection[uuid.UUID]
-    ) -> Iterator[DealFacts]:
-        """Those of some registrations before which the partner was active with some assets."""
+        families = library.families_of_assets(self.session)
         submitted = [(deal, deal.submitted) for deal in deals if deal.submitted is not None]
         days = [day for _deal, day in submitted]
-        active: dict[uuid.UUID, list[date]] = defaultdict(list)
-        for one in tracking.active_days(
-            self.session,
-            min(days) - ASSIST,
-            max(days) + timedelta(days=1),
-            {deal.partner_id for deal in deals},
-            assets,
-        ):
+        first, last = min(days) - ASSIST, max(days) + timedelta(days=1)
+        partners = {deal.partner_id for deal in deals}
+        # All families at once: asked for one by one, the same days are read again for each.
+        active: dict[tuple[uuid.UUID, uuid.UUID], list[date]] = defaultdict(list)
+        for one in tracking.active_days(self.session, first, last, partners):
             if one.on_purpose or one.partner_id not in self.unread:
-                active[one.partner_id].append(one.day)
+                for family in families.get(one.asset_id, ()):
+                    active[one.partner_id, family].append(one.day)
         for some in active.values():
             some.sort()
-        for deal, day in submitted:
-            mine = active[deal.partner_id]
-            before = bisect_right(mine, day)
-            if before and mine[before - 1] >= day - ASSIST:
-                yield deal
+        return {
+            deal.id
+            for deal, day in submitted
+            if deal.family_id is not None
+            and _is_within(ASSIST, active.get((deal.partner_id, deal.family_id), []), day)
+        }
 
     @property
     def assisted_registrations(self) -> Share:
@@ -318,6 +300,12 @@ class Outcomes:
             draft.partner_id in self.partners and family in (None, draft.family_id)
             for draft in metrics.abandoned(self.session, *self.edges)
         )
+
+
+def _is_within(time: timedelta, days: Sequence[date], day: date) -> bool:
+    """Whether one of some days, in order, is `day` or at most so long before it."""
+    before = bisect_right(days, day)
+    return before > 0 and days[before - 1] >= day - time
 
 
 def found(session: Session, period: Period, zone: ZoneInfo, filters: Filters) -> Outcomes:

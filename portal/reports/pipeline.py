@@ -33,7 +33,7 @@ def sentences(found: Outcomes) -> list[str]:
         timely = here.decided_in_time
         said[0] += " " + _(
             "Half are decided within %(hours)s business hours, %(part)s of %(whole)s in time.",
-            hours=f"{hours:.1f}",
+            hours=f"{hours:.1f}".removesuffix(".0"),
             part=number(timely.part),
             whole=number(timely.whole),
         )
@@ -479,7 +479,7 @@ def _join(*parts: str) -> str:
 
 
 def _hours(hours: float | None) -> str:
-    return "–" if hours is None else _("%(n)s h", n=f"{hours:.1f}")
+    return "–" if hours is None else _("%(n)s h", n=f"{hours:.1f}".removesuffix(".0"))
 
 
 def _share(

@@ -135,7 +135,7 @@ def test_currencies_are_never_added(browse: Browse) -> None:
     assert "Together: CHF 750 · € 4 000" in page
     assert "Submitted 4 CHF 50 · € 3 000" in board
     assert "Qualified 1 € 1 000" in board
-    assert "Before this month overdue 1 € 1 000 2026-12 3 CHF 50 · € 2 000" in months
+    assert "Before this month overdue 1 € 1 000 Dec 2026 3 CHF 50 · € 2 000" in months
     assert "No day given 1 € 1 000" in months
     assert rows == [
         {"Month": "overdue", "Deals": "1", "CHF": "", "EUR": "1000.00"},

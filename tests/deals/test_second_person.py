@@ -113,7 +113,7 @@ def test_an_approval_is_withdrawn_by_two_people_and_the_customer_is_free(
     assert deal(key).status == "revoked"
     assert protection(key).ends_at <= clock.now()
     page = text_of(browse(lena()).get(f"/deals/{key}"))
-    assert "Approval withdrawn." in page
+    assert "Approval withdrawn, " in page
     assert "The tender was opened to everyone." in page
     letters = [mail_text(letter) for letter in box.to("lena@kuehn.example")]
     assert any("approval of your registration" in text for text in letters)
