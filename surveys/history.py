@@ -201,15 +201,24 @@ def _in_reach(closed: Sequence[Round]) -> Iterator[tuple[Round, Round]]:
 # --- from the database ----------------------------------------------------------------------------
 
 
-def last(session: Session, limit: int | None = 8) -> History:
-    """The latest waves that were opened."""
+def load(session: Session) -> History:
+    """Every wave that was opened. What may be compared is settled over all of them: of a part of
+    them another comparison would be let through, and the two together would tell too much."""
+    return _load(session, _latest(session, None))
+
+
+def latest(session: Session, limit: int | None) -> Sequence[Round]:
+    """The latest waves, oldest first, each by itself."""
+    return _load(session, _latest(session, limit)).rounds
+
+
+def _latest(session: Session, limit: int | None) -> list[uuid.UUID]:
     newest = select(Wave.id).where(Wave.state == OPEN)
     newest = newest.order_by(Wave.opened_at.desc(), Wave.id.desc()).limit(limit)
-    return load(session, list(session.scalars(newest)))
+    return list(session.scalars(newest))
 
 
-def load(session: Session, keys: Sequence[uuid.UUID]) -> History:
-    """These waves, with what may be shown of them."""
+def _load(session: Session, keys: Sequence[uuid.UUID]) -> History:
     query = (
         select(Wave, Survey.name, Questionnaire.core_hash)
         .join(Survey, Survey.id == Wave.survey_id)
