@@ -30,7 +30,9 @@ def who_sees(wave: Wave, company: str) -> str:
     if wave.mode == Mode.confidential:
         return f"{shown} " + _("The portal itself knows which answer is yours.")
     return f"{shown} " + _(
-        "When the survey has closed, nobody can find out which answer was yours.",
+        "When the survey has closed, what ties your answer to you is deleted. Kept are that you "
+        "have answered, and each answer with its company and language. Where only one person of a "
+        "company answers, somebody who can read the database can still tell whose answer it is."
     )
 
 

@@ -1,4 +1,4 @@
-"""Who sees my answer: with a name, only in sums, or so that nobody can find out."""
+"""Who sees my answer: with a name, only in sums, or without a tie to me."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from portal.db import db, write
 from portal.reports import records
 from surveys import reminders, waves
 from surveys.models import Answer, FollowUp, Invitation, Mode, Response, SurveyLink
+from surveys.wording import who_sees
 from tests.conftest import Browse
 from tests.factories import LONG_AGO, make_user
 from tests.mailbox import deliver, links_of, mailbox
@@ -31,7 +32,7 @@ LENA = "lena@kuehn.example"
     [
         ("attributed", "see your answer with your name and your company"),
         ("confidential", "have answered. The portal itself knows which answer is yours"),
-        ("anonymous", "nobody can find out which answer was yours"),
+        ("anonymous", "what ties your answer to you is deleted"),
     ],
 )
 def test_who_sees_it_stands_above_the_scale(
@@ -113,6 +114,15 @@ def test_nothing_ties_an_anonymous_answer_to_a_person_once_it_has_closed(
     assert response.answer_key is None
     invitation = db.session.scalars(select(Invitation)).one()
     assert (invitation.answered, invitation.response) == ("complete", None)
+    # What was said is kept, is; and it names the only one of a company who has answered.
+    kept = {column.name for column in Response.__table__.columns if getattr(response, column.name)}
+    assert kept == {"id", "wave_id", "partner_id", "locale", "submission_id", "complete"}
+    assert response.partner_id == invitation.partner_id
+    with app.test_request_context():
+        said = who_sees(invitation.wave, "Nordwerk")
+    assert "each answer with its company and language" in said
+    assert "Where only one person of a company answers" in said
+    assert "nobody can" not in said
     # Closed is closed, also when the clock is set back.
     assert browse(None).get(link).status_code == 410
 
