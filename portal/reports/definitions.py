@@ -780,6 +780,16 @@ SURVEYS = (
         N_("points of the scale"),
     ),
     Definition(
+        "series",
+        N_("Series of waves"),
+        N_(
+            "Waves with the same number asked the same two questions, word by word: only they are "
+            "compared. In the chart a line joins the waves of one survey, and breaks where the "
+            "series changes."
+        ),
+        N_("number"),
+    ),
+    Definition(
         "satisfaction_p",
         N_("p"),
         N_(

@@ -148,10 +148,8 @@ def test_a_change_that_one_partner_alone_makes_is_not_shown(app: Flask) -> None:
     assert found.change.n == len(CROWD)
 
 
-def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
-    people = make_people()
-    make_wave(people, spread(), back=60)
-    wave = make_wave(people, spread(), back=30)
+def ask_otherwise(wave: Wave) -> None:
+    """Let the two questions of a wave be others."""
     with write() as session:
         other = session.get_one(Wave, wave.id).questionnaire
         copy = type(other)(
@@ -160,9 +158,46 @@ def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
         session.add(copy)
         session.flush()
         session.get_one(Wave, wave.id).questionnaire_id = copy.id
+
+
+def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
+    people = make_people()
+    make_wave(people, spread(), back=60)
+    ask_otherwise(make_wave(people, spread(), back=30))
     past = history.load(db.session())
     before, after = past.rounds
     assert past.compared(before, after, "company").why_not == history.OTHER_QUESTIONS
+
+
+def test_a_line_joins_only_waves_of_one_survey_that_may_be_compared(
+    app: Flask, browse: Browse
+) -> None:
+    people = make_people()
+    made = [make_wave(people, spread(), back=back, name="Pulse") for back in (90, 70, 50, 30)]
+    make_wave(people, spread(), back=40, name="Other")
+    ask_otherwise(made[2])
+    manager = browse(anna())
+    trend = rows(manager.get("/reports/satisfaction/trend/trend.csv"))
+    waves = [(row["Wave"].split(",")[0], row["Series"]) for row in trend]
+    assert waves == [
+        ("Pulse", "1"), ("Other", "1"), ("Pulse", "2"), ("Pulse", "1"), ("Pulse", "1"),
+    ]  # fmt: skip
+    assert "Waves of one series may be compared." in text_of(
+        manager.get("/reports/satisfaction/trend")
+    )
+    for address in ("satisfaction/trend/chart.json", "charts/satisfaction.json"):
+        chart = manager.get(f"/reports/{address}").json
+        assert chart is not None
+        drawn: dict[tuple[str, str], list[str]] = {}
+        for point in chart["data"]["values"]:
+            drawn.setdefault((point["what"], point["line"]), []).append(point["label"])
+        # Two waves, the one with other questions, the one after it, and the other survey's.
+        for what in ("The company", "The partner experience"):
+            joined = [labels for (name, _line), labels in drawn.items() if name == what]
+            own, other = f"{what}, Pulse", f"{what}, Other"
+            assert joined == [[own, own], [own], [other], [own]]
+        for layer in chart["layer"][:4]:
+            assert layer["encoding"]["detail"] == {"field": "line"}
 
 
 def test_the_command_gives_every_wave_and_the_change_between_any_two(
