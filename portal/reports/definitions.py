@@ -773,9 +773,10 @@ SURVEYS = (
         N_("Change of the same partners"),
         N_(
             "The mean over the partners that answered both waves of what their own mean changed, "
-            "with its 95 %% interval. Only waves with the same two questions, word by word, are "
-            "compared. A protected wave is compared with at most four waves before it, and only "
-            "where nobody's answer can be worked out."
+            "with its 95 %% interval; of fewer than 6 partners only the change itself is told. "
+            "Waves are compared when they asked the same two questions, word by word. A protected "
+            "wave is compared with at most four waves before it, and only where nobody's answer "
+            "can be worked out."
         ),
         N_("points of the scale"),
     ),

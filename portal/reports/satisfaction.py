@@ -19,6 +19,7 @@ from portal.reports import rollouts
 from portal.reports.wave_tables import reach, reach_of_change, signed
 from portal.tables import Column, Table
 from surveys import response_rates
+from surveys.figures import interval, judged
 from surveys.history import History, Round
 from surveys.models import Wave
 from surveys.questions import COMPANY, CORE, EXPERIENCE
@@ -87,7 +88,7 @@ def change_table(past: History, before: Round, after: Round) -> Table:
     empty = ""
     for key, name in names().items():
         found = past.compared(before, after, key)
-        change = found.change
+        change, sure = found.change, judged(found.change)
         if found.why_not:
             empty = _(found.why_not)
             continue
@@ -97,9 +98,9 @@ def change_table(past: History, before: Round, after: Round) -> Table:
                 "change": signed(change.value),
                 "interval": reach_of_change(change),
                 "partners": str(change.n),
-                "p": _p(change.p),
-                "p_ranks": _p(change.p_ranks),
-                "seen": "–" if change.would_be_seen is None else f"{change.would_be_seen:.1f}",
+                "p": _p(sure.p),
+                "p_ranks": _p(sure.p_ranks),
+                "seen": "–" if sure.would_be_seen is None else f"{sure.would_be_seen:.1f}",
             }
         )
     columns = [
@@ -204,9 +205,9 @@ def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
                 "survey": str(one.survey_id),
                 "label": f"{name}, {one.name}" if several else name,
             }
-            if mean.interval is not None and mean.n > 1:
-                low, high = mean.interval
-                point |= {"low": round(max(1.0, low), 2), "high": round(min(10.0, high), 2)}
+            reached = interval(mean)
+            if reached is not None:
+                point |= {"low": round(reached[0], 2), "high": round(reached[1], 2)}
             found.append(point)
     return found
 
@@ -283,7 +284,7 @@ def _mean(mean: Mean, people: int) -> dict[str, Any]:
         return {"mean": None, "interval": None, "people": None, "partners": None}
     return {
         "mean": mean.value,
-        "interval": list(mean.interval) if mean.interval else None,
+        "interval": interval(mean),
         "people": people,
         "partners": mean.n,
     }
@@ -297,11 +298,7 @@ def _paired(past: History, before: Round, after: Round, question: str) -> dict[s
     return {
         "n": change.n,
         "change": change.value,
-        "interval": list(change.interval) if change.interval else None,
-        "t": change.t,
-        "p": change.p,
-        "p_ranks": change.p_ranks,
-        "would_be_seen": change.would_be_seen,
+        **vars(judged(change)),
     }
 
 

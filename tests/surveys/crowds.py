@@ -11,6 +11,7 @@ from surveys import waves
 from surveys.models import Answer, Invitation, Mode, Response, Survey, Wave
 from tests.factories import ZONE, days_ago, make_partner, make_user
 
+People = list[tuple[Partner, list[User]]]
 QUESTIONS = ("company", "experience")
 # Each partner with its tier and region, and how many of its people answer.
 CROWD = (
@@ -20,14 +21,20 @@ CROWD = (
 )  # fmt: skip
 
 
-def make_people() -> list[tuple[Partner, list[User]]]:
+def make_people() -> People:
     """The partners and their people."""
     made = [(make_partner(name, tier=tier, region=region), n) for name, tier, region, n in CROWD]
     return [(partner, [make_user(partner=partner) for _n in range(n)]) for partner, n in made]
 
 
+def singles(n: int) -> People:
+    """Partners with one person each."""
+    made = [make_partner(f"No {number}") for number in range(1, n + 1)]
+    return [(partner, [make_user(partner=partner)]) for partner in made]
+
+
 def make_wave(
-    people: list[tuple[Partner, list[User]]],
+    people: People,
     scores: dict[str, list[int]],
     mode: str = Mode.attributed,
     back: int = 30,

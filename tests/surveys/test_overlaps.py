@@ -9,26 +9,17 @@ from random import Random
 import pytest
 from flask import Flask
 
-from portal.accounts.models import Partner, User
 from portal.db import db
 from surveys import history
 from surveys.models import Mode, Wave
 from tests.conftest import Browse
-from tests.factories import make_partner, make_user
 from tests.pages import text_of
 from tests.people import anna
 from tests.reports.test_reports import rows
-from tests.surveys.crowds import make_wave
+from tests.surveys.crowds import People, make_wave, singles
 from tests.test_commands import command
 
-People = list[tuple[Partner, list[User]]]
 Pair = frozenset[str]
-
-
-def singles(n: int) -> People:
-    """Partners with one person each."""
-    made = [make_partner(f"No {number}") for number in range(1, n + 1)]
-    return [(partner, [make_user(partner=partner)]) for partner in made]
 
 
 def wave(people: People, numbers: range, back: int, days: int) -> Wave:
