@@ -835,6 +835,15 @@ SURVEYS = (
         SHARE,
     ),
     Definition(
+        "response_rate_partners",
+        N_("Response rate of partners"),
+        N_(
+            "Partners of whom at least one person answered, in full or in part, of those who were "
+            "asked, with Wilson's 95 %% interval from 5 partners on."
+        ),
+        SHARE,
+    ),
+    Definition(
         "nonresponse",
         N_("Do they speak for the rest?"),
         N_(

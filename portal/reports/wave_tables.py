@@ -328,19 +328,20 @@ def _worst(row: dict[str, Any]) -> float:
 def outcomes(shown: Shown) -> Table:
     """What became of the invitations."""
     rows: list[dict[str, Any]] = [
-        {"ended": str(ENDED[name]), "people": str(shown.rates.ended[name])}
+        {"ended": str(ENDED[name]), "n": str(shown.rates.ended[name])}
         for name in response_rates.DISPOSITIONS
     ]
     rows += [
-        {"ended": name, "people": _share(share), "about": about}
+        {"ended": name, "n": _share(share), "about": about}
         for name, share, about in (
             (_("Response rate 1: in full, of all who could"), shown.rates.first, "response_rate_1"),
             (_("Response rate 2: in part, too"), shown.rates.second, "response_rate_2"),
+            (_("Response rate of partners"), shown.rates.partners, "response_rate_partners"),
         )
     ]
     columns = [
         Column("ended", _("Invitations")),
-        Column("people", _("People"), "figure", about="dispositions"),
+        Column("n", _("How many"), "figure", about="dispositions"),
     ]
     left_out = sum(shown.wave.left_out.values())
     note = _("%(n)s people of the audience were not asked.", n=left_out) if left_out else ""

@@ -37,6 +37,16 @@ def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse
     assert "for the 5 partners that answered both" in page
     assert "Response rate 1" in page
     assert "Nothing came back 1" in page
+    # Wilson's interval of 5 of 6.
+    assert "Response rate of partners 5 of 6 (44 to 97 %)" in page
+    invited = rows(manager.get(f"/surveys/waves/{wave.id}/invitations.csv"))
+    assert invited[-1] == {
+        "Invitations": "Response rate of partners", "How many": "5 of 6 (44 to 97 %)",
+    }  # fmt: skip
+    assert (
+        'href="/reports/definitions#response_rate_partners"'
+        in manager.get(f"/surveys/waves/{wave.id}").text
+    )
     assert "Open follow-ups" in page
     csv = rows(manager.get(f"/surveys/waves/{wave.id}/parts.csv?tier=Gold"))
     assert [row["Part"] for row in csv if row["By"] == "Tier"] == ["Gold"]
