@@ -571,7 +571,7 @@ def report_satisfaction(
     """How satisfied partners are: the waves opened from --from until before --to."""
     with _app(settings).test_request_context():
         session, zone = db.session(), accounts.zone()
-        past = history.last(session, None)
+        past = history.load(session)
         wanted = satisfaction.within(
             past, since.date() if since else None, until.date() if until else None, zone
         )

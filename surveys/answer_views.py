@@ -25,7 +25,7 @@ from surveys.forms import AnswerForm
 from surveys.models import Invitation, Mode
 from surveys.questions import CORE, Questions, language_for
 from surveys.views import bp
-from surveys.wording import closing_time, language_name, who_sees
+from surveys.wording import closing_time, language_name, of_texts, who_sees
 
 # Answers from one link in a quarter of an hour: more is a machine.
 PER_LINK = 30
@@ -170,6 +170,7 @@ def _page(template: str, way: Way, **context: object) -> str:
             path=way.path,
             closes=closing_time(wave, language),
             who_sees=who_sees(wave, company()),
+            of_texts=of_texts(wave),
             **context,
         )
 

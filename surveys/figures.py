@@ -14,8 +14,9 @@ from portal.means import Change, Mean
 
 SCALE = tuple(range(1, 11))
 HIGH, LOW = (9, 10), (1, 2, 3, 4)
-# Of fewer partners no interval is printed.
-ENOUGH = 5
+# Of fewer partners no interval is told, and of fewer pairs nothing about a change but its size.
+ENOUGH, PAIRS = 5, 6
+Interval = tuple[float, float]
 # What stands for the language of a partner whose people answered in more than one.
 SEVERAL = "several"
 GROUPINGS = ("tier", "region", "locale")
@@ -116,6 +117,33 @@ class Figure:
 def partner_means(sums: Sums) -> Mean:
     """The mean over partners of what their people gave on average."""
     return Mean(tuple(total / people for total, people in sums.values()))
+
+
+def interval(mean: Mean) -> Interval | None:
+    """Where the mean of all partners lies; None of too few. A score cannot leave the scale,
+    whatever the formula says."""
+    if mean.n < ENOUGH or mean.interval is None:
+        return None
+    low, high = mean.interval
+    return max(float(SCALE[0]), low), min(float(SCALE[-1]), high)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How sure a change is: None throughout of too few pairs."""
+
+    interval: Interval | None = None
+    t: float | None = None
+    p: float | None = None
+    p_ranks: float | None = None
+    would_be_seen: float | None = None
+
+
+def judged(change: Change) -> Judged:
+    """What may be said of a change besides its size."""
+    if change.n < PAIRS:
+        return Judged()
+    return Judged(change.interval, change.t, change.p, change.p_ranks, change.would_be_seen)
 
 
 def mean_of_partner_means(scores: Iterable[tuple[uuid.UUID, int]]) -> float | None:

@@ -67,6 +67,11 @@ class Round:
         """Whether nobody may see a single answer."""
         return self.mode != Mode.attributed
 
+    @property
+    def terms(self) -> str:
+        """What waves must have in common to be compared: the two questions, word by word."""
+        return self.core_hash
+
     def mean(self, question: str) -> Mean:
         """The mean of partner means; of nothing where none may be shown."""
         return figures.partner_means(self.sums.get(question, {}))
@@ -114,7 +119,7 @@ class History:
         """The wave before of the same survey, else of the same questions."""
         earlier = [one for one in self.rounds if one.opened_at < later.opened_at]
         own = [one for one in earlier if one.survey_id == later.survey_id]
-        same = [one for one in own or earlier if one.core_hash == later.core_hash]
+        same = [one for one in own or earlier if one.terms == later.terms]
         best = same or own
         return best[-1] if best else None
 
@@ -131,7 +136,7 @@ class History:
         )
 
     def _why_not(self, before: Round, after: Round, question: str) -> str:
-        if before.core_hash != after.core_hash:
+        if before.terms != after.terms:
             return OTHER_QUESTIONS
         if before.is_protected or after.is_protected:
             if before.is_open or after.is_open:
@@ -191,25 +196,34 @@ class History:
 
 def _in_reach(closed: Sequence[Round]) -> Iterator[tuple[Round, Round]]:
     """Each wave with the nearest earlier ones of the same questions, in the order of closing."""
-    by_questions: dict[str, list[Round]] = defaultdict(list)
+    by_terms: dict[str, list[Round]] = defaultdict(list)
     for after in closed:
-        for before in reversed(by_questions[after.core_hash][-REACH:]):
+        for before in reversed(by_terms[after.core_hash][-REACH:]):
             yield before, after
-        by_questions[after.core_hash].append(after)
+        by_terms[after.core_hash].append(after)
 
 
 # --- from the database ----------------------------------------------------------------------------
 
 
-def last(session: Session, limit: int | None = 8) -> History:
-    """The latest waves that were opened."""
+def load(session: Session) -> History:
+    """Every wave that was opened. What may be compared is settled over all of them: of a part of
+    them another comparison would be let through, and the two together would tell too much."""
+    return _load(session, _latest(session, None))
+
+
+def latest(session: Session, limit: int | None) -> Sequence[Round]:
+    """The latest waves, oldest first, each by itself."""
+    return _load(session, _latest(session, limit)).rounds
+
+
+def _latest(session: Session, limit: int | None) -> list[uuid.UUID]:
     newest = select(Wave.id).where(Wave.state == OPEN)
     newest = newest.order_by(Wave.opened_at.desc(), Wave.id.desc()).limit(limit)
-    return load(session, list(session.scalars(newest)))
+    return list(session.scalars(newest))
 
 
-def load(session: Session, keys: Sequence[uuid.UUID]) -> History:
-    """These waves, with what may be shown of them."""
+def _load(session: Session, keys: Sequence[uuid.UUID]) -> History:
     query = (
         select(Wave, Survey.name, Questionnaire.core_hash)
         .join(Survey, Survey.id == Wave.survey_id)

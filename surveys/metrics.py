@@ -17,7 +17,7 @@ from surveys.models import Answer, Invitation, Mode, Response, Wave
 
 def last_waves(session: Session, limit: int | None = 8) -> list[Round]:
     """The latest waves that were opened, oldest first."""
-    return list(history.last(session, limit).rounds)
+    return list(history.latest(session, limit))
 
 
 @dataclass(frozen=True)

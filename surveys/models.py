@@ -33,7 +33,8 @@ class Mode(StrEnum):
 
     Attributed: channel managers, with name and company. Confidential: nobody sees an answer, only
     sums of at least the minimum n; the portal knows who answered what. Anonymous: nobody, and once
-    the wave has closed nobody can find out.
+    the wave has closed nothing ties an answer to a person but their partner and language: where
+    only one of a partner answered, whoever reads the database can tell.
     """
 
     attributed = "attributed"

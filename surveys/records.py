@@ -34,7 +34,7 @@ class Kept:
 
 def of_person(session: Session, user_id: uuid.UUID) -> list[Kept]:
     """Everything that surveys keep about a person. What they answered in an anonymous survey is not
-    among it: nobody knows which answer is theirs."""
+    among it: the portal does not know which answer is theirs."""
     query = (
         select(Invitation)
         .where(Invitation.user_id == user_id)

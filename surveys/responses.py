@@ -38,7 +38,7 @@ def find(session: Session, invitation: Invitation, answer_key: str) -> Response 
     if found is None and invitation.answered is not None:
         raise Gone(
             _(
-                "You have answered already, and nobody can tell which answer is yours. "
+                "You have answered already, and the portal does not know which answer is yours. "
                 "To change it, use the mail from which you answered."
             )
         )

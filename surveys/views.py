@@ -35,12 +35,13 @@ MODE_SENTENCES = {
         "unhappy."
     ),
     Mode.confidential: _l(
-        "Nobody sees a single answer, only figures of enough people. The portal knows who answered "
-        "what, so answers of one person can be followed over waves."
+        "What people choose is shown only as figures of enough people; what they write is shown "
+        "word for word, without names. The portal knows who answered what."
     ),
     Mode.anonymous: _l(
-        "Nobody sees a single answer, and once a wave has closed nobody can find out whose it was. "
-        "Changes of one person cannot be followed."
+        "What people choose is shown only as figures of enough people; what they write is shown "
+        "word for word, without names. When a wave has closed, only company and language are kept "
+        "with an answer: where one person of a company answers, the database still tells who."
     ),
 }
 LEFT_OUT = {

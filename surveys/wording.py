@@ -19,18 +19,28 @@ def who_sees(wave: Wave, company: str) -> str:
             "The channel managers of %(company)s see your answer with your name and your company.",
             company=company,
         )
-    few = {"company": company, "n": wave.minimum_n}
-    if wave.mode == Mode.confidential:
-        return _(
-            "Nobody at %(company)s sees your answer: only figures of %(n)s people or more together "
-            "are shown. The portal itself knows which answer is yours.",
-            **few,
-        )
-    return _(
-        "Nobody sees your answer: %(company)s is shown only figures of %(n)s people or more "
-        "together. When the survey has closed, nobody can find out which answer was yours.",
-        **few,
+    shown = _(
+        "%(company)s sees only figures of %(n)s people or more together, never what one person "
+        "chose. %(written)s Nothing is shown before the survey has closed and %(n)s people or more "
+        "have answered.",
+        company=company,
+        n=wave.minimum_n,
+        written=of_texts(wave),
     )
+    if wave.mode == Mode.confidential:
+        return f"{shown} " + _("The portal itself knows which answer is yours.")
+    return f"{shown} " + _(
+        "When the survey has closed, what ties your answer to you is deleted. Kept are that you "
+        "have answered, and each answer with its company and language. Where only one person of a "
+        "company answers, somebody who can read the database can still tell whose answer it is."
+    )
+
+
+def of_texts(wave: Wave) -> str:
+    """Who sees what I write, where a wave tells nobody who it was; it stands beside each text."""
+    if wave.mode == Mode.attributed:
+        return ""
+    return _("What you write is shown word for word, without your name.")
 
 
 def closing_time(wave: Wave, locale: str) -> str:

@@ -808,11 +808,22 @@ SURVEYS = (
         N_("Change of the same partners"),
         N_(
             "The mean over the partners that answered both waves of what their own mean changed, "
-            "with its 95 %% interval. Only waves with the same two questions, word by word, are "
-            "compared. A protected wave is compared with at most four waves before it, and only "
-            "where nobody's answer can be worked out."
+            "with its 95 %% interval; of fewer than 6 partners only the change itself is told. "
+            "Waves are compared when they asked the same two questions, word by word. A protected "
+            "wave is compared with at most four waves before it, and only where nobody's answer "
+            "can be worked out."
         ),
         N_("points of the scale"),
+    ),
+    Definition(
+        "series",
+        N_("Series of waves"),
+        N_(
+            "Waves with the same number asked the same two questions, word by word: only they are "
+            "compared. In the chart a line joins the waves of one survey, and breaks where the "
+            "series changes."
+        ),
+        N_("number"),
     ),
     Definition(
         "satisfaction_p",
@@ -856,6 +867,15 @@ SURVEYS = (
         "response_rate_2",
         N_("Response rate 2"),
         N_("AAPOR's RR2: the same with answers in part."),
+        SHARE,
+    ),
+    Definition(
+        "response_rate_partners",
+        N_("Response rate of partners"),
+        N_(
+            "Partners of whom at least one person answered, in full or in part, of those who were "
+            "asked, with Wilson's 95 %% interval from 5 partners on."
+        ),
         SHARE,
     ),
     Definition(

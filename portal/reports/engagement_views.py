@@ -140,7 +140,7 @@ def _partner_table(shown: Partner, period: Period, name: str, limit: int | None 
     if name == "areas":
         return partners.area_table(session, period, shown.id)
     if name == "satisfaction":
-        return satisfaction.partner_table(history.last(session, None), shown.id, zone())
+        return satisfaction.partner_table(history.load(session), shown.id, zone())
     if name == "people" and partners.names_people(shown):
         return partners.people_table(session, period, shown)
     raise NotFound(_("There is no such report."))

@@ -19,6 +19,7 @@ from portal.reports import rollouts
 from portal.reports.wave_tables import reach, reach_of_change, signed
 from portal.tables import Column, Table
 from surveys import response_rates
+from surveys.figures import interval, judged
 from surveys.history import History, Round
 from surveys.models import Wave
 from surveys.questions import COMPANY, CORE, EXPERIENCE
@@ -38,10 +39,11 @@ def wave_name(one: Round, zone: ZoneInfo) -> str:
 
 def trend_table(past: History, zone: ZoneInfo) -> Table:
     """Every wave with both means, the latest first."""
-    rows = []
+    rows, numbers = [], series(past.rounds)
     for one in reversed(past.rounds):
         row: dict[str, Any] = {
             "wave": wave_name(one, zone),
+            "series": str(numbers[one.wave_id]),
             "partners": (one.partners_answered, one.partners_invited),
             "people": (one.people_answered, one.people_invited),
             "href": url_for("surveys.results", wave_id=one.wave_id),
@@ -58,8 +60,19 @@ def trend_table(past: History, zone: ZoneInfo) -> Table:
         Column("experience_interval", _("Interval"), "figure", True, "satisfaction_interval"),
         Column("partners", _("Partners"), "of", about="answered_partners"),
         Column("people", _("People"), "of", True, "answered_people"),
+        Column("series", _("Series"), "figure", about="series"),
     ]
-    return Table("trend", _("Waves"), columns, rows, _("No survey has been sent yet."))
+    note = _("Waves of one series may be compared.")
+    return Table("trend", _("Waves"), columns, rows, _("No survey has been sent yet."), note)
+
+
+def series(rounds: Sequence[Round]) -> dict[uuid.UUID, int]:
+    """Which waves may be compared: those with the same number, counted from the first one on."""
+    numbers: dict[str, int] = {}
+    return {
+        one.wave_id: numbers.setdefault(one.terms, len(numbers) + 1)
+        for one in sorted(rounds, key=lambda one: one.opened_at)
+    }
 
 
 def why(one: Round) -> str:
@@ -75,7 +88,7 @@ def change_table(past: History, before: Round, after: Round) -> Table:
     empty = ""
     for key, name in names().items():
         found = past.compared(before, after, key)
-        change = found.change
+        change, sure = found.change, judged(found.change)
         if found.why_not:
             empty = _(found.why_not)
             continue
@@ -85,9 +98,9 @@ def change_table(past: History, before: Round, after: Round) -> Table:
                 "change": signed(change.value),
                 "interval": reach_of_change(change),
                 "partners": str(change.n),
-                "p": _p(change.p),
-                "p_ranks": _p(change.p_ranks),
-                "seen": "–" if change.would_be_seen is None else f"{change.would_be_seen:.1f}",
+                "p": _p(sure.p),
+                "p_ranks": _p(sure.p_ranks),
+                "seen": "–" if sure.would_be_seen is None else f"{sure.would_be_seen:.1f}",
             }
         )
     columns = [
@@ -177,18 +190,36 @@ def partner_table(past: History, partner: uuid.UUID, zone: ZoneInfo) -> Table:
 def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
     """The means of waves with their intervals; a wave without answers has no point."""
     found: list[dict[str, object]] = []
+    strands = _strands(rounds)
+    several = len({one.survey_id for one in rounds}) > 1
     for one in rounds:
         for key, name in names().items():
             mean = one.mean(key)
             if mean.value is None:
                 continue
             point: dict[str, object] = {
-                "week": f"{one.opened_at:%Y-%m-%d}", "n": round(mean.value, 2), "what": name,
-            }  # fmt: skip
-            if mean.interval is not None and mean.n > 1:
-                low, high = mean.interval
-                point |= {"low": round(max(1.0, low), 2), "high": round(min(10.0, high), 2)}
+                "week": f"{one.opened_at:%Y-%m-%d}",
+                "n": round(mean.value, 2),
+                "what": name,
+                "line": strands[one.wave_id],
+                "survey": str(one.survey_id),
+                "label": f"{name}, {one.name}" if several else name,
+            }
+            reached = interval(mean)
+            if reached is not None:
+                point |= {"low": round(reached[0], 2), "high": round(reached[1], 2)}
             found.append(point)
+    return found
+
+
+def _strands(rounds: Sequence[Round]) -> dict[uuid.UUID, str]:
+    """The line of each wave: one for each survey, broken where its waves are not comparable."""
+    found: dict[uuid.UUID, str] = {}
+    ends: dict[uuid.UUID, tuple[str, int]] = {}
+    for one in rounds:
+        terms, number = ends.get(one.survey_id, (one.terms, 1))
+        ends[one.survey_id] = one.terms, number + (terms != one.terms)
+        found[one.wave_id] = f"{one.survey_id} {ends[one.survey_id][1]}"
     return found
 
 
@@ -253,7 +284,7 @@ def _mean(mean: Mean, people: int) -> dict[str, Any]:
         return {"mean": None, "interval": None, "people": None, "partners": None}
     return {
         "mean": mean.value,
-        "interval": list(mean.interval) if mean.interval else None,
+        "interval": interval(mean),
         "people": people,
         "partners": mean.n,
     }
@@ -267,11 +298,7 @@ def _paired(past: History, before: Round, after: Round, question: str) -> dict[s
     return {
         "n": change.n,
         "change": change.value,
-        "interval": list(change.interval) if change.interval else None,
-        "t": change.t,
-        "p": change.p,
-        "p_ranks": change.p_ranks,
-        "would_be_seen": change.would_be_seen,
+        **vars(judged(change)),
     }
 
 

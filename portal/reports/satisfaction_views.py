@@ -55,7 +55,7 @@ def _tables(past: History) -> dict[str, Table]:
 @vendor_only
 def trend() -> str:
     """How satisfaction went, wave by wave, and what changed between any two."""
-    past = history.last(db.session(), None)
+    past = history.load(db.session())
     pair = _pair(past)
     return render_template(
         "reports/satisfaction.html",
@@ -76,7 +76,7 @@ def trend() -> str:
 @vendor_only
 def satisfaction_csv(name: str) -> Response:
     """One of its tables as a file."""
-    tables = _tables(history.last(db.session(), None))
+    tables = _tables(history.load(db.session()))
     if name not in tables:
         raise NotFound(_("There is no such report."))
     return csv_response(tables[name])
@@ -87,6 +87,6 @@ def satisfaction_csv(name: str) -> Response:
 def satisfaction_chart() -> Response:
     """The trend of all waves, for the script that draws it."""
     session = db.session()
-    past = history.last(session, None)
+    past = history.load(session)
     marks = satisfaction.lines(session, past.rounds)
     return jsonify(charts.satisfaction(satisfaction.points(past.rounds), marks))

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -27,7 +28,7 @@ from portal.tables import Column, Table
 from surveys import comments, response_rates
 from surveys.comments import Comment
 from surveys.definitions import parsed
-from surveys.figures import ENOUGH, SCALE, Choice, Figure
+from surveys.figures import ENOUGH, PAIRS, SCALE, Choice, Figure, Interval, interval, judged
 from surveys.models import Wave
 from surveys.questions import CHOICE, CORE, Question, said
 from surveys.questions import SCALE as SCALE_KIND
@@ -105,20 +106,23 @@ class Shown:
         return {one.id: one.name for one in accounts.partner_facts(self.session)}
 
 
-def between(interval: tuple[float, float] | None) -> str:
+def between(found: Interval | None) -> str:
     """An interval in words."""
-    if interval is None:
+    if found is None:
         return "–"
-    return _("%(low)s to %(high)s", low=f"{interval[0]:.1f}", high=f"{interval[1]:.1f}")
+    return _("%(low)s to %(high)s", low=f"{found[0]:.1f}", high=f"{found[1]:.1f}")
 
 
 def reach(mean: Mean) -> str:
     """The interval of a mean of partners, or how many it takes to have one."""
-    if mean.n < ENOUGH:
-        return _("needs %(n)s more partners", n=ENOUGH - mean.n) if mean.n else "–"
-    # A score cannot leave the scale, whatever the formula says.
-    low, high = mean.interval or (0.0, 0.0)
-    return between((max(1.0, low), min(10.0, high)))
+    if mean.n and mean.n < ENOUGH:
+        return more_partners(ENOUGH - mean.n)
+    return between(interval(mean))
+
+
+def more_partners(n: int) -> str:
+    """How many it takes to have an interval."""
+    return ngettext("needs %(num)s more partner", "needs %(num)s more partners", n)
 
 
 def signed(value: float | None) -> str:
@@ -128,10 +132,10 @@ def signed(value: float | None) -> str:
 
 def reach_of_change(change: Change) -> str:
     """The interval of a change."""
-    if change.n < ENOUGH:
-        return _("needs %(n)s more partners", n=ENOUGH - change.n)
-    low, high = change.interval or (0.0, 0.0)
-    return _("%(low)s to %(high)s", low=signed(low), high=signed(high))
+    found = judged(change).interval
+    if found is None:
+        return more_partners(PAIRS - change.n)
+    return _("%(low)s to %(high)s", low=signed(found[0]), high=signed(found[1]))
 
 
 def hidden() -> str:
@@ -324,19 +328,20 @@ def _worst(row: dict[str, Any]) -> float:
 def outcomes(shown: Shown) -> Table:
     """What became of the invitations."""
     rows: list[dict[str, Any]] = [
-        {"ended": str(ENDED[name]), "people": str(shown.rates.ended[name])}
+        {"ended": str(ENDED[name]), "n": str(shown.rates.ended[name])}
         for name in response_rates.DISPOSITIONS
     ]
     rows += [
-        {"ended": name, "people": _share(share), "about": about}
+        {"ended": name, "n": _share(share), "about": about}
         for name, share, about in (
             (_("Response rate 1: in full, of all who could"), shown.rates.first, "response_rate_1"),
             (_("Response rate 2: in part, too"), shown.rates.second, "response_rate_2"),
+            (_("Response rate of partners"), shown.rates.partners, "response_rate_partners"),
         )
     ]
     columns = [
         Column("ended", _("Invitations")),
-        Column("people", _("People"), "figure", about="dispositions"),
+        Column("n", _("How many"), "figure", about="dispositions"),
     ]
     left_out = sum(shown.wave.left_out.values())
     note = _("%(n)s people of the audience were not asked.", n=left_out) if left_out else ""
@@ -382,10 +387,10 @@ def nonresponse(shown: Shown) -> Table:
 
 
 def _points(one: Share, other: Share) -> str:
-    interval = difference(one, other)
-    if interval is None or min(one.whole, other.whole) < ENOUGH:
+    edges = difference(one, other)
+    if edges is None or min(one.whole, other.whole) < ENOUGH:
         return "–"
-    low, high = (round(100 * edge) for edge in interval)
+    low, high = (round(100 * edge) for edge in edges)
     middle = round(100 * ((one.value or 0) - (other.value or 0)))
     return _("%(middle)+d points (%(low)+d to %(high)+d)", middle=middle, low=low, high=high)
 

@@ -23,7 +23,7 @@ from portal.tables import csv_response
 from surveys import history, results
 from surveys.figures import GROUPINGS, Choice
 from surveys.history import History, Round
-from surveys.models import OPEN, SKIPPED, Mode, Wave
+from surveys.models import OPEN, Mode, Wave
 from surveys.questions import COMPANY, EXPERIENCE
 from surveys.views import bp
 
@@ -71,7 +71,7 @@ def wave_page(wave_id: uuid.UUID) -> str:
     """How satisfied they are, and whom to call."""
     shown = _shown(wave_id)
     words = request.args.get("words", "")[:80]
-    past = history.load(shown.session, _earlier(shown.wave))
+    past = history.load(shown.session)
     now = past.get(wave_id)
     assert now is not None
     declared = rollouts.declared(shown.session)
@@ -98,14 +98,6 @@ def wave_page(wave_id: uuid.UUID) -> str:
         now=clock.now(),
         csv_of=lambda name: url_for("surveys.wave_csv", wave_id=wave_id, name=name),
     )
-
-
-def _earlier(wave: Wave) -> list[uuid.UUID]:
-    """The wave and those before it. What a protected one may be compared with is settled over all
-    of them; of an attributed one the last few suffice."""
-    query = select(Wave.id).where(Wave.state != SKIPPED, Wave.opened_at <= wave.opened_at)
-    query = query.order_by(Wave.opened_at.desc(), Wave.id.desc())
-    return list({wave.id, *db.session.scalars(query)})
 
 
 def _cards(shown: Shown, past: History, now: Round) -> list[Card]:

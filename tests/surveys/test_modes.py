@@ -1,4 +1,4 @@
-"""Who sees my answer: with a name, only in sums, or so that nobody can find out."""
+"""Who sees my answer: with a name, only in sums, or without a tie to me."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from portal import clock
 from portal.db import db, write
 from portal.reports import records
 from surveys import reminders, waves
-from surveys.models import Answer, FollowUp, Invitation, Response, SurveyLink
+from surveys.models import Answer, FollowUp, Invitation, Mode, Response, SurveyLink
+from surveys.wording import who_sees
 from tests.conftest import Browse
 from tests.factories import LONG_AGO, make_user
 from tests.mailbox import deliver, links_of, mailbox
+from tests.mailbox import text_of as words_of
 from tests.pages import text_of
 from tests.people import ada, anna, lena
-from tests.surveys.asking import ask, later, link_to, make_survey, send
+from tests.reports.test_reports import rows
+from tests.surveys.asking import MORE_QUESTIONS, ask, later, link_to, make_survey, send
+from tests.surveys.crowds import make_people, make_wave
 
 LENA = "lena@kuehn.example"
 
@@ -27,8 +31,8 @@ LENA = "lena@kuehn.example"
     ("mode", "words"),
     [
         ("attributed", "see your answer with your name and your company"),
-        ("confidential", "only figures of 5 people or more together are shown. The portal itself"),
-        ("anonymous", "nobody can find out which answer was yours"),
+        ("confidential", "have answered. The portal itself knows which answer is yours"),
+        ("anonymous", "what ties your answer to you is deleted"),
     ],
 )
 def test_who_sees_it_stands_above_the_scale(
@@ -38,6 +42,50 @@ def test_who_sees_it_stands_above_the_scale(
     ask(make_survey(clock.now(), mode=mode))
     page = text_of(browse(None).get(link_to(app, LENA)))
     assert page.index(words) < page.index("How satisfied are you with working")
+
+
+WORD_FOR_WORD = "What you write is shown word for word, without your name."
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_it_is_said_beside_each_text_that_it_is_shown_word_for_word(
+    app: Flask, browse: Browse, mode: str
+) -> None:
+    lena()
+    ask(make_survey(clock.now(), mode=mode, questions=MORE_QUESTIONS))
+    with mailbox(app) as box:
+        deliver()
+    mailed = " ".join(words_of(box.to(LENA)[-1]).split())
+    page = browse(None).get(links_of(box.to(LENA)[-1])[10])
+    protected = mode != Mode.attributed
+    # In the mail once; on the page above the scale, and below the two fields for words.
+    assert mailed.count(WORD_FOR_WORD) == protected
+    assert text_of(page).count(WORD_FOR_WORD) == 3 * protected
+    for key in ("why", "comment"):
+        assert (f'aria-describedby="{key}-shown"' in page.text) == protected
+        assert (f'id="{key}-shown">{WORD_FOR_WORD}' in page.text) == protected
+    for words in (mailed, text_of(page)):
+        assert ("only figures of 5 people or more together" in words) == protected
+        assert ("before the survey has closed and 5 people or more have answered" in words) == (
+            protected
+        )
+
+
+@pytest.mark.parametrize("mode", [Mode.confidential, Mode.anonymous])
+def test_texts_are_shown_without_a_name_and_only_of_enough_answers(
+    app: Flask, browse: Browse, mode: str
+) -> None:
+    people = make_people()
+    few = make_wave(people, {"Alpha": [4, 4, 4, 4]}, mode, 60, "Four of us")
+    enough = make_wave(people, {"Alpha": [4, 4, 4, 4, 4]}, mode, 30, "Five of us")
+    manager = browse(anna())
+    assert "Four of us" not in manager.get(f"/surveys/waves/{few.id}").text
+    assert rows(manager.get(f"/surveys/waves/{few.id}/comments.csv")) == []
+    page = text_of(manager.get(f"/surveys/waves/{enough.id}"))
+    assert page.count("Five of us") == 5
+    assert "What they wrote stands here word for word, without names." in page
+    written = rows(manager.get(f"/surveys/waves/{enough.id}/comments.csv"))
+    assert written == [{"Comment": "Five of us", "Question": ""}] * 5
 
 
 def test_nothing_ties_an_anonymous_answer_to_a_person_once_it_has_closed(
@@ -66,6 +114,15 @@ def test_nothing_ties_an_anonymous_answer_to_a_person_once_it_has_closed(
     assert response.answer_key is None
     invitation = db.session.scalars(select(Invitation)).one()
     assert (invitation.answered, invitation.response) == ("complete", None)
+    # What was said is kept, is; and it names the only one of a company who has answered.
+    kept = {column.name for column in Response.__table__.columns if getattr(response, column.name)}
+    assert kept == {"id", "wave_id", "partner_id", "locale", "submission_id", "complete"}
+    assert response.partner_id == invitation.partner_id
+    with app.test_request_context():
+        said = who_sees(invitation.wave, "Nordwerk")
+    assert "each answer with its company and language" in said
+    assert "Where only one person of a company answers" in said
+    assert "nobody can" not in said
     # Closed is closed, also when the clock is set back.
     assert browse(None).get(link).status_code == 410
 

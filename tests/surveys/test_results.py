@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -13,74 +13,16 @@ import pytest
 from flask import Flask
 
 from portal import clock
-from portal.accounts.models import Partner, User
-from portal.db import db, new_id, write
-from surveys import history, waves
-from surveys.models import Answer, Invitation, Mode, Response, Survey, Wave
+from portal.db import db, write
+from surveys import history
+from surveys.models import Mode, Wave
 from tests.conftest import Browse
-from tests.factories import ZONE, days_ago, make_partner, make_user
+from tests.factories import ZONE, days_ago, make_partner
 from tests.pages import text_of
 from tests.people import anna
 from tests.reports.test_reports import rows
+from tests.surveys.crowds import CROWD, make_people, make_wave, spread
 from tests.test_commands import command
-
-QUESTIONS = ("company", "experience")
-# Each partner with its tier and region, and how many of its people answer.
-CROWD = (
-    ("Alpha", "Gold", "North", 5), ("Beta", "Gold", "South", 2), ("Gamma", "Gold", "North", 2),
-    ("Delta", "Silver", "South", 3), ("Epsilon", "Silver", "North", 3),
-    ("Zeta", "Bronze", "South", 1),
-)  # fmt: skip
-
-
-def make_people() -> list[tuple[Partner, list[User]]]:
-    """The partners and their people."""
-    made = [(make_partner(name, tier=tier, region=region), n) for name, tier, region, n in CROWD]
-    return [(partner, [make_user(partner=partner) for _n in range(n)]) for partner, n in made]
-
-
-def make_wave(
-    people: list[tuple[Partner, list[User]]],
-    scores: dict[str, list[int]],
-    mode: str = Mode.attributed,
-    back: int = 30,
-    comment: str = "",
-) -> Wave:
-    """A wave that closed, and what each person of each partner answered to both questions."""
-    at: datetime = days_ago(back)
-    with write() as session:
-        survey = session.query(Survey).filter_by(mode=mode).first() or waves.create(
-            session, name=f"Pulse {mode}", rhythm="weekly", start=at.replace(tzinfo=None),
-            zone=ZONE, open_days=5, now=at,
-        )  # fmt: skip
-        survey.mode, survey.minimum_n = mode, 5
-        local = at.astimezone(ZONE).replace(tzinfo=None, microsecond=0)
-        wave = waves.open_wave(session, survey, local, at, notify=False)
-        wave.closes_at = at + timedelta(days=5)
-        known = {row.user_id: row for row in session.query(Invitation).filter_by(wave_id=wave.id)}
-        for partner, users in people:
-            for user, score in zip(users, scores.get(partner.name, []), strict=False):
-                response = Response(
-                    id=new_id(),
-                    invitation_id=None if mode == Mode.anonymous else known[user.id].id,
-                    wave_id=wave.id,
-                    partner_id=partner.id,
-                    submission_id=uuid.uuid4().hex,
-                    comment=comment,
-                    answered_at=None if mode == Mode.anonymous else at,
-                )
-                known[user.id].answered = "complete"
-                response.answers = [Answer(question=key, value=score) for key in QUESTIONS]
-                session.add(response)
-    return wave
-
-
-def spread(shift: int = 0) -> dict[str, list[int]]:
-    """Scores that differ from person to person."""
-    return {
-        name: [(3 + 2 * number + one + shift) % 10 + 1 for one in range(n)]
-        for number, (name, _tier, _region, n) in enumerate(CROWD)
-    }
 
 
 def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse) -> None:
@@ -95,6 +37,16 @@ def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse
     assert "for the 5 partners that answered both" in page
     assert "Response rate 1" in page
     assert "Nothing came back 1" in page
+    # Wilson's interval of 5 of 6.
+    assert "Response rate of partners 5 of 6 (44 to 97 %)" in page
+    invited = rows(manager.get(f"/surveys/waves/{wave.id}/invitations.csv"))
+    assert invited[-1] == {
+        "Invitations": "Response rate of partners", "How many": "5 of 6 (44 to 97 %)",
+    }  # fmt: skip
+    assert (
+        'href="/reports/definitions#response_rate_partners"'
+        in manager.get(f"/surveys/waves/{wave.id}").text
+    )
     assert "Open follow-ups" in page
     csv = rows(manager.get(f"/surveys/waves/{wave.id}/parts.csv?tier=Gold"))
     assert [row["Part"] for row in csv if row["By"] == "Tier"] == ["Gold"]
@@ -168,7 +120,7 @@ def test_nothing_of_a_protected_wave_is_shown_while_it_is_open(app: Flask, brows
     manager = browse(anna())
     with clock.at(wave.closes_at - timedelta(seconds=1)):
         page = text_of(browse(anna()).get(f"/surveys/waves/{wave.id}"))
-        trend = history.last(db.session()).rounds[0]
+        trend = history.load(db.session()).rounds[0]
         table = rows(browse(anna()).get(f"/surveys/waves/{wave.id}/questions.csv"))
     assert "Shown when the wave has closed" in page
     assert "Quotes" not in page
@@ -195,21 +147,19 @@ def test_a_change_that_one_partner_alone_makes_is_not_shown(app: Flask) -> None:
     people = make_people()
     make_wave(people, {**spread(), "Zeta": []}, Mode.confidential, back=60)
     make_wave(people, spread(1), Mode.confidential, back=30)
-    past = history.last(db.session())
+    past = history.load(db.session())
     before, after = past.rounds
     # Zeta's one person is all that the later wave has and the change has not.
     assert past.compared(before, after, "company").why_not == history.TOO_FEW
     make_wave(people, spread(2), Mode.confidential, back=15)
-    past = history.last(db.session())
+    past = history.load(db.session())
     found = past.compared(past.rounds[1], past.rounds[2], "company")
     assert not found.why_not
     assert found.change.n == len(CROWD)
 
 
-def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
-    people = make_people()
-    make_wave(people, spread(), back=60)
-    wave = make_wave(people, spread(), back=30)
+def ask_otherwise(wave: Wave) -> None:
+    """Let the two questions of a wave be others."""
     with write() as session:
         other = session.get_one(Wave, wave.id).questionnaire
         copy = type(other)(
@@ -218,9 +168,46 @@ def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
         session.add(copy)
         session.flush()
         session.get_one(Wave, wave.id).questionnaire_id = copy.id
-    past = history.last(db.session())
+
+
+def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
+    people = make_people()
+    make_wave(people, spread(), back=60)
+    ask_otherwise(make_wave(people, spread(), back=30))
+    past = history.load(db.session())
     before, after = past.rounds
     assert past.compared(before, after, "company").why_not == history.OTHER_QUESTIONS
+
+
+def test_a_line_joins_only_waves_of_one_survey_that_may_be_compared(
+    app: Flask, browse: Browse
+) -> None:
+    people = make_people()
+    made = [make_wave(people, spread(), back=back, name="Pulse") for back in (90, 70, 50, 30)]
+    make_wave(people, spread(), back=40, name="Other")
+    ask_otherwise(made[2])
+    manager = browse(anna())
+    trend = rows(manager.get("/reports/satisfaction/trend/trend.csv"))
+    waves = [(row["Wave"].split(",")[0], row["Series"]) for row in trend]
+    assert waves == [
+        ("Pulse", "1"), ("Other", "1"), ("Pulse", "2"), ("Pulse", "1"), ("Pulse", "1"),
+    ]  # fmt: skip
+    assert "Waves of one series may be compared." in text_of(
+        manager.get("/reports/satisfaction/trend")
+    )
+    for address in ("satisfaction/trend/chart.json", "charts/satisfaction.json"):
+        chart = manager.get(f"/reports/{address}").json
+        assert chart is not None
+        drawn: dict[tuple[str, str], list[str]] = {}
+        for point in chart["data"]["values"]:
+            drawn.setdefault((point["what"], point["line"]), []).append(point["label"])
+        # Two waves, the one with other questions, the one after it, and the other survey's.
+        for what in ("The company", "The partner experience"):
+            joined = [labels for (name, _line), labels in drawn.items() if name == what]
+            own, other = f"{what}, Pulse", f"{what}, Other"
+            assert joined == [[own, own], [own], [other], [own]]
+        for layer in chart["layer"][:4]:
+            assert layer["encoding"]["detail"] == {"field": "line"}
 
 
 def test_the_command_gives_every_wave_and_the_change_between_any_two(
