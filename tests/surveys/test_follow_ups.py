@@ -10,15 +10,17 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import clock
-from portal.accounts.models import Partner
+from portal.accounts.absences import set_absence
+from portal.accounts.models import Partner, User
 from portal.db import db, write
 from surveys.follow_ups import due_day
 from surveys.models import FollowUp, Wave
 from tests.conftest import Browse
+from tests.factories import ZONE
 from tests.mailbox import deliver_daily, mailbox
 from tests.mailbox import text_of as words_of
 from tests.pages import text_of
-from tests.people import anna, jonas, kuehn, lena, mia, otto
+from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
 from tests.surveys.asking import ask, link_to, make_survey, send
 
 LENA = "lena@kuehn.example"
@@ -79,6 +81,77 @@ def test_a_low_score_is_followed_up_until_it_is_closed(
     assert shown.index("She waits for a quote.") < shown.index("The quote is there.")
     assert "scored" not in text_of(mine.get("/"))
     assert browse(lena()).get(path).status_code == 404
+
+
+def look_after_kuehn(manager: User | None) -> None:
+    """Somebody else looks after Kühn Technik from now on, or nobody."""
+    key, partner = manager.id if manager else None, kuehn().id
+    with write() as session:
+        session.get_one(Partner, partner).channel_manager_id = key
+
+
+def is_mine(browse: Browse, person: User) -> bool:
+    """Whether the follow-up with Kühn Technik is among a person's own."""
+    return "Kühn Technik" in text_of(browse(person).get("/surveys/follow-ups"))
+
+
+def test_an_open_follow_up_goes_where_its_partner_goes(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    ask(make_survey(clock.now()))
+    answer(browse, link_to(app, LENA), 2, 2)
+    assert is_mine(browse, anna())
+    look_after_kuehn(otto())
+    assert is_mine(browse, otto())
+    assert not is_mine(browse, anna())
+    # Otto leaves: until somebody else looks after the partner, every channel manager does.
+    key = otto().id
+    with write() as session:
+        session.get_one(User, key).deactivated_at = clock.now()
+    assert is_mine(browse, anna())
+    assert "nobody looks after this partner" in text_of(browse(anna()).get("/surveys/follow-ups"))
+    assert not is_mine(browse, ada())
+
+
+def test_a_partner_without_a_manager_is_called_by_any_of_them_and_kept_by_who_closed_it(
+    app: Flask, browse: Browse
+) -> None:
+    lena(), anna(), otto(), ada()
+    ask(make_survey(clock.now()))
+    answer(browse, link_to(app, LENA), 2, 2)
+    with mailbox(app) as box:
+        deliver_daily()
+    assert {to for letter in box.letters for to in letter["To"].split(",")} == {
+        "anna@nordwerk.example", "otto@nordwerk.example",
+    }  # fmt: skip
+    assert is_mine(browse, anna())
+    assert is_mine(browse, otto())
+    path = f"/surveys/follow-ups/{db.session.scalars(select(FollowUp.id)).one()}"
+    for to in ("contacted", "closed"):
+        browse(otto()).post(path, data={"to": to, "note": "Done"})
+    look_after_kuehn(anna())
+    closed = "/surveys/follow-ups?state=closed"
+    assert "Kühn Technik" in text_of(browse(otto()).get(closed))
+    assert "Kühn Technik" not in text_of(browse(anna()).get(closed))
+    assert "With Otto Lang." in text_of(browse(anna()).get(path))
+
+
+def test_the_deputy_sees_it_among_their_own_until_the_manager_is_back(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    ask(make_survey(clock.now()))
+    answer(browse, link_to(app, LENA), 2, 2)
+    today, away, deputy = clock.local_day(clock.now(), ZONE), anna().id, otto().id
+    with write() as session:
+        set_absence(session, session.get_one(User, away), today, today, deputy, today)
+    assert is_mine(browse, otto())
+    assert "Otto Lang, for Anna Keller" in text_of(browse(otto()).get("/surveys/follow-ups"))
+    assert not is_mine(browse, anna())
+    with clock.at(clock.now() + timedelta(days=2)):
+        assert is_mine(browse, anna())
+        assert not is_mine(browse, otto())
 
 
 def test_a_later_answer_withdraws_it_while_nobody_has_called(
