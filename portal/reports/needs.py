@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -35,14 +36,25 @@ class Need:
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
     """Registrations by time left, the person's own before all others, then follow-ups of low
-    scores in the same order, then reported wins."""
+    scores in the same order, then reported wins; some of each kind, however many of one wait."""
     waiting = queue.load(session, user, now)
     mine = waiting.of(queue.MINE)
     rows = [*mine, *(row for row in waiting.waiting if row not in mine)][:LIMIT]
     decisions = [_decision(deal, now, zone) for deal, _left in rows]
     low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
-    return (decisions + low + wins)[:LIMIT]
+    return _some_of_each([decisions, low, wins])
+
+
+def _some_of_each(kinds: Sequence[list[Need]]) -> list[Need]:
+    """The first of all in their order, but of every kind at least the most urgent one."""
+    waiting = [kind for kind in kinds if kind]
+    free, found = LIMIT - len(waiting), list[Need]()
+    for kind in waiting:
+        part = kind[: 1 + max(0, free)]
+        free -= len(part) - 1
+        found += part
+    return found[:LIMIT]
 
 
 def _decision(deal: Deal, now: datetime, zone: ZoneInfo) -> Need:
