@@ -23,7 +23,7 @@ from portal.formatting import moment
 from surveys import waves
 from surveys.audience import Audience
 from surveys.definitions import standard
-from surveys.models import BASELINE, OPEN, SCHEDULED, Invitation, Survey, Wave
+from surveys.models import BASELINE, OPEN, SCHEDULED, SKIPPED, Invitation, Survey, Wave
 from surveys.recipients import choose
 from surveys.schedule import Every, Rhythm, Schedule, from_iso, iso
 
@@ -235,6 +235,22 @@ def lines(session: Session, now: datetime) -> list[Line]:
         answered, invited = counts.get(wave.id, (0, 0)) if wave else (0, 0)
         found.append(Line(survey, next_due(survey, now), wave, answered, invited))
     return found
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A wave that was due while the portal was not running: nobody was asked."""
+
+    survey: str
+    due: datetime
+
+
+def missed(session: Session, limit: int) -> list[Missed]:
+    """The latest waves that nobody was asked in, on the clocks of their surveys."""
+    query = select(Survey.name, Wave.occurrence_local).join(Survey, Survey.id == Wave.survey_id)
+    query = query.where(Wave.state == SKIPPED)
+    query = query.order_by(Wave.occurrence_local.desc(), Survey.name).limit(limit)
+    return [Missed(name, from_iso(local)) for name, local in session.execute(query)]
 
 
 def next_due(survey: Survey, now: datetime) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -20,7 +21,7 @@ from portal.formatting import count, sort_by_name, sort_key
 from surveys import definitions, metrics, plans, waves
 from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
-from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
+from surveys.recipients import MAILBOX, QUARANTINE, choose
 from surveys.rhythms import offset, rhythm_of, skipped
 
 bp = Blueprint("surveys", __name__)
@@ -29,6 +30,8 @@ ROLES = {
     Role.partner_admin: _l("Partner admins"),
     Role.partner_user: _l("Other people of partners"),
 }
+# What a wave is besides one of the rhythm.
+KINDS = {MANUAL: _l("by hand"), BASELINE: _l("baseline")}
 MODE_SENTENCES = {
     Mode.attributed: _l(
         "Channel managers see each answer with name and company, and can call those who are "
@@ -43,11 +46,6 @@ MODE_SENTENCES = {
         "Changes of one person cannot be followed."
     ),
 }
-LEFT_OUT = {
-    QUARANTINE: _l("were asked lately"),
-    MAILBOX: _l("share a mailbox with another"),
-    OPTED_OUT: _l("want no surveys"),
-}
 
 
 @bp.get("/surveys")
@@ -59,6 +57,8 @@ def index() -> str:
         "surveys/index.html",
         lines=plans.lines(session, now),
         waves=list(reversed(metrics.last_waves(session, 12))),
+        missed=plans.missed(session, 12),
+        kinds=KINDS,
         now=now,
     )
 
@@ -147,8 +147,23 @@ def _page(
         offset=offset,
         skipped=skipped(form.rhythm) if looked else "",
         modes=MODE_SENTENCES,
-        left_out=LEFT_OUT,
     )
+
+
+def not_asked(left_out: Mapping[str, int]) -> str:
+    """How many people of the audience a wave leaves out, and why."""
+    reasons = ", ".join(_left_out(reason, n) for reason, n in left_out.items())
+    return _("Not asked: %(reasons)s.", reasons=reasons)
+
+
+def _left_out(reason: str, n: int) -> str:
+    if reason == QUARANTINE:
+        return count(n, "%(num)s was asked lately", "%(num)s were asked lately")
+    if reason == MAILBOX:
+        return count(
+            n, "%(num)s shares a mailbox with another", "%(num)s share a mailbox with others"
+        )
+    return count(n, "%(num)s wants no surveys", "%(num)s want no surveys")
 
 
 def _how_many(people: int, partners: int) -> str:
@@ -180,8 +195,7 @@ def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
         people=len(chosen),
         asked=_how_many(len(chosen), len({found.partner.id for found in chosen})),
         held=max(0, len(everyone) - len(chosen)),
-        left=left_out,
-        left_out=LEFT_OUT,
+        left_out=left_out,
         kinds=(MANUAL, BASELINE),
         mode=MODE_SENTENCES[Mode(survey.mode)],
     )
@@ -219,4 +233,4 @@ def delete(survey_id: uuid.UUID) -> BaseResponse:
 
 @bp.app_context_processor
 def _words() -> dict[str, object]:
-    return {"rhythm_of": rhythm_of}
+    return {"rhythm_of": rhythm_of, "not_asked": not_asked}
