@@ -174,7 +174,7 @@ def partner_table(past: History, partner: uuid.UUID, zone: ZoneInfo) -> Table:
 # --- for the chart --------------------------------------------------------------------------------
 
 
-def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
+def points(rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, object]]:
     """The means of waves with their intervals; a wave without answers has no point."""
     found: list[dict[str, object]] = []
     for one in rounds:
@@ -183,8 +183,10 @@ def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
             if mean.value is None:
                 continue
             point: dict[str, object] = {
-                "week": f"{one.opened_at:%Y-%m-%d}", "n": round(mean.value, 2), "what": name,
-            }  # fmt: skip
+                "week": clock.local_day(one.opened_at, zone).isoformat(),
+                "n": round(mean.value, 2),
+                "what": name,
+            }
             if mean.interval is not None and mean.n > 1:
                 low, high = mean.interval
                 point |= {"low": round(max(1.0, low), 2), "high": round(min(10.0, high), 2)}
@@ -192,15 +194,15 @@ def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
     return found
 
 
-def lines(session: Session, rounds: Sequence[Round]) -> list[dict[str, str]]:
+def lines(session: Session, rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, str]]:
     """The rollouts since the first wave, for the chart."""
     if not rounds:
         return []
-    since = f"{rounds[0].opened_at:%Y-%m-%d}"
+    since = clock.local_day(rounds[0].opened_at, zone)
     return [
         {"week": one.rollout.day.isoformat(), "name": one.rollout.name}
         for one in rollouts.declared(session)
-        if one.rollout.day.isoformat() >= since
+        if one.rollout.day >= since
     ]
 
 

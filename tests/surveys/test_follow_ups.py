@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -16,7 +16,7 @@ from portal.db import db, write
 from surveys.follow_ups import due_day
 from surveys.models import FollowUp, Wave
 from tests.conftest import Browse
-from tests.factories import ZONE
+from tests.factories import ZONE, make_asset
 from tests.mailbox import deliver_daily, mailbox
 from tests.mailbox import text_of as words_of
 from tests.pages import text_of
@@ -228,3 +228,29 @@ def test_what_was_done_is_read_by_those_who_are_asked_next(
     page = browse(None).get(link_to(app, LENA))
     assert "You said, we did Quotes <now> take a day." in text_of(page)
     assert page.text.index("experience-10") < page.text.index("Quotes &lt;now&gt;")
+
+
+def test_days_are_those_of_the_portal_also_just_after_midnight(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    # 00:30 on 10 March in Berlin.
+    night = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
+    with clock.at(night):
+        wave = ask(make_survey(night), night)
+        answer(browse, link_to(app, LENA), 2, 2)
+        key = db.session.scalars(select(FollowUp.id)).one()
+        asset = make_asset()
+        link = browse(lena()).post(f"/library/{asset.id}/share", data={"days": "30"}).location
+        for path in (
+            "/", "/surveys", f"/surveys/follow-ups/{key}", "/surveys/questionnaires",
+            "/reports/satisfaction", f"/surveys/waves/{wave.id}", f"/library/{asset.id}",
+        ):  # fmt: skip
+            page = text_of(browse(anna()).get(path))
+            assert "10 Mar 2026" in page, path
+            assert not re.search(r"(?<!\d)9 Mar 2026", page), path
+        shared = text_of(browse(lena()).get(link))
+        chart = browse(anna()).get("/reports/satisfaction/trend/chart.json").text
+    assert "Works until 9 Apr 2026." in shared
+    assert "2026-03-10" in chart
+    assert "2026-03-09" not in chart
