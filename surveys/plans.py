@@ -182,11 +182,13 @@ def open_now(
     session: Session, survey_id: uuid.UUID, kind: str, now: datetime, *, include_held: bool
 ) -> Wave:
     """Ask now. People without an account belong to a baseline only: they know the time before the
-    portal. Refused when nobody would be asked."""
+    portal. Refused for another wave, and when nobody would be asked."""
     survey = waves.get(session, survey_id)
-    wave = waves.open_by_hand(
-        session, survey, kind, now, include_held=include_held and kind == BASELINE
-    )
+    if include_held and kind != BASELINE:
+        raise Refused(
+            _("Only a baseline asks people without an account. Choose a baseline, or untick them.")
+        )
+    wave = waves.open_by_hand(session, survey, kind, now, include_held=include_held)
     if session.scalar(select(Invitation.id).where(Invitation.wave_id == wave.id).limit(1)) is None:
         raise Refused(_("Nobody would be asked today. Look at the audience and the quarantine."))
     return wave

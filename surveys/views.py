@@ -176,16 +176,24 @@ def _how_many(people: int, partners: int) -> str:
 
 @bp.route("/surveys/<uuid:survey_id>/open", methods=["GET", "POST"])
 @vendor_only
-def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
+def open_now(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Ask now, besides the rhythm: shows how many people that are, and asks once more."""
+    kind, with_held = request.form.get("kind", MANUAL), "include_held" in request.form
+    if request.method == "GET":
+        return _opening(survey_id, kind), 200
+    try:
+        with write((Survey, survey_id)) as session:
+            plans.open_now(session, survey_id, kind, clock.now(), include_held=with_held)
+    except Refused as refused:
+        page = _opening(survey_id, kind, with_held=with_held, refused=str(refused))
+        return page, refused.status
+    flash(_("The wave is open, and its invitations are on their way."))
+    return redirect(url_for("surveys.index"))
+
+
+def _opening(survey_id: uuid.UUID, kind: str, *, with_held: bool = False, refused: str = "") -> str:
     session, now = db.session(), clock.now()
     survey = waves.get(session, survey_id)
-    if request.method == "POST":
-        kind, held = request.form.get("kind", MANUAL), bool(request.form.get("include_held"))
-        with write((Survey, survey_id)) as writing:
-            plans.open_now(writing, survey_id, kind, clock.now(), include_held=held)
-        flash(_("The wave is open, and its invitations are on their way."))
-        return redirect(url_for("surveys.index"))
     chosen, left_out = choose(session, survey, now)
     everyone, _left_out = choose(session, survey, now, include_held=True)
     return render_template(
@@ -197,6 +205,9 @@ def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
         held=max(0, len(everyone) - len(chosen)),
         left_out=left_out,
         kinds=(MANUAL, BASELINE),
+        kind=kind,
+        with_held=with_held,
+        refused=refused,
         mode=MODE_SENTENCES[Mode(survey.mode)],
     )
 

@@ -84,12 +84,14 @@ def _win(deal: Deal) -> Need:
 
 
 def _call(case: follow_ups.Case) -> Need:
-    row, name = case.follow_up, case.person.name if case.person else ""
+    row, silent = case.follow_up, _("No comment was left.")
+    if case.person:
+        silent = _("%(name)s left no comment.", name=case.person.name)
     return Need(
         _("%(partner)s scored %(score)s", partner=case.partner, score=case.worst or "–"),
         _("call by %(day)s", day=day(row.due_on)),
         "bad",
-        f"“{case.comment}”" if case.comment else _("%(name)s left no comment.", name=name),
+        f"“{case.comment}”" if case.comment else silent,
         _("Open"),
         url_for("surveys.follow_up", follow_up_id=row.id),
     )

@@ -7,17 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import clock
 from portal.accounts.absences import set_absence
 from portal.accounts.models import Partner, User
 from portal.db import db, write
+from portal.reports.records import erase_person
 from surveys.follow_ups import due_day
-from surveys.models import FollowUp, Wave
+from surveys.models import FollowUp, Response, Wave
 from tests.conftest import Browse
 from tests.factories import ZONE, make_asset
-from tests.mailbox import deliver_daily, mailbox
+from tests.mailbox import deliver, deliver_daily, links_of, mailbox
 from tests.mailbox import text_of as words_of
 from tests.pages import text_of
 from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
@@ -254,3 +255,34 @@ def test_days_are_those_of_the_portal_also_just_after_midnight(
     assert "Works until 9 Apr 2026." in shared
     assert "2026-03-10" in chart
     assert "2026-03-09" not in chart
+
+
+def test_nobody_is_called_who_was_erased(app: Flask, browse: Browse, manager: None) -> None:
+    lena(), mia()
+    ask(make_survey(clock.now()))
+    with mailbox(app) as box:
+        deliver()
+    hers, other = (links_of(box.to(it)[0])[10] for it in (LENA, "mia@brandt.example"))
+    answer(browse, hers, 2, 2)
+    answer(browse, other, 3, 3)
+    answer(browse, other, 9, 9)
+    assert sorted(states()) == [("low", "opened"), ("low", "withdrawn")]
+    assert "Lena Kühn left no comment." in text_of(browse(anna()).get("/"))
+    for person in (lena().id, mia().id):
+        with write() as session:
+            erase_person(session, person, clock.now())
+    assert sorted(states()) == [("low", "closed"), ("low", "withdrawn")]
+    assert "left no comment" not in text_of(browse(anna()).get("/"))
+    closed = browse(anna()).get("/surveys/follow-ups?whose=all&state=closed")
+    assert "Brandt" not in text_of(closed)
+
+
+def test_a_follow_up_that_lost_its_person_names_nobody(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    ask(make_survey(clock.now()))
+    answer(browse, link_to(app, LENA), 2, 2)
+    with write() as session:
+        session.execute(update(Response).values(invitation_id=None))
+    assert "No comment was left." in text_of(browse(anna()).get("/"))

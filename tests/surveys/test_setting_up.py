@@ -259,6 +259,12 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
         page = text_of(browser.get(f"/surveys/{survey.id}/open"))
         assert "asks 1 person of 1 partner, at once" in page
         assert "A baseline also asks those who have no account yet: 1 more" in page
+        other = browser.post(
+            f"/surveys/{survey.id}/open", data={"kind": "manual", "include_held": "1"}
+        )
+        assert other.status_code == 409
+        assert "Only a baseline asks people without an account." in text_of(other)
+        assert 'id="include_held" value="1" checked' in other.text
         data = {"kind": "baseline", "include_held": "1"}
         assert browser.post(f"/surveys/{survey.id}/open", data=data).status_code == 302
         assert "0 of 2" in text_of(browser.get("/surveys"))
