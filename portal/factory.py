@@ -140,6 +140,7 @@ def build(settings: Settings, *, testing: bool = False) -> Flask:
     Compress(app)
     Babel(app, locale_selector=_locale, timezone_selector=lambda: str(zone()))  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(formatting.FILTERS)
+    app.jinja_env.filters["day_of"] = lambda value: formatting.day_of(value, zone())
     app.jinja_env.filters["moment"] = lambda value: formatting.moment(value, zone())
     app.jinja_env.filters["clock_time"] = lambda value: formatting.clock_time(value, now(), zone())
     app.jinja_env.filters["soon"] = lambda value: formatting.soon(value, now(), zone())

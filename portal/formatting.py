@@ -62,6 +62,12 @@ def day(value: date | None) -> str:
     return "–" if value is None else f"{value.day} {value:%b %Y}"
 
 
+def day_of(value: datetime | None, zone: ZoneInfo) -> str:
+    """The day of a moment on the reader's calendar: just after midnight that is no longer the day
+    that it is in Greenwich."""
+    return "–" if value is None else day(value.astimezone(zone).date())
+
+
 def moment(value: datetime | None, zone: ZoneInfo) -> str:
     """A moment on the reader's clock: `Thu 5 Nov 2026, 14:00`."""
     if value is None:

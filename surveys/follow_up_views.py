@@ -29,8 +29,7 @@ def index() -> str:
     session, user = db.session(), current_user()
     whose = ALL if request.args.get("whose") == ALL else MINE
     closed = request.args.get("state") == follow_ups.CLOSED
-    owner_id = user.id if whose == MINE else None
-    found = follow_ups.cases(session, owner_id=owner_id, closed=closed)
+    found = follow_ups.cases(session, of=user.id if whose == MINE else None, closed=closed)
     return render_template(
         "surveys/follow_ups.html",
         page=page_of(found, request.args),
@@ -50,7 +49,8 @@ def follow_up(follow_up_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
         try:
             with write((FollowUp, follow_up_id)) as session:
                 row = follow_ups.get(session, follow_up_id).follow_up
-                follow_ups.move(session, row, request.form.get("to", ""), note, clock.now())
+                to = request.form.get("to", "")
+                follow_ups.move(session, row, current_user(), to, note, clock.now())
         except (follow_ups.NoNote, Refused) as refused:
             problem = str(refused)
         else:

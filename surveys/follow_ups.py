@@ -1,21 +1,23 @@
 """Closing the loop: somebody is not satisfied, and their channel manager is to call, by a day.
 
-Only where the invitation said that the channel managers see the answer. A later answer of the same
-person changes the follow-up, or withdraws it, as long as nobody has called. Due after five working
-days, which here are Monday to Friday: the calendar with holidays belongs to the decisions on deals
-and lies above.
+Only where the invitation said that the channel managers see the answer. As long as it is open it
+belongs to whoever looks after the partner on the day: their channel manager or who stands in, else
+every channel manager. Once closed it stays with who closed it. A later answer of the same person
+changes the follow-up, or withdraws it, as long as nobody has called. Due after five working days,
+which here are Monday to Friday: the calendar with holidays belongs to the decisions on deals and
+lies above.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Select, case, select
+from sqlalchemy import ColumnElement, Select, case, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
@@ -119,14 +121,13 @@ def _open(
         wave_id=response.wave_id,
         response_id=response.id,
         partner_id=partner.id,
-        owner_id=partner.channel_manager_id,
     )
     follow_up.reason, follow_up.state = reason, OPENED
     follow_up.opened_at, follow_up.due_on = now, due_day(today)
     session.add(follow_up)
     session.flush()
-    told = absences.stand_ins(session, today).acting_for(follow_up.owner_id)
-    if told is not None:
+    there = absences.stand_ins(session, today)
+    for told in there.looking_after(partner.channel_manager_id):
         notices.notify(session, told, NOTICE, follow_up.id, now)
     return follow_up
 
@@ -138,7 +139,9 @@ class NoNote(PortalError):
     """A follow-up moves on with a word on what was said."""
 
 
-def move(session: Session, follow_up: FollowUp, to: str, note: str, now: datetime) -> None:
+def move(
+    session: Session, follow_up: FollowUp, actor: User, to: str, note: str, now: datetime
+) -> None:
     """Somebody called, or it is done: opened, contacted, closed, with a note each. Lock the
     follow-up in `write()` before. Raises Refused and NoNote."""
     order = {CONTACTED: OPENED, CLOSED: CONTACTED}
@@ -155,7 +158,7 @@ def move(session: Session, follow_up: FollowUp, to: str, note: str, now: datetim
     if to == CONTACTED:
         follow_up.contacted_at = now
     else:
-        follow_up.closed_at = now
+        follow_up.closed_at, follow_up.owner_id = now, actor.id
     session.flush()
 
 
@@ -170,7 +173,8 @@ def state_name(follow_up: FollowUp) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A follow-up with what one has to know to call: who answered what, and how it was before."""
+    """A follow-up with what one has to know to call: who answered what, and whose it is; `owner` is
+    empty when nobody in particular looks after the partner."""
 
     follow_up: FollowUp
     partner: str
@@ -194,6 +198,7 @@ def _query() -> Select[FollowUp]:
     return (
         select(FollowUp)
         .join(Wave, Wave.id == FollowUp.wave_id)
+        .join(Partner, Partner.id == FollowUp.partner_id)
         .where(Wave.mode == Mode.attributed)
         .options(
             joinedload(FollowUp.wave).joinedload(Wave.survey),
@@ -207,16 +212,18 @@ def _query() -> Select[FollowUp]:
 def _cases(session: Session, rows: Sequence[FollowUp]) -> list[Case]:
     wanted = {row.partner_id for row in rows}
     partners = {
-        row.id: row.name for row in session.scalars(select(Partner).where(Partner.id.in_(wanted)))
+        row.id: row for row in session.scalars(select(Partner).where(Partner.id.in_(wanted)))
     }
-    owners = {row.owner_id for row in rows if row.owner_id}
-    names = {row.id: row.name for row in session.scalars(select(User).where(User.id.in_(owners)))}
+    there = _stand_ins(session)
+    owners = {row.id: _owners(row, partners[row.partner_id], there) for row in rows}
+    people = {key for pair in owners.values() for key in pair if key is not None}
+    names = {row.id: row.name for row in session.scalars(select(User).where(User.id.in_(people)))}
     return [
         Case(
             follow_up=row,
-            partner=partners[row.partner_id],
+            partner=partners[row.partner_id].name,
             person=row.response.invitation.user if row.response.invitation else None,
-            owner=names.get(row.owner_id, "") if row.owner_id else "",
+            owner=_owner_name(*owners[row.id], names),
             scores=_core(row.response),
             comment=row.response.comment,
         )
@@ -224,21 +231,53 @@ def _cases(session: Session, rows: Sequence[FollowUp]) -> list[Case]:
     ]
 
 
+def _stand_ins(session: Session) -> absences.StandIns:
+    return absences.stand_ins(session, clock.local_day(clock.now(), zone()))
+
+
+# Who acts, and for whom.
+Owners = tuple[uuid.UUID | None, uuid.UUID | None]
+
+
+def _owners(row: FollowUp, partner: Partner, there: absences.StandIns) -> Owners:
+    if row.state not in OPEN_STATES:
+        return row.owner_id, row.owner_id
+    return there.acting_for(partner.channel_manager_id), partner.channel_manager_id
+
+
+def _owner_name(
+    acting: uuid.UUID | None, manager: uuid.UUID | None, names: Mapping[uuid.UUID, str]
+) -> str:
+    if acting is None or manager is None:
+        return ""
+    if acting == manager:
+        return names[acting]
+    return _("%(name)s, for %(absent)s", name=names[acting], absent=names[manager])
+
+
+def _belongs_to(session: Session, user_id: uuid.UUID) -> ColumnElement[bool]:
+    """Whether a person has to look after an open follow-up today."""
+    there, managers = _stand_ins(session), select(Partner.channel_manager_id).distinct()
+    mine = {key for key in session.scalars(managers) if user_id in there.looking_after(key)}
+    of_mine = Partner.channel_manager_id.in_(mine - {None})
+    return or_(of_mine, Partner.channel_manager_id.is_(None)) if None in mine else of_mine
+
+
 def cases(
     session: Session,
     *,
-    owner_id: uuid.UUID | None = None,
+    of: uuid.UUID | None = None,
     closed: bool = False,
     limit: int | None = None,
     first_of: uuid.UUID | None = None,
 ) -> list[Case]:
     """The follow-ups that are to be done, the first due first, or those that are done, the latest
-    first; of one owner where it is given. Those of `first_of` come before all others."""
+    first; those `of` one person where it is given. Those of `first_of` come before all others."""
     query = _query().where(FollowUp.state.in_([CLOSED] if closed else OPEN_STATES))
-    if owner_id is not None:
-        query = query.where(FollowUp.owner_id == owner_id)
+    if of is not None:
+        query = query.where(FollowUp.owner_id == of if closed else _belongs_to(session, of))
     if first_of is not None:
-        query = query.order_by(case((FollowUp.owner_id == first_of, 0), else_=1))
+        query = query.order_by(case((_belongs_to(session, first_of), 0), else_=1))
     order = [FollowUp.closed_at.desc()] if closed else [FollowUp.due_on, FollowUp.opened_at]
     rows = session.scalars(query.order_by(*order, FollowUp.id).limit(limit)).all()
     return _cases(session, rows)

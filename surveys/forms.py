@@ -45,6 +45,8 @@ from surveys.schedule import STEPS, Every, On, Rhythm, from_iso
 NEVER, UNTIL, COUNT = "never", "until", "count"
 LONGEST_OPEN = 90
 EARLIEST = date(2000, 1, 1)
+# What a rhythm has besides how often it asks.
+_OF_RHYTHM = ("interval", "on", "nth", "weekday", "day", "month", "until", "count")
 
 MODES = {
     Mode.attributed: _l("Attributed"),
@@ -142,18 +144,46 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
         self.zone.choices = options((name, name) for name in _zones(kept["zone"]))
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Field by field, then what belongs together."""
-        fine = super().validate(extra_validators)
-        if self.ends.data == UNTIL and not self.until.data:
-            fine = _wrong(self.until, _("Choose the last day on which it may ask."))
-        if self.ends.data == COUNT and self.count.data is None and not self.count.errors:
-            fine = _wrong(self.count, _("Say after how many waves it ends."))
-        if fine and self.rhythm.is_impossible:
-            fine = _wrong(
+        """Field by field, then what belongs together. Of what is put aside nothing is wrong: nobody
+        sees it."""
+        super().validate(extra_validators)
+        for field in self._aside:
+            if field.errors:
+                field.errors, field.data = [], field.object_data
+        if self._is_due and self.ends.data == UNTIL and not self.until.data:
+            _wrong(self.until, _("Choose the last day on which it may ask."))
+        if self._is_due and self.ends.data == COUNT and not (self.count.data or self.count.errors):
+            _wrong(self.count, _("Say after how many waves it ends."))
+        if not self.errors and self.rhythm.is_impossible:
+            _wrong(
                 self.day,
                 _("There is no such day. Choose another, or the last day of the month."),
             )
-        return bool(fine)
+        return not self.errors
+
+    @property
+    def _is_due(self) -> bool:
+        return bool(self.every.data != Every.never)
+
+    @property
+    def _aside(self) -> list[Field]:
+        """What does not belong to what is chosen, as the page hides it."""
+        every, on, ends = self.every.data, self.on.data, self.ends.data
+        monthly, due = every in STEPS, self._is_due
+        belongs = {
+            self.interval: every == Every.week,
+            self.on: monthly,
+            self.nth: monthly and on == On.weekday,
+            self.weekday: every == Every.week or (monthly and on == On.weekday),
+            self.day: monthly and on == On.day,
+            self.month: monthly and every != Every.month,
+            self.at: due,
+            self.start: due,
+            self.ends: due,
+            self.until: due and ends == UNTIL,
+            self.count: due and ends == COUNT,
+        }
+        return [field for field, is_read in belongs.items() if not is_read]
 
     def validate_start(self, field: DateField) -> None:
         """Weeks are counted from it: not from before there were surveys."""
@@ -184,20 +214,9 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
     @property
     def rhythm(self) -> Rhythm:
         """When it asks."""
-        every = Every(self.every.data)
-        monthly, on = every in STEPS, On(self.on.data)
-        weekdays = every is Every.week or (monthly and on is On.weekday)
-        return Rhythm(
-            every,
-            interval=self.interval.data if every is Every.week else 1,
-            on=on if monthly else On.weekday,
-            weekday=self.weekday.data if weekdays else 0,
-            nth=self.nth.data if monthly and on is On.weekday else 1,
-            day=self.day.data if monthly and on is On.day else 1,
-            month=self.month.data if every in STEPS and every is not Every.month else 1,
-            until=self.until.data if self.ends.data == UNTIL else None,
-            count=self.count.data if self.ends.data == COUNT else None,
-        )
+        aside = {field.name for field in self._aside}
+        kept = {name: self[name].data for name in _OF_RHYTHM if name not in aside}
+        return Rhythm(Every(self.every.data), on=On(kept.pop("on", On.weekday)), **kept)
 
     @property
     def plan(self) -> Plan:
@@ -224,9 +243,8 @@ class SurveyForm(FlaskForm):  # type: ignore[misc]
         )
 
 
-def _wrong(field: Field, sentence: str) -> bool:
+def _wrong(field: Field, sentence: str) -> None:
     field.errors = [*field.errors, sentence]
-    return False
 
 
 def _named(names: Iterable[str], chosen: Iterable[str] | None) -> list[tuple[str, str]]:

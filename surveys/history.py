@@ -34,6 +34,7 @@ from surveys.suppression import Shown, divide_both, protect
 # first: each comparison takes from what later ones may show.
 REACH = 4
 
+SAME_WAVE = N_("Choose two waves.")
 OTHER_QUESTIONS = N_("Not comparable: the questions were not the same.")
 STILL_OPEN = N_("Not shown before both waves have closed.")
 TOO_FEW = N_("Not shown, so that no single answer can be worked out from it.")
@@ -136,6 +137,8 @@ class History:
         )
 
     def _why_not(self, before: Round, after: Round, question: str) -> str:
+        if before.wave_id == after.wave_id:
+            return SAME_WAVE
         if before.terms != after.terms:
             return OTHER_QUESTIONS
         if before.is_protected or after.is_protected:

@@ -234,6 +234,7 @@ class FollowUp(Base):
     wave_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wave.id"), index=True)
     response_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("response.id"), unique=True)
     partner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("partner.id"), index=True)
+    # Who closed it; while it is open it is whose the partner is.
     owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("user.id"), index=True)
     # `low` or `fall`
     reason: Mapped[str] = mapped_column(String(10))

@@ -23,7 +23,7 @@ from portal.formatting import moment
 from surveys import waves
 from surveys.audience import Audience
 from surveys.definitions import standard
-from surveys.models import BASELINE, OPEN, SCHEDULED, Invitation, Survey, Wave
+from surveys.models import BASELINE, OPEN, SCHEDULED, SKIPPED, Invitation, Survey, Wave
 from surveys.recipients import choose
 from surveys.schedule import Every, Rhythm, Schedule, from_iso, iso
 
@@ -182,11 +182,13 @@ def open_now(
     session: Session, survey_id: uuid.UUID, kind: str, now: datetime, *, include_held: bool
 ) -> Wave:
     """Ask now. People without an account belong to a baseline only: they know the time before the
-    portal. Refused when nobody would be asked."""
+    portal. Refused for another wave, and when nobody would be asked."""
     survey = waves.get(session, survey_id)
-    wave = waves.open_by_hand(
-        session, survey, kind, now, include_held=include_held and kind == BASELINE
-    )
+    if include_held and kind != BASELINE:
+        raise Refused(
+            _("Only a baseline asks people without an account. Choose a baseline, or untick them.")
+        )
+    wave = waves.open_by_hand(session, survey, kind, now, include_held=include_held)
     if session.scalar(select(Invitation.id).where(Invitation.wave_id == wave.id).limit(1)) is None:
         raise Refused(_("Nobody would be asked today. Look at the audience and the quarantine."))
     return wave
@@ -235,6 +237,22 @@ def lines(session: Session, now: datetime) -> list[Line]:
         answered, invited = counts.get(wave.id, (0, 0)) if wave else (0, 0)
         found.append(Line(survey, next_due(survey, now), wave, answered, invited))
     return found
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A wave that was due while the portal was not running: nobody was asked."""
+
+    survey: str
+    due: datetime
+
+
+def missed(session: Session, limit: int) -> list[Missed]:
+    """The latest waves that nobody was asked in, on the clocks of their surveys."""
+    query = select(Survey.name, Wave.occurrence_local).join(Survey, Survey.id == Wave.survey_id)
+    query = query.where(Wave.state == SKIPPED)
+    query = query.order_by(Wave.occurrence_local.desc(), Survey.name).limit(limit)
+    return [Missed(name, from_iso(local)) for name, local in session.execute(query)]
 
 
 def next_due(survey: Survey, now: datetime) -> datetime | None:

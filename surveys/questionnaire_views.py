@@ -49,6 +49,15 @@ def all_questionnaires() -> str:
     )
 
 
+@bp.post("/surveys/questionnaires/standard")
+@vendor_only
+def from_standard() -> BaseResponse:
+    """A new version where there is none to make it from: of the standard one."""
+    with write() as session:
+        key = questionnaires.standard(session, clock.now()).id
+    return redirect(url_for("surveys.next_version", questionnaire_id=key))
+
+
 @bp.get("/surveys/questionnaires/<uuid:questionnaire_id>")
 @vendor_only
 def questionnaire(questionnaire_id: uuid.UUID) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.db import hold, new_id
 from portal.errors import NotFound, Refused
+from surveys import definitions
 from surveys.definitions import known, next_number, parsed, versions
 from surveys.models import Questionnaire, Survey, Wave
 from surveys.questions import Questions, core_hash
@@ -67,6 +68,12 @@ def is_used(session: Session, key: uuid.UUID) -> bool:
     follower = select(Questionnaire.id).where(Questionnaire.follows_id == key)
     wave = select(Wave.id).where(Wave.questionnaire_id == key)
     return bool(session.scalar(select(or_(wave.exists(), follower.exists()))))
+
+
+def standard(session: Session, now: datetime) -> Questionnaire:
+    """The standard questionnaire, written down if it is not yet: other versions begin with it."""
+    hold(session, NUMBERING)
+    return definitions.standard(session, now)
 
 
 def hash_of(

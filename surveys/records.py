@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from surveys.follow_ups import CLOSED
+from surveys.follow_ups import CLOSED, OPEN_STATES
 from surveys.models import (
     Answer,
     FollowUp,
@@ -80,9 +80,9 @@ def forget(session: Session, user_id: uuid.UUID, now: datetime) -> None:
     any more which answer was theirs, what their address was, or whom to call."""
     asked = select(Invitation.id).where(Invitation.user_id == user_id)
     keys = list(session.scalars(select(Response.id).where(Response.invitation_id.in_(asked))))
-    told, done = FollowUp.response_id.in_(keys), FollowUp.closed_at.is_not(None)
+    told, open_ones = FollowUp.response_id.in_(keys), FollowUp.state.in_(OPEN_STATES)
     session.execute(update(FollowUp).where(told).values(note=""))
-    session.execute(update(FollowUp).where(told, ~done).values(state=CLOSED, closed_at=now))
+    session.execute(update(FollowUp).where(told, open_ones).values(state=CLOSED, closed_at=now))
     session.execute(update(Answer).where(Answer.response_id.in_(keys)).values(text=""))
     own = Response.id.in_(keys)
     session.execute(update(Response).where(own).values(comment="", invitation_id=None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -20,7 +21,7 @@ from portal.formatting import count, sort_by_name, sort_key
 from surveys import definitions, metrics, plans, waves
 from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
-from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
+from surveys.recipients import MAILBOX, QUARANTINE, choose
 from surveys.rhythms import offset, rhythm_of, skipped
 
 bp = Blueprint("surveys", __name__)
@@ -29,6 +30,8 @@ ROLES = {
     Role.partner_admin: _l("Partner admins"),
     Role.partner_user: _l("Other people of partners"),
 }
+# What a wave is besides one of the rhythm.
+KINDS = {MANUAL: _l("by hand"), BASELINE: _l("baseline")}
 MODE_SENTENCES = {
     Mode.attributed: _l(
         "Channel managers see each answer with name and company, and can call those who are "
@@ -44,11 +47,6 @@ MODE_SENTENCES = {
         "with an answer: where one person of a company answers, the database still tells who."
     ),
 }
-LEFT_OUT = {
-    QUARANTINE: _l("were asked lately"),
-    MAILBOX: _l("share a mailbox with another"),
-    OPTED_OUT: _l("want no surveys"),
-}
 
 
 @bp.get("/surveys")
@@ -60,6 +58,8 @@ def index() -> str:
         "surveys/index.html",
         lines=plans.lines(session, now),
         waves=list(reversed(metrics.last_waves(session, 12))),
+        missed=plans.missed(session, 12),
+        kinds=KINDS,
         now=now,
     )
 
@@ -148,8 +148,23 @@ def _page(
         offset=offset,
         skipped=skipped(form.rhythm) if looked else "",
         modes=MODE_SENTENCES,
-        left_out=LEFT_OUT,
     )
+
+
+def not_asked(left_out: Mapping[str, int]) -> str:
+    """How many people of the audience a wave leaves out, and why."""
+    reasons = ", ".join(_left_out(reason, n) for reason, n in left_out.items())
+    return _("Not asked: %(reasons)s.", reasons=reasons)
+
+
+def _left_out(reason: str, n: int) -> str:
+    if reason == QUARANTINE:
+        return count(n, "%(num)s was asked lately", "%(num)s were asked lately")
+    if reason == MAILBOX:
+        return count(
+            n, "%(num)s shares a mailbox with another", "%(num)s share a mailbox with others"
+        )
+    return count(n, "%(num)s wants no surveys", "%(num)s want no surveys")
 
 
 def _how_many(people: int, partners: int) -> str:
@@ -162,16 +177,24 @@ def _how_many(people: int, partners: int) -> str:
 
 @bp.route("/surveys/<uuid:survey_id>/open", methods=["GET", "POST"])
 @vendor_only
-def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
+def open_now(survey_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     """Ask now, besides the rhythm: shows how many people that are, and asks once more."""
+    kind, with_held = request.form.get("kind", MANUAL), "include_held" in request.form
+    if request.method == "GET":
+        return _opening(survey_id, kind), 200
+    try:
+        with write((Survey, survey_id)) as session:
+            plans.open_now(session, survey_id, kind, clock.now(), include_held=with_held)
+    except Refused as refused:
+        page = _opening(survey_id, kind, with_held=with_held, refused=str(refused))
+        return page, refused.status
+    flash(_("The wave is open, and its invitations are on their way."))
+    return redirect(url_for("surveys.index"))
+
+
+def _opening(survey_id: uuid.UUID, kind: str, *, with_held: bool = False, refused: str = "") -> str:
     session, now = db.session(), clock.now()
     survey = waves.get(session, survey_id)
-    if request.method == "POST":
-        kind, held = request.form.get("kind", MANUAL), bool(request.form.get("include_held"))
-        with write((Survey, survey_id)) as writing:
-            plans.open_now(writing, survey_id, kind, clock.now(), include_held=held)
-        flash(_("The wave is open, and its invitations are on their way."))
-        return redirect(url_for("surveys.index"))
     chosen, left_out = choose(session, survey, now)
     everyone, _left_out = choose(session, survey, now, include_held=True)
     return render_template(
@@ -181,9 +204,11 @@ def open_now(survey_id: uuid.UUID) -> str | BaseResponse:
         people=len(chosen),
         asked=_how_many(len(chosen), len({found.partner.id for found in chosen})),
         held=max(0, len(everyone) - len(chosen)),
-        left=left_out,
-        left_out=LEFT_OUT,
+        left_out=left_out,
         kinds=(MANUAL, BASELINE),
+        kind=kind,
+        with_held=with_held,
+        refused=refused,
         mode=MODE_SENTENCES[Mode(survey.mode)],
     )
 
@@ -220,4 +245,4 @@ def delete(survey_id: uuid.UUID) -> BaseResponse:
 
 @bp.app_context_processor
 def _words() -> dict[str, object]:
-    return {"rhythm_of": rhythm_of}
+    return {"rhythm_of": rhythm_of, "not_asked": not_asked}

@@ -7,14 +7,14 @@ to their deputy. A deputy acts in their own name: nobody approves twice by stand
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 
 from flask_babel import gettext as _
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from portal.accounts.models import VENDOR_ROLES, User
+from portal.accounts.models import VENDOR_ROLES, Role, User
 from portal.db import Base
 from portal.errors import Refused
 from portal.formatting import sort_by_name
@@ -75,11 +75,14 @@ def end_absence(session: Session, user_id: uuid.UUID) -> None:
 
 
 class StandIns:
-    """Who acts for whom on one day."""
+    """Who acts for whom on one day. `there` is everyone of the vendor who has access, with their
+    role."""
 
-    def __init__(self, deputies: Mapping[uuid.UUID, uuid.UUID], there: Iterable[uuid.UUID]) -> None:
+    def __init__(
+        self, deputies: Mapping[uuid.UUID, uuid.UUID], there: Mapping[uuid.UUID, str]
+    ) -> None:
         self._deputies = deputies
-        self._there = frozenset(there)
+        self._there = there
 
     def acting_for(self, user_id: uuid.UUID | None) -> uuid.UUID | None:
         """Who looks after what is assigned to this person: they, their deputy, the deputy's
@@ -90,6 +93,18 @@ class StandIns:
             user_id = self._deputies[user_id]
         return user_id if user_id in self._there and user_id not in self._deputies else None
 
+    def looking_after(self, user_id: uuid.UUID | None) -> list[uuid.UUID]:
+        """Everyone who has to look after what is assigned to this person, or to nobody: who acts
+        for them; else the channel managers who are there; else the administrators."""
+        acting = self.acting_for(user_id)
+        if acting is not None:
+            return [acting]
+        for role in (Role.channel_manager, Role.admin):
+            found = {self.acting_for(key) for key, own in self._there.items() if own == role}
+            if keys := sorted(key for key in found if key is not None):
+                return keys
+        return []
+
 
 def stand_ins(session: Session, day: date) -> StandIns:
     """Who acts for whom on `day`."""
@@ -97,5 +112,7 @@ def stand_ins(session: Session, day: date) -> StandIns:
         Absence.first_day <= day, Absence.last_day >= day
     )
     deputies = {row.user_id: row.deputy_id for row in session.execute(away)}
-    there = select(User.id).where(User.role.in_(VENDOR_ROLES), User.deactivated_at.is_(None))
-    return StandIns(deputies, session.scalars(there))
+    there = select(User.id, User.role).where(
+        User.role.in_(VENDOR_ROLES), User.deactivated_at.is_(None)
+    )
+    return StandIns(deputies, {row.id: row.role for row in session.execute(there)})

@@ -27,15 +27,7 @@ def deciders(session: Session, deal: Deal, now: datetime) -> list[uuid.UUID]:
     """Who of the vendor looks after a deal now: whom it is assigned to or their deputy; else the
     channel managers who are there; else the administrators."""
     there = absences.stand_ins(session, clock.local_day(now, zone()))
-    acting = there.acting_for(deal.assignee_id)
-    if acting is not None:
-        return [acting]
-    people = absences.vendor_people(session)
-    for role in (Role.channel_manager, Role.admin):
-        found = {there.acting_for(person.id) for person in people if person.role == role}
-        if keys := sorted(key for key in found if key is not None):
-            return keys
-    return []
+    return there.looking_after(deal.assignee_id)
 
 
 def second_people(session: Session, deal: Deal, first: uuid.UUID, now: datetime) -> list[uuid.UUID]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -35,18 +36,30 @@ class Need:
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
     """Registrations by time left, the person's own before all others, then what waits for a second
-    person or more time, then follow-ups of low scores in the same order, then reported wins."""
+    person or more time, then follow-ups of low scores in the same order, then reported wins; some
+    of each kind, however many of one wait."""
     waiting = queue.load(session, user, now)
     asks = _asks(session, user, waiting)
-    # Whoever approved first has done their part; however much is to decide, an ask is seen.
+    # Whoever approved first has done their part.
     decisions = [
         _decision(deal, now, zone)
         for deal, _left in _in_order(waiting)
         if deal.first_approved_by_id != user.id
-    ][: LIMIT - 1 if asks else LIMIT]
+    ][:LIMIT]
     low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
-    return (decisions + asks + low + wins)[:LIMIT]
+    return _some_of_each([decisions, asks, low, wins])
+
+
+def _some_of_each(kinds: Sequence[list[Need]]) -> list[Need]:
+    """The first of all in their order, but of every kind at least the most urgent one."""
+    waiting = [kind for kind in kinds if kind]
+    free, found = LIMIT - len(waiting), list[Need]()
+    for kind in waiting:
+        part = kind[: 1 + max(0, free)]
+        free -= len(part) - 1
+        found += part
+    return found[:LIMIT]
 
 
 def _in_order(waiting: queue.Queue) -> list[tuple[Deal, timedelta | None]]:
@@ -127,12 +140,14 @@ def _win(deal: Deal) -> Need:
 
 
 def _call(case: follow_ups.Case) -> Need:
-    row, name = case.follow_up, case.person.name if case.person else ""
+    row, silent = case.follow_up, _("No comment was left.")
+    if case.person:
+        silent = _("%(name)s left no comment.", name=case.person.name)
     return Need(
         _("%(partner)s scored %(score)s", partner=case.partner, score=case.worst or "–"),
         _("call by %(day)s", day=day(row.due_on)),
         "bad",
-        f"“{case.comment}”" if case.comment else _("%(name)s left no comment.", name=name),
+        f"“{case.comment}”" if case.comment else silent,
         _("Open"),
         url_for("surveys.follow_up", follow_up_id=row.id),
     )

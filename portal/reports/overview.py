@@ -19,6 +19,7 @@ from portal.reports import activity, baselines
 from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
+from portal.reports.satisfaction import wave_name
 from portal.reports.wave_tables import reach
 from portal.tables import Column, Table
 from surveys import metrics as surveys
@@ -181,11 +182,11 @@ def _won_in(period: Period, month: date, currency: str) -> str:
     return f"{url_for('reports.results_behind', name=f'won.{currency}')}?{days.query}"
 
 
-def wave_table(session: Session) -> Table:
+def wave_table(session: Session, zone: ZoneInfo) -> Table:
     """Every survey wave, latest first."""
     rows = [
         {
-            "wave": f"{wave.opened_at:%b %Y}",
+            "wave": wave_name(wave, zone),
             **{key: wave.mean(key).value for key in CORE},
             **{f"{key}_interval": reach(wave.mean(key)) for key in CORE},
             "partners": (wave.partners_answered, wave.partners_invited),

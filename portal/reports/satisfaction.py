@@ -187,7 +187,7 @@ def partner_table(past: History, partner: uuid.UUID, zone: ZoneInfo) -> Table:
 # --- for the chart --------------------------------------------------------------------------------
 
 
-def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
+def points(rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, object]]:
     """The means of waves with their intervals; a wave without answers has no point."""
     found: list[dict[str, object]] = []
     strands = _strands(rounds)
@@ -198,7 +198,7 @@ def points(rounds: Sequence[Round]) -> list[dict[str, object]]:
             if mean.value is None:
                 continue
             point: dict[str, object] = {
-                "week": f"{one.opened_at:%Y-%m-%d}",
+                "week": clock.local_day(one.opened_at, zone).isoformat(),
                 "n": round(mean.value, 2),
                 "what": name,
                 "line": strands[one.wave_id],
@@ -223,15 +223,15 @@ def _strands(rounds: Sequence[Round]) -> dict[uuid.UUID, str]:
     return found
 
 
-def lines(session: Session, rounds: Sequence[Round]) -> list[dict[str, str]]:
+def lines(session: Session, rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, str]]:
     """The rollouts since the first wave, for the chart."""
     if not rounds:
         return []
-    since = f"{rounds[0].opened_at:%Y-%m-%d}"
+    since = clock.local_day(rounds[0].opened_at, zone)
     return [
         {"week": one.rollout.day.isoformat(), "name": one.rollout.name}
         for one in rollouts.declared(session)
-        if one.rollout.day.isoformat() >= since
+        if one.rollout.day >= since
     ]
 
 

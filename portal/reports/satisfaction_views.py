@@ -88,5 +88,5 @@ def satisfaction_chart() -> Response:
     """The trend of all waves, for the script that draws it."""
     session = db.session()
     past = history.load(session)
-    marks = satisfaction.lines(session, past.rounds)
-    return jsonify(charts.satisfaction(satisfaction.points(past.rounds), marks))
+    marks = satisfaction.lines(session, past.rounds, zone())
+    return jsonify(charts.satisfaction(satisfaction.points(past.rounds, zone()), marks))

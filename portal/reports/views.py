@@ -109,7 +109,7 @@ def _overview(user: User) -> str:
         partners=engagement.partner_table(session, period, limit=5),
         deals=overview.deal_table(session, period, zone()),
         leads=lead_reports.lead_table(session, period).top(4),
-        waves=overview.wave_table(session).top(4),
+        waves=overview.wave_table(session, zone()).top(4),
     )
 
 
@@ -141,7 +141,9 @@ TABLES: dict[str, Callable[[Session, Period, int, int | None], Table]] = {
         *part
     ),
     "won": lambda session, period, *part: overview.won_table(session, period, zone()).part(*part),
-    "satisfaction": lambda session, _period, *part: overview.wave_table(session).part(*part),
+    "satisfaction": lambda session, _period, *part: overview.wave_table(session, zone()).part(
+        *part
+    ),
 }
 
 
@@ -204,8 +206,8 @@ def chart(name: str) -> Response:
         return jsonify(charts.registrations(overview.month_rows(session, period, zone())))
     if name == "satisfaction":
         rounds = surveys.last_waves(session)
-        marks = satisfaction.lines(session, rounds)
-        return jsonify(charts.satisfaction(satisfaction.points(rounds), marks))
+        marks = satisfaction.lines(session, rounds, zone())
+        return jsonify(charts.satisfaction(satisfaction.points(rounds, zone()), marks))
     raise NotFound(_("There is no such chart."))
 
 

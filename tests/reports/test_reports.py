@@ -178,6 +178,16 @@ def test_needs_are_decisions_then_low_scores_then_wins(app: Flask, browse: Brows
     assert "“Waited nine days.”" in page
 
 
+def test_many_registrations_leave_room_for_a_low_score(app: Flask, browse: Browse) -> None:
+    for n in range(6):
+        register(browse, lena(), customer_name=f"Waiting {n} AG")
+    assert text_of(browse(anna()).get("/")).count("Waiting") == 5
+    answer_with(app, browse, 3, "Waited nine days.")
+    page = text_of(browse(anna()).get("/"))
+    assert page.count("Waiting") == 4
+    assert "“Waited nine days.”" in page
+
+
 def answer_with(app: Flask, browse: Browse, score: int, comment: str) -> None:
     """Lena answers a survey that is open."""
     now = clock.now()

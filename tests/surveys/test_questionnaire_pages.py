@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -17,7 +18,7 @@ from surveys.models import Questionnaire
 from surveys.questions import Questions
 from tests.conftest import Browse
 from tests.pages import text_of
-from tests.people import anna
+from tests.people import anna, lena
 
 INPUT = re.compile(r"<input\b[^>]*>")
 AREA = re.compile(r'<textarea\b[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', re.S)
@@ -199,3 +200,24 @@ def test_a_version_can_be_changed_until_it_is_used(page: Page, first: Questionna
     assert "stays as it is" in text_of(page.browser.get(f"/surveys/questionnaires/{first.id}"))
     rows = db.session.scalars(select(Questionnaire.body).order_by(Questionnaire.number)).all()
     assert rows[0] == definitions.STANDARD
+
+
+def test_the_first_survey_can_ask_about_drivers(app: Flask, browse: Browse) -> None:
+    browser = browse(anna())
+    assert 'href="/surveys/questionnaires"' in browser.get("/surveys/new").text
+    listed = browser.get("/surveys/questionnaires").text
+    assert 'action="/surveys/questionnaires/standard"' in listed
+    started = browser.post("/surveys/questionnaires/standard").location
+    # A second press, or a colleague's, writes no second one.
+    assert browser.post("/surveys/questionnaires/standard").location == started
+    page = Page(browser, started)
+    page.press("driver:margin")
+    made = page.press("save", name="With margin").location
+    assert made.startswith("/surveys/questionnaires/")
+    offered = browser.get("/surveys/new").text
+    assert "With margin, version 2" in text_of(browser.get("/surveys/new"))
+    assert made.rsplit("/", 1)[1] in offered
+    first, second = db.session.scalars(select(Questionnaire).order_by(Questionnaire.number))
+    assert first.body == definitions.STANDARD
+    assert second.core_hash == first.core_hash
+    assert browse(lena()).post("/surveys/questionnaires/standard").status_code == 404

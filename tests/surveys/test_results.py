@@ -58,6 +58,9 @@ def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse
     trend = text_of(manager.get(f"/reports/satisfaction/trend?before={before.id}&after={wave.id}"))
     assert "Change of the same partners" in trend
     assert "Who fell most" in trend
+    same = text_of(manager.get(f"/reports/satisfaction/trend?before={wave.id}&after={wave.id}"))
+    assert "Choose two waves." in same
+    assert "0.0" not in same
     assert manager.get(f"/reports/satisfaction/trend?before={uuid.uuid4()}").status_code == 404
     assert manager.get(f"/surveys/waves/{wave.id}/nothing.csv").status_code == 404
 

@@ -125,6 +125,31 @@ def test_bad_input_gets_a_sentence_and_loses_nothing(
     assert db.session.query(Survey).count() == 0
 
 
+@pytest.mark.parametrize(
+    ("hidden", "rule"),
+    [
+        ({"day": "45"}, "FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO"),
+        ({"every": "month", "interval": ""}, "FREQ=MONTHLY;BYDAY=1MO"),
+        ({"every": "month", "month": "13"}, "FREQ=MONTHLY;BYDAY=1MO"),
+        ({"ends": "never", "count": "0", "until": "soon"},
+         "FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO"),
+        ({"every": "week", "on": "day", "day": "", "nth": "9"}, "FREQ=WEEKLY;BYDAY=MO"),
+        ({"every": "month", "on": "last_day", "weekday": "x"}, "FREQ=MONTHLY;BYMONTHDAY=-1"),
+        ({"every": "never", "at": "", "start": "1999-01-01", "ends": "count"}, ""),
+    ],
+)  # fmt: skip
+def test_what_the_choice_puts_aside_is_not_read(
+    browser: FlaskClient, hidden: dict[str, str], rule: str
+) -> None:
+    assert save(browser, **hidden).rrule == rule
+
+
+def test_what_was_put_aside_is_marked_once_it_is_chosen(browser: FlaskClient) -> None:
+    answer = post(browser, then="save", every="month", on="day", day="45")
+    assert answer.status_code == 400
+    assert "Use a number from 1 to 31." in text_of(answer)
+
+
 def test_days_that_months_lack_are_said_in_words(browser: FlaskClient) -> None:
     page = text_of(post(browser, then="show", every="month", on="day", day="31"))
     assert "Nobody is asked in February, April, June, September, November" in page
@@ -234,6 +259,12 @@ def test_a_baseline_asks_people_without_an_account_and_says_how_many_before(
         page = text_of(browser.get(f"/surveys/{survey.id}/open"))
         assert "asks 1 person of 1 partner, at once" in page
         assert "A baseline also asks those who have no account yet: 1 more" in page
+        other = browser.post(
+            f"/surveys/{survey.id}/open", data={"kind": "manual", "include_held": "1"}
+        )
+        assert other.status_code == 409
+        assert "Only a baseline asks people without an account." in text_of(other)
+        assert 'id="include_held" value="1" checked' in other.text
         data = {"kind": "baseline", "include_held": "1"}
         assert browser.post(f"/surveys/{survey.id}/open", data=data).status_code == 302
         assert "0 of 2" in text_of(browser.get("/surveys"))

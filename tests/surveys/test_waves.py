@@ -22,10 +22,14 @@ from surveys.models import (
     Questionnaire,
     Response,
     Survey,
+    SurveyOptOut,
     Wave,
 )
+from tests.conftest import Browse
 from tests.factories import make_user
-from tests.people import anna, jonas, lena, mia
+from tests.pages import text_of
+from tests.people import anna, jonas, kuehn, lena, mia
+from tests.surveys.asking import ask, make_survey
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 2, 9)  # noqa: DTZ001 - on the wall clock
@@ -161,3 +165,28 @@ def test_the_mean_of_partner_means_counts_every_partner_the_same(app: Flask) -> 
     assert mean is not None
     assert round(mean, 4) == 6.6667
     assert figures.mean_of_partner_means([]) is None
+
+
+def test_what_was_missed_and_what_was_opened_by_hand_is_told(app: Flask, browse: Browse) -> None:
+    lena()
+    survey = weekly(open_days=3)
+    assert tick(datetime(2026, 3, 16, 8, tzinfo=UTC)) == 1
+    by_hand = datetime(2026, 3, 20, 8, tzinfo=UTC)
+    with clock.at(by_hand), write((Survey, survey.id)) as session:
+        waves.open_by_hand(session, session.get_one(Survey, survey.id), "baseline", by_hand)
+    with clock.at(by_hand):
+        page = text_of(browse(anna()).get("/surveys"))
+    assert "because the portal was not running: Pulse, 9 Mar 2026 Pulse, 2 Mar 2026" in page
+    assert "Pulse, 20 Mar 2026 baseline open" in page
+    assert page.count("baseline") == 1
+
+
+def test_a_wave_says_whom_it_left_out_and_why(app: Flask, browse: Browse) -> None:
+    lena(), mia()
+    make_user(email="Lena+news@kuehn.example", partner=kuehn())
+    off = mia().id
+    with write() as session:
+        session.add(SurveyOptOut(user_id=off, at=BEFORE))
+    wave = ask(make_survey(BEFORE))
+    page = text_of(browse(anna()).get(f"/surveys/waves/{wave.id}"))
+    assert "Not asked: 1 wants no surveys, 1 shares a mailbox with another." in page
