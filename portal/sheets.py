@@ -111,8 +111,8 @@ def _xlsx(data: bytes) -> list[list[str]]:
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheet = book.worksheets[0]
         rows = [
-            [_cell(value) for value in row]
-            # A row is filled up to its last cell, and a short file can say that this is far away.
+            _cells(row)
+            # A short file can say that a row ends far away, where its last cell is.
             for row in sheet.iter_rows(
                 values_only=True, max_row=MAX_ROWS + 2, max_col=MAX_COLUMNS + 1
             )
@@ -125,6 +125,12 @@ def _xlsx(data: bytes) -> list[list[str]]:
             N_("This spreadsheet cannot be read. Please save it as XLSX or CSV.")
         ) from None
     return rows
+
+
+def _cells(row: Sequence[Any]) -> list[str]:
+    """A row without the empty cells at its end: its reader fills all rows to the same length."""
+    length = next((n for n in range(len(row), 0, -1) if row[n - 1] is not None), 0)
+    return [_cell(value) for value in row[:length]]
 
 
 def _cell(value: Any) -> str:
