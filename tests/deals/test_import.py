@@ -17,23 +17,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
-from flask import Flask
+from flask import Flask, current_app
 from openpyxl import Workbook
 from sqlalchemy import func, select
 
-from portal import clock
+from portal import cli, clock
 from portal.accounts.models import Partner
-from portal.cli import portal
+from portal.cli import portal, report_deals
 from portal.db import db
 from portal.deals import import_rows, importer, metrics
 from portal.deals.importer import Outcome
 from portal.deals.models import Customer, Deal, DealHistory, Protection
-from portal.deals.results import as_json
 from portal.errors import PortalError
 from portal.imports.kinds import Choices, Source, kind_called
-from portal.reports import outcomes
-from portal.reports.filters import Filters
-from portal.reports.periods import Period
 from portal.sheets import BadSheet, read, refused_csv
 from tests.conftest import Browse
 from tests.deals.test_deals import APPROVAL, look_for_conflicts, register
@@ -381,7 +377,20 @@ def bring_in_app(browse: Browse) -> None:
 # --- the real pipeline ----------------------------------------------------------------------------
 
 
-def test_the_real_pipeline_goes_in_and_its_numbers_are_those_of_the_file(app: Flask) -> None:
+def told_to_programs(since: date, until: date) -> dict[str, Any]:
+    """What the command says to programs, in a context of its own."""
+    days = ["--from", since.isoformat(), "--to", until.isoformat()]
+    with current_app.app_context():
+        answer = CliRunner().invoke(report_deals, [*days, "--json"])
+    assert answer.exit_code == 0, answer.output
+    found: dict[str, Any] = json.loads(answer.output)
+    return found
+
+
+def test_the_real_pipeline_goes_in_and_its_numbers_are_those_of_the_file(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_app", lambda _settings: app)
     if not CRM.exists():
         pytest.skip(f"the real pipeline is not at {CRM}")
     rows = list(csv.DictReader(io.StringIO(CRM.read_text(encoding="utf-8"))))
@@ -396,9 +405,10 @@ def test_the_real_pipeline_goes_in_and_its_numbers_are_those_of_the_file(app: Fl
     unknown = select(func.count()).where(Deal.customer_id.is_(None))
     assert db.session.scalar(unknown) == sum(not row["account"] for row in rows)
     since, until = date(2016, 10, 1), date(2018, 1, 1)
-    found = as_json(metrics.results(db.session(), since, until, BERLIN))
-    expected = by_hand(rows, until)
+    found, (expected, n) = told_to_programs(since, until), by_hand(rows, until)
+    assert found["revenue"] == expected.pop("revenue")
     assert {key: found[key] for key in expected} == pytest.approx(expected)
+    assert {key: found["n"][key] for key in n} == n
     # A quarter, and one partner and product of it.
     since, until = date(2017, 4, 1), date(2017, 7, 1)
     quarter = metrics.results(db.session(), since, until, BERLIN)
@@ -429,8 +439,7 @@ def the_parts_of_the_real_pipeline_are_those_of_the_file(
         row["sales_agent"]: row
         for row in csv.DictReader(io.StringIO(teams.read_text(encoding="utf-8")))
     }
-    period = Period(since, until, "days")
-    found = outcomes.as_json(outcomes.found(db.session(), period, BERLIN, Filters()))
+    found = told_to_programs(since, until)
     lost = [
         row
         for row in rows
@@ -464,21 +473,52 @@ def the_parts_of_the_real_pipeline_are_those_of_the_file(
     assert Decimal(dollars["partner_median"]) == Decimal(median(money.values()))
     assert Decimal(dollars["order_median"]) == Decimal(median(int(r["close_value"]) for r in won))
     assert (dollars["sourced"], dollars["sourced_not_known"]) == ("0.00", dollars["total"])
-    # Cross-sell: a product that the account had not bought before the deal was begun, of accounts
-    # that had bought something before the quarter.
-    bought: dict[str, list[tuple[date, str]]] = defaultdict(list)
+    more_business_with_customers_is_that_of_the_file(found, rows, (won, lost), since)
+
+
+def more_business_with_customers_is_that_of_the_file(
+    found: dict[str, Any],
+    rows: list[dict[str, str]],
+    closed: tuple[list[dict[str, str]], list[dict[str, str]]],
+    since: date,
+) -> None:
+    """Cross-sell: a product that the account had not bought before the deal was begun, of accounts
+    that had bought something; upsell: a larger order than the last one of the same product."""
+    bought: dict[str, list[tuple[date, str, int]]] = defaultdict(list)
     for row in rows:
         if row["deal_stage"] == "Won" and row["account"]:
-            bought[row["account"]].append((day(row["close_date"]), row["product"]))
+            order = (day(row["close_date"]), row["product"], int(row["close_value"]))
+            bought[row["account"]].append(order)
     owners = {account for account, orders in bought.items() if min(orders)[0] < since}
-    crossed = set()
-    for row in won:
+
+    def kinds(row: dict[str, str]) -> set[str]:
+        """What a deal may be: of two orders on one day the file does not say which was the last."""
         begun = day(row["engage_date"])
-        own = {product for closed, product in bought[row["account"]] if closed < begun}
-        if own and row["product"] not in own:
-            crossed.add(row["account"])
-    assert found["n"]["cross_sell_rate"] == len(owners)
-    assert found["cross_sell_rate"] == pytest.approx(len(crossed & owners) / len(owners))
+        own = [order for order in bought[row["account"]] if order[0] < begun]
+        same = [order for order in own if order[1] == row["product"]]
+        if not same:
+            return {"cross_sell" if own else "new"}
+        last = max(order[0] for order in same)
+        return {
+            "upsell" if int(row["close_value"]) > value else "renewal"
+            for on, _product, value in same
+            if on == last
+        }
+
+    won, lost = ([(row["account"], kinds(row)) for row in some if row["account"]]
+                 for some in closed)  # fmt: skip
+    # Nobody loses more than was bought before: a lost deal has no amount in the file.
+    assert all("upsell" not in known for _account, known in lost)
+    for key in ("cross_sell", "upsell"):
+        sure = [account for account, known in won if known == {key}]
+        may_be = [account for account, known in won if key in known]
+        assert found["n"][f"{key}_rate"] == len(owners)
+        grown = found[f"{key}_rate"] * len(owners)
+        assert len(owners & set(sure)) <= round(grown) <= len(owners & set(may_be)), key
+        n_lost = sum(key in known for _account, known in lost)
+        n_won = found["n"][f"{key}_conversion"] - n_lost
+        assert 0 < len(sure) <= n_won <= len(may_be) < len(sure) * 1.1, key
+        assert found[f"{key}_conversion"] == pytest.approx(n_won / (n_won + n_lost)), key
 
 
 def day(text: str) -> date:
@@ -487,32 +527,64 @@ def day(text: str) -> date:
     return date(year, month, of_month)
 
 
-def by_hand(rows: list[dict[str, str]], until: date) -> dict[str, Any]:
-    """The figures of the file, without any of the portal's code."""
+def by_hand(rows: list[dict[str, str]], until: date) -> tuple[dict[str, Any], dict[str, int]]:
+    """The figures of the file, each with its n, without any of the portal's code."""
     won = [row for row in rows if row["deal_stage"] == "Won"]
     lost = [row for row in rows if row["deal_stage"] == "Lost"]
     cycles = [(day(row["close_date"]) - day(row["engage_date"])).days for row in won]
-    # Kaplan-Meier by its definition: day by day, who was still there and who was won.
+    # Kaplan-Meier and Aalen-Johansen by their definitions: day by day, who was still there, who
+    # was won, and who was won or lost.
     begun = [row for row in rows if row["engage_date"]]
     lasted = [
         (((day(row["close_date"]) if row["close_date"] else until) - day(row["engage_date"])).days,
-         row["deal_stage"] == "Won")
+         row["deal_stage"])
         for row in begun
     ]  # fmt: skip
-    share, half = 1.0, None
-    for days in range(max(cycles) + 1):
-        there = sum(length >= days for length, _won in lasted)
-        share *= 1 - sum(length == days and is_won for length, is_won in lasted) / there
+    share, half, still, won_by = 1.0, None, 1.0, [0.0]
+    for days in range(max(90, *cycles) + 1):
+        there = sum(length >= days for length, _stage in lasted)
+        wins = lasted.count((days, "Won"))
+        share *= 1 - wins / there
         if share <= 0.5 and half is None:
             half = days
-    return {
+        won_by.append(won_by[-1] + still * wins / there)
+        still *= 1 - (wins + lasted.count((days, "Lost"))) / there
+    figures = {
         "won": 4238,
         "lost": 2473,
         "open": len(rows) - len(won) - len(lost),
+        "revenue": {"USD": f"{sum(int(row['close_value']) for row in won)}.00"},
         "close_rate_closed": len(won) / (len(won) + len(lost)),
+        # Nobody wrote down when these deals were decided: they count from their first contact.
+        "close_rate_within_180_days": sum(days <= 180 for days in cycles) / len(begun),
+        "close_rate": len(won) / len(begun),
         "cycle_days_mean": fmean(cycles),
         "cycle_days_median": half,
+        **{f"won_by_day_{days}": won_by[days + 1] for days in (30, 60, 90)},
+        # The file tells of no registration and no decision: a rate of none is no rate.
+        "registrations": 0,
+        "approval_rate": None,
+        "undecided": 0,
+        # No account had bought anything before.
+        "upsell_rate": None,
+        "cross_sell_rate": None,
     }
+    n = {
+        "won": len(won),
+        "lost": len(lost),
+        "open": len(rows) - len(won) - len(lost),
+        "revenue": len(won),
+        "close_rate_closed": len(won) + len(lost),
+        "close_rate_within_180_days": len(begun),
+        "close_rate": len(begun),
+        "cycle_days_mean": len(won),
+        "cycle_days_median": len(begun),
+        "won_by_day_90": len(begun),
+        "registrations": 0,
+        "approval_rate": 0,
+        "upsell_rate": 0,
+    }
+    return figures, n
 
 
 def test_the_commands_import_and_report(tmp_path: Path) -> None:
