@@ -208,7 +208,10 @@ def test_the_report_counts_each_stage_once_and_leaves_young_ones_out(
     start = clock.now() - timedelta(days=200)
     with clock.at(start) as forward:
         browse(anna()).post("/leads/rules", data=rules())
-        in_time, late = (write_down(browse, lena(), country="DE") for _n in range(2))
+        in_time, late = (
+            write_down(browse, lena(), country="DE", company=name)
+            for name in ("Hafen Emden", "Werft Emden")
+        )
         assert jobs.run_now("qualify_leads") == 2
         forward(timedelta(days=90))
         browse(lena()).post(f"/leads/{in_time}/move/accept")
