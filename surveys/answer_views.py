@@ -18,7 +18,7 @@ from portal.accounts.access import current_user, partners_only, public
 from portal.accounts.models import User
 from portal.accounts.service import company
 from portal.db import db, write
-from portal.errors import TooMany
+from portal.errors import Gone, TooMany
 from surveys import answering, definitions, invitations, letters, responses
 from surveys.answering import Asked, FilledIn, Given
 from surveys.forms import AnswerForm
@@ -72,6 +72,17 @@ def answer_signed_in(invitation_id: uuid.UUID) -> tuple[str, int]:
 
 
 def _answer(way: Way) -> tuple[str, int]:
+    try:
+        return _answer_in_time(way)
+    except Gone as late:
+        written = _written(way)
+        if not written:
+            raise
+        # Who wrote until the last minute has the words again, if only to copy them.
+        return _page("surveys/late.html", way, sentence=str(late), written=written), late.status
+
+
+def _answer_in_time(way: Way) -> tuple[str, int]:
     invitation = way.invitation
     invitations.refuse_late(invitation, clock.now())
     before = responses.find(db.session(), invitation, way.answer_key)
@@ -93,6 +104,18 @@ def _answer(way: Way) -> tuple[str, int]:
     form.submission.data = responses.new_submission()
     page = _form_page(way, form, questions, filled_in, flooded=status == TooMany.status)
     return page, 400 if status == 200 else status
+
+
+def _written(way: Way) -> list[tuple[str, str]]:
+    """The texts of the form, each with what was asked."""
+    questions = answering.questions_of(_questions(way), _language(way), company())
+    filled_in = answering.read(questions, request.form, request.form.getlist)
+    texts = [(question.text, filled_in.of(question.key).text) for question in questions]
+    return [
+        (asked, text)
+        for asked, text in [*texts, (_("What should we do better?"), filled_in.comment)]
+        if text
+    ]
 
 
 def _save(way: Way, form: AnswerForm, questions: list[Asked], filled_in: FilledIn) -> int:

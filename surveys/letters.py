@@ -4,14 +4,15 @@ not at all when nothing is asked any more."""
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.orm import Session
 
 from portal import clock, mail
 from portal.accounts.models import User
-from portal.accounts.service import company
+from portal.accounts.service import company, zone
 from portal.errors import Gone, TooMany
 from portal.mail import Outbox
 from portal.security import new_token, token_hash
@@ -23,6 +24,16 @@ from surveys.wording import closing_time, who_sees
 INVITATION, REMINDER = "survey_invitation", "survey_reminder"
 # Nobody is sent the same mail again sooner.
 AGAIN = timedelta(minutes=10)
+
+
+def mailed_on(day: date) -> ColumnElement[bool]:
+    """The mails of surveys that were written, left or are to leave on a local day."""
+    since, until = (clock.day_start(it, zone()) for it in (day, day + timedelta(days=1)))
+    moments = (Outbox.created_at, Outbox.due_at, Outbox.sent_at)
+    return and_(
+        Outbox.message.in_((INVITATION, REMINDER)),
+        or_(*(and_(moment >= since, moment < until) for moment in moments)),
+    )
 
 
 def still_asked(session: Session, invitation: Invitation, now: datetime) -> bool:
@@ -97,6 +108,12 @@ def send_again(session: Session, invitation: Invitation, now: datetime) -> None:
     if invitation.wave.mode == Mode.anonymous and invitation.answered:
         raise Gone(_("You have answered. To change it, use the mail from which you answered."))
     last = session.get(Outbox, invitation.mail_id) if invitation.mail_id else None
+    if last is not None and last.state == mail.WAITING and last.due_at > now:
+        # It was to come on a later day, and comes now.
+        last.due_at, last.params = now, {**last.params, "asked": "yes"}
+        invitation.declined_at = None
+        session.flush()
+        return
     if last is not None and now - last.created_at < AGAIN:
         raise TooMany(
             _("The mail was sent a moment ago. Please look for it, or try again in 10 minutes."),

@@ -5,7 +5,9 @@ more mail.
 Decision: everyone of the audience is either invited or counted in `Wave.left_out`, by the first
 reason that holds. Waves are opened one after the other, so that no two of them overlook each
 other. Days of quarantine are local days: a wave that opened some seconds late last time does not
-keep everybody out of the next one.
+keep everybody out of the next one. Nobody gets two invitations on one day: when two surveys are due
+at once, the mail of the second leaves at the same hour of the next day, while its wave is open and
+its banner in the portal from the first moment.
 Consequences: invited and left out add up to the audience at the moment of opening.
 """
 
@@ -24,9 +26,11 @@ from sqlalchemy.orm import Session
 
 from portal import clock, mail
 from portal.accounts.models import Partner, User, UserSession
+from portal.accounts.service import zone
 from portal.db import hold, new_id
+from portal.mail import Outbox
 from surveys.audience import Audience, people
-from surveys.letters import INVITATION
+from surveys.letters import INVITATION, mailed_on
 from surveys.models import Invitation, Survey, SurveyOptOut, Wave
 
 OPTED_OUT, QUARANTINE, MAILBOX = "opted_out", "quarantine", "mailbox"
@@ -74,11 +78,28 @@ def invite_all(
     ]
     if notify:
         wanted = [(row.user_id, {"invitation": str(row.id)}) for row in invitations]
+        later = _later(session, {row.user_id for row in invitations}, now, wave.closes_at)
         letters = mail.queue_all(session, INVITATION, wanted, wave.closes_at)
         for row, letter in zip(invitations, letters, strict=True):
-            row.mail_id = letter.id
+            row.mail_id, letter.due_at = letter.id, later.get(row.user_id, letter.due_at)
     session.add_all(invitations)
     session.flush()
+
+
+def _later(
+    session: Session, user_ids: set[uuid.UUID], now: datetime, until: datetime
+) -> dict[uuid.UUID, datetime]:
+    """Whose invitation does not leave now but at this hour of the first day on which no other mail
+    of a survey does. Where the wave closes before, now: to be asked comes first."""
+    found: dict[uuid.UUID, datetime] = {}
+    local, left, moment = now.astimezone(zone()).replace(tzinfo=None), set(user_ids), now
+    while left and moment < until:
+        that_day = mailed_on(clock.local_day(moment, zone()))
+        taken = left & set(session.scalars(select(Outbox.user_id).where(that_day)))
+        found |= dict.fromkeys(left - taken, moment)
+        left, local = taken, local + timedelta(days=1)
+        moment = clock.resolve_local(local, zone())
+    return {key: at for key, at in found.items() if at != now}
 
 
 def choose(
@@ -108,12 +129,12 @@ def _asked_lately(
     """The people and mailboxes that any survey asked in the days of quarantine before today."""
     if survey.quarantine_days <= 0:
         return set(), set()
-    zone = ZoneInfo(survey.timezone)
-    first = clock.local_day(now, zone) - timedelta(days=survey.quarantine_days - 1)
+    here = ZoneInfo(survey.timezone)
+    first = clock.local_day(now, here) - timedelta(days=survey.quarantine_days - 1)
     query = (
         select(Invitation.user_id, Invitation.mailbox)
         .join(Wave, Wave.id == Invitation.wave_id)
-        .where(Wave.opened_at >= clock.day_start(first, zone))
+        .where(Wave.opened_at >= clock.day_start(first, here))
     )
     rows = session.execute(query).all()
     return {row.user_id for row in rows}, {row.mailbox for row in rows if row.mailbox}

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from portal import clock, mail
@@ -27,10 +27,8 @@ from portal.accounts.service import zone
 from portal.db import db, in_parts, write
 from portal.mail import Outbox
 from surveys.invitations import COMPLETE, PARTIAL
-from surveys.letters import INVITATION, REMINDER
+from surveys.letters import REMINDER, mailed_on
 from surveys.models import OPEN, Invitation, Mode, Survey, SurveyOptOut, Wave
-
-MESSAGES = (INVITATION, REMINDER)
 
 
 def due_times(wave: Wave, survey: Survey) -> list[datetime]:
@@ -117,10 +115,6 @@ def _remind(keys: Sequence[uuid.UUID], step: int, now: datetime) -> int:
 def _written_to_today(
     session: Session, user_ids: Sequence[uuid.UUID], now: datetime
 ) -> set[uuid.UUID]:
-    midnight = clock.day_start(clock.local_day(now, zone()), zone())
-    query = select(Outbox.user_id).where(
-        Outbox.user_id.in_(user_ids),
-        Outbox.message.in_(MESSAGES),
-        or_(Outbox.created_at >= midnight, Outbox.sent_at >= midnight),
-    )
+    today = mailed_on(clock.local_day(now, zone()))
+    query = select(Outbox.user_id).where(Outbox.user_id.in_(user_ids), today)
     return set(session.scalars(query))

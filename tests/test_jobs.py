@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal import clock, jobs, mail, server
 from portal.db import db, write
@@ -21,6 +26,7 @@ from tests.conftest import Browse
 from tests.live import portal_on
 from tests.pages import text_of
 from tests.people import ada, anna
+from tests.processes import at_once, begin
 
 
 @pytest.fixture
@@ -69,6 +75,73 @@ def test_two_schedulers_run_it_once(app: Flask, ran: list[str]) -> None:
     for thread in threads:
         thread.join()
     assert sorted(ran) == ["fails", "works"]
+
+
+def test_schedulers_in_processes_of_their_own_run_each_job_once(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, now = tmp_path / "ran", clock.now()
+
+    def says(name: str) -> Callable[[], int]:
+        def run() -> int:
+            with log.open("a") as file:
+                file.write(f"{name} {os.getpid()}\n")
+            return 1
+
+        return run
+
+    table = {name: Job(name, says(name), timedelta(minutes=1)) for name in ("one", "two", "three")}
+    monkeypatch.setattr(jobs, "JOBS", table)
+    # On the first day of the table, and when its rows are there.
+    for n in (1, 2):
+
+        def look(at: datetime = now + n * timedelta(minutes=1)) -> None:
+            with clock.at(at):
+                jobs.run_due()
+
+        at_once(app, 4, look)
+        ran = [line.split()[0] for line in log.read_text().splitlines()]
+        assert Counter(ran) == dict.fromkeys(table, n)
+    rows = list(db.session.scalars(select(JobState)))
+    assert [(row.claim, row.done, row.error) for row in rows] == [(None, 1, "")] * 3
+
+
+def test_a_job_whose_scheduler_is_killed_is_taken_over_after_its_lease(
+    app: Flask, browse: Browse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, now = tmp_path / "began", clock.now()
+
+    def sleeps_first() -> int:
+        if began.exists():
+            return 7
+        began.touch()
+        time.sleep(60)
+        return 1
+
+    job = Job("job", sleeps_first, timedelta(seconds=1), lease=timedelta(seconds=20))
+    monkeypatch.setattr(jobs, "JOBS", {"job": job})
+
+    def look() -> None:
+        with clock.at(now):
+            jobs.run_due()
+
+    scheduler = begin(app, look)
+    until = time.monotonic() + 30
+    while not began.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.kill(scheduler, signal.SIGKILL)
+    os.waitpid(scheduler, 0)
+    row = db.session.get_one(JobState, "job")
+    assert (row.claimed_until, row.finished_at) == (now + job.lease, None)
+    assert row.claimed_by.endswith(f":{scheduler}")
+    with clock.at(now + job.lease - timedelta(seconds=1)):
+        assert jobs.run_due() == 0
+    with clock.at(now + job.lease):
+        assert jobs.run_due() == 1
+    row = db.session.get_one(JobState, "job", populate_existing=True)
+    assert (row.claim, row.done, row.lost_at) == (None, 7, now + job.lease)
+    assert row.finished_at == now + job.lease
 
 
 def test_a_claim_of_a_runner_that_died_ends_by_itself(app: Flask, ran: list[str]) -> None:
@@ -178,10 +251,12 @@ def test_every_job_has_words_for_people() -> None:
     assert set(WORDS) == set(jobs.JOBS)
 
 
-def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease() -> None:
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease(engine: str) -> None:
     """In a scheduler as it runs: it starts itself afresh, in the same process."""
-    engines.migrated_app("sqlite")
-    with portal_on("sqlite", "hanging", copy_of=engines.folder() / "sqlite-app") as live:
+    engines.migrated_app(engine)
+    template = engines.folder() / "sqlite-app" if engine == "sqlite" else None
+    with portal_on(engine, "hanging", copy_of=template) as live:
         scheduler = live.start_module("tests.hanging")
         log = live.data / "tests.hanging.log"
         until = time.monotonic() + 30

@@ -123,6 +123,19 @@ def test_late_answers_are_refused_even_if_no_job_has_run(
         for answer in (browse(None).get(path), browse(None).post(path, data=data)):
             assert answer.status_code == 410
             assert "This survey closed on" in text_of(answer)
+        assert answers() == {}
+
+
+def test_what_was_written_too_late_can_be_copied(app: Flask, browse: Browse, wave: Wave) -> None:
+    path = urlsplit(mail_links(app)[10]).path
+    data = send(browse(None).get(path), comment="Two hours <of> work")
+    with clock.at(wave.closes_at):
+        late = browse(None).post(path, data=data)
+    assert late.status_code == 410
+    assert "This survey closed on" in text_of(late)
+    assert "What you wrote was not sent." in text_of(late)
+    assert re.search(r"<textarea[^>]*readonly>Two hours &lt;of&gt; work</textarea>", late.text)
+    assert db.session.query(Response).count() == 0
     with clock.at(wave.closes_at - timedelta(seconds=1)):
         assert browse(None).post(path, data=data).status_code == 200
 

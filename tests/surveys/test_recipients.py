@@ -14,9 +14,11 @@ from portal import clock, mail
 from portal.accounts.models import User, UserSession
 from portal.db import db, write
 from portal.errors import NotFound, Refused
-from surveys import waves
+from portal.mail import Outbox
+from surveys import letters, reminders, waves
 from surveys.models import BASELINE, OPEN, Invitation, Survey, Wave
 from tests.factories import LONG_AGO, make_partner, make_user
+from tests.mailbox import deliver, mailbox
 from tests.people import anna, brandt, jonas, kuehn, lena, mia
 from tests.surveys.asking import ask, make_survey
 
@@ -93,6 +95,51 @@ def test_two_surveys_due_at_once_see_each_others_invitations(app: Flask) -> None
     assert db.session.query(Invitation).count() == 2
     left_out = [wave.left_out for wave in db.session.scalars(select(Wave))]
     assert sorted(map(str, left_out)) == ["{'quarantine': 2}", "{}"]
+
+
+def test_two_surveys_due_on_one_day_write_on_two(app: Flask) -> None:
+    lena(), jonas()
+    first = ask(make_survey(NOW, reminder_days=[1]), NOW)
+    for name in ("Two", "Three"):
+        with clock.at(NOW + timedelta(minutes=5)):
+            ask(make_survey(NOW, name=name), clock.now())
+    mails: list[tuple[str, int]] = []
+    with mailbox(app) as box:
+        for day in range(4):
+            with clock.at(NOW + timedelta(days=day, minutes=30)):
+                db.session.rollback()
+                reminders.remind_answers(clock.now())
+                deliver()
+            mails.append((box.letters[-1]["To"], len(box.letters)))
+    # One a day each, and the reminder of the first when none of the others is due any more.
+    assert [n for _to, n in mails] == [2, 4, 6, 8]
+    sent = db.session.scalars(
+        select(Outbox.message).where(Outbox.user_id == lena().id).order_by(Outbox.sent_at)
+    ).all()
+    assert sent == ["survey_invitation"] * 3 + ["survey_reminder"]
+    assert first.closes_at > NOW + timedelta(days=3)
+
+
+def test_a_wave_that_closes_before_another_day_writes_at_once(app: Flask) -> None:
+    lena()
+    ask(make_survey(NOW), NOW)
+    ask(make_survey(NOW, name="Short", open_days=1), NOW + timedelta(minutes=1))
+    due = db.session.scalars(select(Outbox.due_at).order_by(Outbox.created_at)).all()
+    assert due == [NOW, NOW + timedelta(minutes=1)]
+
+
+def test_who_asks_for_the_mail_that_is_held_gets_it_now(app: Flask) -> None:
+    lena()
+    ask(make_survey(NOW), NOW)
+    second = ask(make_survey(NOW, name="Two"), NOW + timedelta(minutes=1))
+    asked_for = NOW + timedelta(minutes=2)
+    key = db.session.scalars(select(Invitation.id).where(Invitation.wave_id == second.id)).one()
+    with clock.at(asked_for), write((Invitation, key)) as session:
+        letters.send_again(session, session.get_one(Invitation, key), asked_for)
+    with mailbox(app) as box, clock.at(asked_for):
+        deliver()
+    assert len(box.letters) == 2
+    assert db.session.query(Outbox).count() == 2
 
 
 def test_an_audience_is_asked_as_it_is_when_the_wave_opens(app: Flask) -> None:
