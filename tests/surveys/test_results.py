@@ -22,6 +22,7 @@ from tests.factories import ZONE, days_ago, make_partner, make_user
 from tests.pages import text_of
 from tests.people import anna
 from tests.reports.test_reports import rows
+from tests.surveys.asking import set_up
 from tests.test_commands import command
 
 QUESTIONS = ("company", "experience")
@@ -49,10 +50,9 @@ def make_wave(
     """A wave that closed, and what each person of each partner answered to both questions."""
     at: datetime = days_ago(back)
     with write() as session:
-        survey = session.query(Survey).filter_by(mode=mode).first() or waves.create(
-            session, name=f"Pulse {mode}", rhythm="weekly", start=at.replace(tzinfo=None),
-            zone=ZONE, open_days=5, now=at,
-        )  # fmt: skip
+        survey = session.query(Survey).filter_by(mode=mode).first() or set_up(
+            session, at.replace(tzinfo=None), at, name=f"Pulse {mode}", zone=ZONE
+        )
         survey.mode, survey.minimum_n = mode, 5
         local = at.astimezone(ZONE).replace(tzinfo=None, microsecond=0)
         wave = waves.open_wave(session, survey, local, at, notify=False)
