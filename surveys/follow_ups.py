@@ -9,13 +9,13 @@ and lies above.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Select, case, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
@@ -218,10 +218,24 @@ def _cases(session: Session, rows: Sequence[FollowUp]) -> list[Case]:
             person=row.response.invitation.user if row.response.invitation else None,
             owner=names.get(row.owner_id, "") if row.owner_id else "",
             scores=_core(row.response),
-            comment=row.response.comment,
+            comment=row.response.comment or _first_text(row.response),
         )
         for row in rows
     ]
+
+
+def _first_text(response: Response) -> str:
+    return next((answer.text for answer in response.answers if answer.text), "")
+
+
+def waiting(session: Session, owner_id: uuid.UUID) -> tuple[int, int]:
+    """How many follow-ups are to be done: by this owner, and by anybody."""
+    own = func.coalesce(func.sum(case((FollowUp.owner_id == owner_id, 1), else_=0)), 0)
+    query = select(own, func.count()).join(Wave, Wave.id == FollowUp.wave_id)
+    found = session.execute(
+        query.where(Wave.mode == Mode.attributed, FollowUp.state.in_(OPEN_STATES))
+    ).one()
+    return int(found[0]), found[1]
 
 
 def cases(
@@ -252,6 +266,13 @@ def get(session: Session, follow_up_id: uuid.UUID) -> Case:
     if row is None:
         raise NotFound(_("There is no such follow-up. A later answer may have settled it."))
     return _cases(session, [row])[0]
+
+
+def said(response: Response, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Everything that was written, each with the question in `texts`; the comment has none."""
+    written = {row.question: row.text for row in response.answers if row.text}
+    comment = [("", response.comment)] if response.comment else []
+    return comment + [(texts[key], written[key]) for key in texts if key in written]
 
 
 @notices.describes(NOTICE, _l("Follow-ups of surveys"), side="vendor")

@@ -11,13 +11,13 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal import clock
-from portal.accounts.access import vendor_only
+from portal.accounts.access import current_user, vendor_only
 from portal.accounts.models import Role
 from portal.accounts.service import partner_facts, zone
 from portal.db import db, write
 from portal.errors import Refused
 from portal.formatting import count, sort_by_name, sort_key
-from surveys import definitions, metrics, plans, waves
+from surveys import definitions, follow_ups, metrics, plans, waves
 from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
 from surveys.recipients import MAILBOX, OPTED_OUT, QUARANTINE, choose
@@ -59,6 +59,7 @@ def index() -> str:
         "surveys/index.html",
         lines=plans.lines(session, now),
         waves=list(reversed(metrics.last_waves(session, 12))),
+        calls=follow_ups.waiting(session, current_user().id),
         now=now,
     )
 
