@@ -24,7 +24,7 @@ from portal.tables import Table, csv_response
 from surveys import history, results
 from surveys.figures import GROUPINGS, Choice
 from surveys.history import History, Round
-from surveys.models import OPEN, SKIPPED, Mode, Wave
+from surveys.models import OPEN, Mode, Wave
 from surveys.questions import COMPANY, CORE, EXPERIENCE
 from surveys.views import bp
 
@@ -73,7 +73,7 @@ def wave_page(wave_id: uuid.UUID) -> str:
     """How satisfied they are, and whom to call."""
     shown = _shown(wave_id)
     words = request.args.get("words", "")[:80]
-    past = history.load(shown.session, _earlier(shown.wave))
+    past = history.compared(shown.session, shown.wave)
     now = past.get(wave_id)
     assert now is not None
     declared = rollouts.declared(shown.session)
@@ -116,14 +116,6 @@ def _asked(shown: Shown) -> dict[str, str]:
     texts = {one.key: shown.text(one) for one in shown.questions}
     after = {one.key: texts[one.after] for one in shown.questions if one.after in texts}
     return {key: f"{after[key]} {text}" if key in after else text for key, text in texts.items()}
-
-
-def _earlier(wave: Wave) -> list[uuid.UUID]:
-    """The wave and those before it. What a protected one may be compared with is settled over all
-    of them; of an attributed one the last few suffice."""
-    query = select(Wave.id).where(Wave.state != SKIPPED, Wave.opened_at <= wave.opened_at)
-    query = query.order_by(Wave.opened_at.desc(), Wave.id.desc())
-    return list({wave.id, *db.session.scalars(query)})
 
 
 def _cards(shown: Shown, past: History, now: Round) -> list[Card]:

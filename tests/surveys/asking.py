@@ -46,7 +46,7 @@ def make_survey(
         if questions:
             body = {**asked.body, "questions": [*asked.body["questions"], *questions]}
             asked = Questionnaire(
-                number=asked.number + 1, name="More", core_hash=asked.core_hash, body=body,
+                number=definitions.next_number(session), name="More", core_hash=asked.core_hash, body=body,
                 created_at=now,
             )  # fmt: skip
             session.add(asked)
