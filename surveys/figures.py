@@ -64,8 +64,12 @@ class Choice:
     def takes(self, place: Place) -> bool:
         """Whether answers of a place are looked at."""
         return (self.partners is None or place.partner in self.partners) and all(
-            getattr(self, name) in ("", getattr(place, name)) for name in GROUPINGS
+            getattr(place, name) == value for name, value in self._groups
         )
+
+    @cached_property
+    def _groups(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in self.chosen.items() if name in GROUPINGS]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from portal.errors import NotFound, Refused
 from portal.paging import page_of
 from surveys import definitions, follow_ups
 from surveys.models import OPEN, FollowUp, Wave
+from surveys.questions import SCALE
 from surveys.views import bp
 
 MINE, ALL = "mine", "all"
@@ -60,13 +61,16 @@ def follow_up(follow_up_id: uuid.UUID) -> tuple[str, int] | BaseResponse:
     case = follow_ups.get(session, follow_up_id)
     invitation = case.follow_up.response.invitation
     before = follow_ups.previous(session, invitation) if invitation else None
+    asked = case.follow_up.wave.questionnaire
+    texts = definitions.texts(asked, current_user().locale, company())
     page = render_template(
         "surveys/follow_up.html",
         case=case,
+        scales=[it for it in definitions.parsed(asked).questions if it.kind == SCALE],
+        now={row.question: row.value for row in case.follow_up.response.answers},
         before={row.question: row.value for row in before.answers} if before else {},
-        texts=definitions.texts(
-            case.follow_up.wave.questionnaire, current_user().locale, company()
-        ),
+        texts=texts,
+        said=follow_ups.said(case.follow_up.response, texts),
         today=clock.local_day(clock.now(), zone()),
         state_name=follow_ups.state_name,
         problem=problem,

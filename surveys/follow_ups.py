@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, Select, case, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import clock
@@ -225,10 +225,14 @@ def _cases(session: Session, rows: Sequence[FollowUp]) -> list[Case]:
             person=row.response.invitation.user if row.response.invitation else None,
             owner=_owner_name(*owners[row.id], names),
             scores=_core(row.response),
-            comment=row.response.comment,
+            comment=row.response.comment or _first_text(row.response),
         )
         for row in rows
     ]
+
+
+def _first_text(response: Response) -> str:
+    return next((answer.text for answer in response.answers if answer.text), "")
 
 
 def _stand_ins(session: Session) -> absences.StandIns:
@@ -263,6 +267,20 @@ def _belongs_to(session: Session, user_id: uuid.UUID) -> ColumnElement[bool]:
     return or_(of_mine, Partner.channel_manager_id.is_(None)) if None in mine else of_mine
 
 
+def waiting(session: Session, user_id: uuid.UUID) -> tuple[int, int]:
+    """How many follow-ups are to be done: by this person today, and by anybody."""
+    own = func.coalesce(func.sum(case((_belongs_to(session, user_id), 1), else_=0)), 0)
+    query = (
+        select(own, func.count())
+        .join(Wave, Wave.id == FollowUp.wave_id)
+        .join(Partner, Partner.id == FollowUp.partner_id)
+    )
+    found = session.execute(
+        query.where(Wave.mode == Mode.attributed, FollowUp.state.in_(OPEN_STATES))
+    ).one()
+    return int(found[0]), found[1]
+
+
 def cases(
     session: Session,
     *,
@@ -291,6 +309,13 @@ def get(session: Session, follow_up_id: uuid.UUID) -> Case:
     if row is None:
         raise NotFound(_("There is no such follow-up. A later answer may have settled it."))
     return _cases(session, [row])[0]
+
+
+def said(response: Response, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Everything that was written, each with the question in `texts`; the comment has none."""
+    written = {row.question: row.text for row in response.answers if row.text}
+    comment = [("", response.comment)] if response.comment else []
+    return comment + [(texts[key], written[key]) for key in texts if key in written]
 
 
 @notices.describes(NOTICE, _l("Follow-ups of surveys"), side="vendor")

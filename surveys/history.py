@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, case, func, select
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -56,11 +56,11 @@ class Round:
     closes_at: datetime
     rollout_id: uuid.UUID | None
     rollout_side: str | None
-    people_answered: int
-    people_invited: int
-    partners_answered: int
-    partners_invited: int
     is_open: bool
+    people_answered: int = 0
+    people_invited: int = 0
+    partners_answered: int = 0
+    partners_invited: int = 0
     sums: Mapping[str, Sums] = field(default_factory=dict)
 
     @property
@@ -215,9 +215,54 @@ def load(session: Session) -> History:
     return _load(session, _latest(session, None))
 
 
+def with_the_one_before(session: Session, wave: Wave) -> History:
+    """A wave with the one before it, and whether they may be compared. Where one of the two is
+    protected that is settled over all waves; two attributed ones need nothing else."""
+    keys = _latest(session, None)
+    outline = _outline(session, keys)
+    now = outline.get(wave.id)
+    before = outline.before(now) if now else None
+    if now and not now.is_protected and not (before and before.is_protected):
+        keys = [one.wave_id for one in (now, before) if one]
+    return _load(session, keys)
+
+
 def latest(session: Session, limit: int | None) -> Sequence[Round]:
     """The latest waves, oldest first, each by itself."""
     return _load(session, _latest(session, limit)).rounds
+
+
+def _outline(session: Session, keys: Sequence[uuid.UUID]) -> History:
+    """These waves without anything that was answered."""
+    return History([_round(wave, name, words) for wave, name, words in _waves(session, keys)], {})
+
+
+def _waves(session: Session, keys: Sequence[uuid.UUID]) -> Sequence[Row[Wave, str, str]]:
+    query = (
+        select(Wave, Survey.name, Questionnaire.core_hash)
+        .join(Survey, Survey.id == Wave.survey_id)
+        .join(Questionnaire, Questionnaire.id == Wave.questionnaire_id)
+        .where(Wave.id.in_(keys))
+        .order_by(Wave.opened_at, Wave.id)
+    )
+    return session.execute(query).all()
+
+
+def _round(wave: Wave, name: str, core_hash: str) -> Round:
+    return Round(
+        wave_id=wave.id,
+        survey_id=wave.survey_id,
+        name=name,
+        kind=wave.kind,
+        mode=wave.mode,
+        minimum_n=wave.minimum_n,
+        core_hash=core_hash,
+        opened_at=wave.opened_at,
+        closes_at=wave.closes_at,
+        rollout_id=wave.rollout_id,
+        rollout_side=wave.rollout_side,
+        is_open=wave.closes_at > clock.now(),
+    )
 
 
 def _latest(session: Session, limit: int | None) -> list[uuid.UUID]:
@@ -227,56 +272,45 @@ def _latest(session: Session, limit: int | None) -> list[uuid.UUID]:
 
 
 def _load(session: Session, keys: Sequence[uuid.UUID]) -> History:
-    query = (
-        select(Wave, Survey.name, Questionnaire.core_hash)
-        .join(Survey, Survey.id == Wave.survey_id)
-        .join(Questionnaire, Questionnaire.id == Wave.questionnaire_id)
-        .where(Wave.id.in_(keys))
-        .order_by(Wave.opened_at, Wave.id)
-    )
-    rows = session.execute(query).all()
-    now, protected = clock.now(), {row.Wave.id for row in rows if row.Wave.mode != Mode.attributed}
+    waves = [_round(wave, name, words) for wave, name, words in _waves(session, keys)]
+    protected = {one.wave_id for one in waves if one.is_protected}
     invited, answered = _counts(session, Invitation, keys), _counts(session, Response, keys)
     sums, shown = _sums(session, keys), dict[tuple[uuid.UUID, str], Shown]()
     places = _places(session, protected)
     found = []
-    for wave, name, core_hash in rows:
-        own = {question: sums[wave.id, question] for question in CORE if sums[wave.id, question]}
-        if wave.id in protected:
-            if wave.closes_at > now:
+    for one in waves:
+        own = {key: sums[one.wave_id, key] for key in CORE if sums[one.wave_id, key]}
+        if one.is_protected:
+            if one.is_open:
                 own = {}
-            for question, values in own.items():
-                shown[wave.id, question] = protect(
-                    (
-                        places[wave.id][key]
-                        for key, (_sum, n) in values.items()
-                        for _one in range(n)
-                    ),
-                    wave.minimum_n,
-                )
-            own = {key: values for key, values in own.items() if shown[wave.id, key].anything}
+            for question, found_out in _protected(own, places[one.wave_id], one.minimum_n):
+                shown[one.wave_id, question] = found_out
+            own = {key: values for key, values in own.items() if shown[one.wave_id, key].anything}
         found.append(
-            Round(
-                wave_id=wave.id,
-                survey_id=wave.survey_id,
-                name=name,
-                kind=wave.kind,
-                mode=wave.mode,
-                minimum_n=wave.minimum_n,
-                core_hash=core_hash,
-                opened_at=wave.opened_at,
-                closes_at=wave.closes_at,
-                rollout_id=wave.rollout_id,
-                rollout_side=wave.rollout_side,
-                people_answered=answered[wave.id][0],
-                people_invited=invited[wave.id][0],
-                partners_answered=answered[wave.id][1],
-                partners_invited=invited[wave.id][1],
-                is_open=wave.closes_at > now,
+            replace(
+                one,
+                people_answered=answered[one.wave_id][0],
+                people_invited=invited[one.wave_id][0],
+                partners_answered=answered[one.wave_id][1],
+                partners_invited=invited[one.wave_id][1],
                 sums=own,
             )
         )
     return History(found, shown)
+
+
+def _protected(
+    sums: Mapping[str, Sums], places: Mapping[uuid.UUID, Place], minimum: int
+) -> Iterator[tuple[str, Shown]]:
+    """What may be shown of each question. Mostly the same people answer both: it is found once."""
+    before: dict[uuid.UUID, int] = {}
+    shown: Shown | None = None
+    for question, values in sums.items():
+        people = {key: n for key, (_sum, n) in values.items()}
+        if shown is None or people != before:
+            shown = protect((places[key] for key, n in people.items() for _n in range(n)), minimum)
+        before = people
+        yield question, shown
 
 
 def _counts(
@@ -294,21 +328,23 @@ def _counts(
 def _sums(
     session: Session, keys: Sequence[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, str], dict[uuid.UUID, tuple[int, int]]]:
+    # One row for both questions of a partner: half as many to sort and to read.
+    values = [case((Answer.question == question, Answer.value)) for question in CORE]
     query = (
         select(
             Response.wave_id,
-            Answer.question,
             Response.partner_id,
-            func.sum(Answer.value),
-            func.count(Answer.value),
+            *(column for value in values for column in (func.sum(value), func.count(value))),
         )
         .join(Answer, Answer.response_id == Response.id)
-        .where(Response.wave_id.in_(keys), Answer.question.in_(CORE), Answer.value.is_not(None))
-        .group_by(Response.wave_id, Answer.question, Response.partner_id)
+        .where(Response.wave_id.in_(keys), Answer.question.in_(CORE))
+        .group_by(Response.wave_id, Response.partner_id)
     )
     found: dict[tuple[uuid.UUID, str], dict[uuid.UUID, tuple[int, int]]] = defaultdict(dict)
-    for wave_id, question, partner_id, total, n in session.execute(query):
-        found[wave_id, question][partner_id] = (int(total or 0), n)
+    for wave_id, partner_id, *sums in session.execute(query):
+        for question, total, n in zip(CORE, sums[::2], sums[1::2], strict=True):
+            if n:
+                found[wave_id, question][partner_id] = (int(total), n)
     return found
 
 

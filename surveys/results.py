@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -78,10 +77,15 @@ class Results:
         shown = self.shown(question)
         if self.waits or (shown is not None and not shown.allows_partner(partner)):
             return None
-        return Figure(tuple(row for row in self._pairs(question) if row[0] == partner))
+        return Figure(tuple(self._by_partner.get((question, partner), ())))
 
-    def _pairs(self, question: str) -> Iterable[tuple[uuid.UUID, int]]:
-        return ((place.partner, score) for place, score in self.scores.get(question, ()))
+    @cached_property
+    def _by_partner(self) -> dict[tuple[str, uuid.UUID], list[tuple[uuid.UUID, int]]]:
+        found: dict[tuple[str, uuid.UUID], list[tuple[uuid.UUID, int]]] = defaultdict(list)
+        for question, rows in self.scores.items():
+            for place, score in rows:
+                found[question, place.partner].append((place.partner, score))
+        return found
 
     def shows_people(self, question: str, choice: Choice) -> bool:
         """Whether shares of people stand beside means of partners."""

@@ -205,16 +205,6 @@ class Rhythm:
         return None
 
 
-RULES = {
-    "weekly": "FREQ=WEEKLY;BYDAY=MO",
-    "monthly": "FREQ=MONTHLY;BYDAY=1MO",
-    "thirteen_weeks": "FREQ=WEEKLY;INTERVAL=13;BYDAY=MO",
-    "quarterly": "FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO",
-    "half_yearly": "FREQ=YEARLY;BYMONTH=3,9;BYDAY=1MO",
-    "yearly": "FREQ=YEARLY;BYMONTH=3;BYDAY=1MO",
-}
-
-
 def iso(local: datetime) -> str:
     """A local due time as it is kept."""
     return local.isoformat(timespec="seconds")

@@ -15,7 +15,7 @@ than the minimum. Of parts that were let through any combination may be shown, t
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -80,8 +80,10 @@ class Shown:
 
 def protect(places: Iterable[Place], minimum: int) -> Shown:
     """What may be shown of the answers at these places, one for each person."""
-    everyone = list(places)
-    people = Counter(place.partner for place in everyone)
+    everyone = Counter(places)
+    people: Counter[uuid.UUID] = Counter()
+    for place, n in everyone.items():
+        people[place.partner] += n
     whole, minimum = frozenset(people), max(FLOOR, minimum)
     if not _are_fit(people, [whole], minimum, False):
         return Shown(people, minimum, (), False)
@@ -91,15 +93,17 @@ def protect(places: Iterable[Place], minimum: int) -> Shown:
     return shown
 
 
-def _groups(places: list[Place], minimum: int) -> list[tuple[Group, Partners]]:
+def _groups(everyone: Mapping[Place, int], minimum: int) -> list[tuple[Group, Partners]]:
     """Every group that is large enough, in the order in which they are tried: first by tier, last
     each partner; the larger ones before the smaller."""
     found: list[tuple[Group, Partners]] = []
     for name in (*GROUPINGS, "partner"):
-        sizes = Counter(str(getattr(place, name)) for place in places)
-        members: dict[str, set[uuid.UUID]] = {value: set() for value in sizes}
-        for place in places:
-            members[str(getattr(place, name))].add(place.partner)
+        sizes: Counter[str] = Counter()
+        members: dict[str, set[uuid.UUID]] = defaultdict(set)
+        for place, n in everyone.items():
+            value = str(getattr(place, name))
+            sizes[value] += n
+            members[value].add(place.partner)
         large = [value for value, size in sizes.items() if size >= minimum]
         for value in sorted(large, key=lambda value: (-sizes[value], value)):
             found.append(((name, value), frozenset(members[value])))

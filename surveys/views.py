@@ -12,13 +12,13 @@ from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal import clock
-from portal.accounts.access import vendor_only
+from portal.accounts.access import current_user, vendor_only
 from portal.accounts.models import Role
 from portal.accounts.service import partner_facts, zone
 from portal.db import db, write
 from portal.errors import Refused
 from portal.formatting import count, sort_by_name, sort_key
-from surveys import definitions, metrics, plans, waves
+from surveys import definitions, follow_ups, metrics, plans, waves
 from surveys.forms import Offer, SurveyForm, filled
 from surveys.models import BASELINE, MANUAL, Mode, Survey
 from surveys.recipients import MAILBOX, QUARANTINE, choose
@@ -60,6 +60,7 @@ def index() -> str:
         waves=list(reversed(metrics.last_waves(session, 12))),
         missed=plans.missed(session, 12),
         kinds=KINDS,
+        calls=follow_ups.waiting(session, current_user().id),
         now=now,
     )
 

@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from portal.db import db, new_id, write
 from portal.errors import NotFound, Refused
 from portal.formatting import moment
-from surveys import definitions
 from surveys.models import (
     BASELINE,
     MANUAL,
@@ -33,7 +32,7 @@ from surveys.models import (
     Wave,
 )
 from surveys.recipients import invite_all
-from surveys.schedule import RULES, Schedule, from_iso, iso
+from surveys.schedule import Schedule, from_iso, iso
 
 # What the identity of a wave that was opened by hand begins with.
 BY_HAND = "m"
@@ -187,39 +186,7 @@ def _close(wave_id: uuid.UUID, now: datetime) -> bool:
     return True
 
 
-# --- the rhythm ---------------------------------------------------------------------------------
-
-
-def create(
-    session: Session,
-    *,
-    name: str,
-    rhythm: str,
-    start: datetime,
-    zone: ZoneInfo,
-    open_days: int,
-    now: datetime,
-) -> Survey:
-    """A new survey whose first wave is due at or after the local time `start`."""
-    if rhythm not in RULES:
-        raise NotFound(_("There is no such rhythm."))
-    schedule = Schedule(RULES[rhythm], start, zone)
-    # What lies in the past when it is set up was never promised to anyone.
-    past = schedule.past(None, now)
-    survey = Survey(
-        id=new_id(),
-        name=name,
-        questionnaire_id=definitions.standard(session, now).id,
-        rrule=schedule.rule,
-        starts_local=iso(start),
-        timezone=str(zone),
-        open_days=open_days,
-        settled_until=iso(past[-1]) if past else "",
-        created_at=now,
-    )
-    session.add(survey)
-    session.flush()
-    return survey
+# --- pausing ------------------------------------------------------------------------------------
 
 
 def pause(session: Session, survey_id: uuid.UUID, now: datetime) -> None:

@@ -27,7 +27,7 @@ from portal.deals.models import Deal, Protection
 from portal.errors import Refused
 from portal.leads.models import Lead
 from portal.leads.stages import Stage
-from surveys.models import Response, Wave
+from surveys.models import Answer, FollowUp, Response, Wave
 from tests import engines
 from tests.conftest import Browser
 from tests.pages import text_of
@@ -79,6 +79,13 @@ def test_it_has_the_size_that_was_promised(filled: Flask) -> None:
         assert counted(Deal) > 400
         assert counted(Wave) == 10
         assert counted(Response) > 300
+        answers = db.session.scalars(select(Answer)).all()
+        assert {"company", "support", "why", "first"} <= {row.question for row in answers}
+        assert sum(bool(row.text) for row in answers) > 30
+        assert {row.missing for row in answers if row.choices or row.text} == {None}
+        followed = Counter(db.session.scalars(select(FollowUp.state)))
+        assert followed["opened"] > 0
+        assert followed["closed"] > 0
         statuses = Counter(db.session.scalars(select(Deal.status)))
         stages = Counter(db.session.scalars(select(Lead.stage)))
         assert set(stages) == {stage.value for stage in Stage}

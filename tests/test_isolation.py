@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -19,6 +18,7 @@ from tests.deals.test_deals import register
 from tests.factories import make_asset, make_family, version_of
 from tests.pages import text_of
 from tests.people import jonas, kuehn, lena, mia
+from tests.surveys.asking import set_up
 
 SECRETS = ("Kühn", "Lena", "Jonas", "Geheimkunde", "Only for Kühn")
 
@@ -33,13 +33,9 @@ def objects(app: Flask, browse: Browse) -> dict[str, uuid.UUID]:
     deal_id = register(browse, lena(), customer_name="Geheimkunde AG")
     lead = browse(lena()).post("/leads/new", data={"company": "Geheimkunde AG"}).location
     db.session.rollback()
-    zone = ZoneInfo("Europe/Berlin")
     now = clock.now()
     with write() as session:
-        survey = waves.create(
-            session, name="Pulse", rhythm="weekly", start=now.replace(tzinfo=None), zone=zone,
-            open_days=14, now=now,
-        )  # fmt: skip
+        survey = set_up(session, now.replace(tzinfo=None), now, open_days=14)
         wave = waves.open_wave(session, survey, now.replace(tzinfo=None), now)
     invitation = db.session.query(Invitation).filter_by(user_id=lena().id).one()
     path = f"/survey/invitation/{invitation.id}"

@@ -11,25 +11,43 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from portal.accounts.models import Partner, User
 from portal.clock import day_start, local_day
-from portal.demo.cast import Cast, Organisation
+from portal.demo import answers
+from portal.demo.cast import Cast
 from portal.demo.ids import key
 from portal.reports import rollouts
-from surveys import follow_ups, waves
-from surveys.definitions import COMPANY, EXPERIENCE
-from surveys.models import AFTER, BEFORE, Answer, Invitation, Mode, Response, Wave
+from surveys import definitions, follow_ups, plans, questionnaires, waves
+from surveys.audience import Audience
+from surveys.definitions import COMPANY, CORE, EXPERIENCE
+from surveys.models import (
+    AFTER,
+    BEFORE,
+    Answer,
+    Invitation,
+    Mode,
+    Questionnaire,
+    Response,
+    Survey,
+    Wave,
+)
+from surveys.plans import Plan
+from surveys.schedule import Every, Rhythm
 
 WAVES = 9
 EVERY = timedelta(weeks=13)
 OPEN_DAYS = 14
 ANSWERED = 0.42
-COMMENTS = {
-    "low": ["Finding the right price list takes too long.", "I had to ask twice for a drawing.",
-            "Quotes take too long."],
-    "middle": ["Good products, slow paperwork.", "More in my language, please."],
-    "high": ["Fast answers, thank you.", "Registration takes a minute now.",
-             "The links for customers are great."],
-}  # fmt: skip
+# The last waves ask more than the two core questions.
+WITH_REASONS = 4
+SAID = (
+    "You said that quotes take too long: two more people write them now, and the "
+    "median has come down from nine days to five. Drawings are in the library now."
+)
+CALLED = (
+    "Called. The price list was hard to find: sent the link and showed the search.",
+    "Called back after two weeks: finds what is needed now.",
+)
 
 
 def fill(rng: random.Random, session: Session, cast: Cast, now: datetime, zone: ZoneInfo) -> None:
@@ -37,25 +55,69 @@ def fill(rng: random.Random, session: Session, cast: Cast, now: datetime, zone: 
     latest = local_day(now, zone) - timedelta(days=4)
     latest -= timedelta(days=latest.weekday())
     first = datetime.combine(latest, time(9)) - (WAVES - 1) * EVERY
-    survey = waves.create(
+    survey = plans.add(
         session,
-        name="Partner pulse",
-        rhythm="thirteen_weeks",
-        start=first,
-        zone=zone,
-        open_days=OPEN_DAYS,
-        now=now - timedelta(days=760),
+        _plan("Partner pulse", Rhythm(Every.week, interval=13), first, zone),
+        now - timedelta(days=760),
     )
+    with_reasons = _with_reasons(session, survey, now)
     mood = {partner.id: rng.gauss(0, 0.9) for partner in cast.partners}
     schedule = waves.schedule_of(survey)
     for number in range(WAVES):
         occurrence = first + number * EVERY
+        if number == WAVES - WITH_REASONS:
+            survey.questionnaire_id = with_reasons.id
         wave = waves.open_wave(session, survey, occurrence, schedule.due(occurrence), notify=False)
         survey.settled_until = wave.occurrence_local
         _answers(rng, session, cast, wave, mood, now)
+        if number == WAVES - 2:
+            _close_the_loop(session, wave)
     # Apart, so that the rest of the company stays as it was made.
     _check_support(random.Random(11), session, cast, mood, now, zone)
     _declare_rollout(session, cast, survey.id, zone)
+
+
+def _plan(
+    name: str, rhythm: Rhythm, start: datetime, zone: ZoneInfo, mode: Mode = Mode.attributed
+) -> Plan:
+    """A survey of everyone."""
+    return Plan(
+        name=name,
+        questionnaire_id=None,
+        mode=mode,
+        audience=Audience(),
+        rhythm=rhythm,
+        start=start.date(),
+        at=start.time(),
+        zone=zone,
+        open_days=OPEN_DAYS,
+    )
+
+
+def _with_reasons(session: Session, survey: Survey, now: datetime) -> Questionnaire:
+    """The version that asks for reasons, too."""
+    standard = questionnaires.get(session, survey.questionnaire_id)
+    questions = answers.questions(definitions.parsed(standard))
+    at = now - WITH_REASONS * EVERY
+    return questionnaires.add(session, "With reasons", questions, standard.id, at)
+
+
+def _close_the_loop(session: Session, wave: Wave) -> None:
+    """The wave before the one that is open: those who were not satisfied were called."""
+    wave.said = SAID
+    low = select(Answer.response_id).where(
+        Answer.question == EXPERIENCE, Answer.value <= follow_ups.LOW_SCORE
+    )
+    unhappy = select(Response).where(Response.wave_id == wave.id, Response.id.in_(low))
+    for response in session.scalars(unhappy.order_by(Response.id)):
+        at = response.answered_at or wave.opened_at
+        opened = follow_ups.consider(session, response, at)
+        partner = session.get_one(Partner, response.partner_id)
+        caller = session.get_one(User, partner.channel_manager_id)
+        steps = ((follow_ups.CONTACTED, 2), (follow_ups.CLOSED, 16))
+        for (step, days), note in zip(steps, CALLED, strict=True):
+            assert opened is not None
+            follow_ups.move(session, opened, caller, step, note, at + timedelta(days=days))
 
 
 def _check_support(
@@ -68,16 +130,9 @@ def _check_support(
 ) -> None:
     """One survey that shows no single answer."""
     at = datetime.combine(local_day(now, zone) - timedelta(days=50), time(10))
-    survey = waves.create(
-        session,
-        name="Honest words",
-        rhythm="yearly",
-        start=at,
-        zone=zone,
-        open_days=OPEN_DAYS,
-        now=now - timedelta(days=60),
-    )
-    survey.mode = Mode.confidential
+    rhythm = Rhythm(Every.year, month=3)
+    plan = _plan("Honest words", rhythm, at, zone, Mode.confidential)
+    survey = plans.add(session, plan, now - timedelta(days=60))
     wave = waves.open_wave(session, survey, at, waves.schedule_of(survey).due(at), notify=False)
     survey.settled_until = wave.occurrence_local
     _answers(rng, session, cast, wave, mood, now)
@@ -115,8 +170,11 @@ def _answers(
     partners = {partner.id: partner for partner in cast.partners}
     lena = cast.partner("Kühn").people[0]
     still_open = wave.closes_at > now
+    # Apart, so that who answers and the two scores stay whatever else a wave asks.
+    more = random.Random(wave.occurrence_local)
+    further = definitions.parsed(wave.questionnaire).questions[len(CORE) :]
     responses: list[dict[str, Any]] = []
-    answers: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     invited = session.scalars(select(Invitation).where(Invitation.wave_id == wave.id))
     for invitation in sorted(invited, key=lambda row: row.user_id.bytes):
         chance = ANSWERED / 3 if still_open else ANSWERED
@@ -124,11 +182,12 @@ def _answers(
         if rng.random() > chance or at >= now or (still_open and invitation.user_id == lena.id):
             continue
         partner = partners[invitation.partner_id]
-        scores = _scores(rng, partner, wave.opened_at, mood[partner.id])
+        after = wave.opened_at.date() >= partner.rollout
+        scores = answers.scores(rng, after, mood[partner.id])
         if still_open and partner.name.startswith("Aqua"):
             scores, comment = {COMPANY: 4, EXPERIENCE: 3}, "Waited nine days for a quote."
         else:
-            comment = _comment(rng, scores[EXPERIENCE])
+            comment = answers.comment(rng, scores[EXPERIENCE])
         response = {
             "id": key(rng, at),
             "invitation_id": invitation.id,
@@ -141,32 +200,12 @@ def _answers(
         }
         responses.append(response)
         invitation.answered = "complete"
-        answers += [
-            {"response_id": response["id"], "question": question, "value": score, "missing": None}
-            for question, score in scores.items()
-        ]
+        given = answers.core(scores) + answers.further(more, further, scores[EXPERIENCE])
+        rows += [{"response_id": response["id"]} | row for row in given]
     session.flush()
     if responses:
         session.execute(insert(Response), responses)
-        session.execute(insert(Answer), answers)
+        session.execute(insert(Answer), rows)
     if still_open:
         for row in session.scalars(select(Response).where(Response.wave_id == wave.id)):
             follow_ups.consider(session, row, row.answered_at or now)
-
-
-def _scores(rng: random.Random, partner: Organisation, at: datetime, mood: float) -> dict[str, int]:
-    after = at.date() >= partner.rollout
-
-    def score(mean: float) -> int:
-        return min(10, max(1, round(rng.gauss(mean + mood, 1.1))))
-
-    return {
-        COMPANY: score(7.2 + 0.15 * after),
-        EXPERIENCE: score(6.6 + 0.8 * after),
-    }
-
-
-def _comment(rng: random.Random, score: int) -> str:
-    if rng.random() > 0.18:
-        return ""
-    return rng.choice(COMMENTS["low" if score < 6 else "middle" if score < 8 else "high"])

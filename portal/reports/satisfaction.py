@@ -142,7 +142,7 @@ def fallen_table(
     ]
     columns = [
         Column("partner", _("Partner")),
-        Column("before", _("Before"), "mean", about="experience"),
+        Column("before", _("Before"), "mean", True, "experience"),
         Column("after", _("After"), "mean", about="experience"),
         Column("change", _("Change"), "figure", about="experience"),
     ]

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -20,7 +20,7 @@ from portal.accounts import service as accounts
 from portal.content import library
 from portal.deals import metrics as deals
 from portal.estimates import Share, difference
-from portal.formatting import sort_key
+from portal.formatting import count, sort_key
 from portal.means import Change, Mean
 from portal.reports import disclosure
 from portal.reports.periods import Period
@@ -28,12 +28,23 @@ from portal.tables import Column, Table
 from surveys import comments, response_rates
 from surveys.comments import Comment
 from surveys.definitions import parsed
-from surveys.figures import ENOUGH, PAIRS, SCALE, Choice, Figure, Interval, interval, judged
+from surveys.figures import (
+    ENOUGH,
+    PAIRS,
+    SCALE,
+    SEVERAL,
+    Choice,
+    Figure,
+    Interval,
+    interval,
+    judged,
+)
 from surveys.models import Wave
 from surveys.questions import CHOICE, CORE, Question, said
 from surveys.questions import SCALE as SCALE_KIND
 from surveys.response_rates import Rates
 from surveys.results import Results
+from surveys.wording import language_name
 from tracking import metrics as tracking
 
 # Content activity before a wave opened, for so many days.
@@ -116,13 +127,13 @@ def between(found: Interval | None) -> str:
 def reach(mean: Mean) -> str:
     """The interval of a mean of partners, or how many it takes to have one."""
     if mean.n and mean.n < ENOUGH:
-        return more_partners(ENOUGH - mean.n)
+        return needs_more(ENOUGH - mean.n)
     return between(interval(mean))
 
 
-def more_partners(n: int) -> str:
-    """How many it takes to have an interval."""
-    return ngettext("needs %(num)s more partner", "needs %(num)s more partners", n)
+def needs_more(n: int) -> str:
+    """How many partners are missing for an interval."""
+    return count(n, "needs %(num)s more partner", "needs %(num)s more partners")
 
 
 def signed(value: float | None) -> str:
@@ -134,7 +145,7 @@ def reach_of_change(change: Change) -> str:
     """The interval of a change."""
     found = judged(change).interval
     if found is None:
-        return more_partners(PAIRS - change.n)
+        return needs_more(PAIRS - change.n)
     return _("%(low)s to %(high)s", low=signed(found[0]), high=signed(found[1]))
 
 
@@ -157,8 +168,8 @@ def questions(shown: Shown) -> Table:
         Column("question", _("Question")),
         Column("mean", _("Mean"), "mean", about="mean_of_partners"),
         Column("interval", _("Interval"), "figure", about="satisfaction_interval"),
-        Column("partners", _("Partners"), "figure", about="answered_partners"),
-        Column("people", _("People"), "figure", about="answered_people"),
+        Column("partners", _("Partners"), "figure", True, "answered_partners"),
+        Column("people", _("People"), "figure", True, "answered_people"),
         Column("high", _("9 or 10"), "figure", about="share_high"),
         Column("low", _("1 to 4"), "figure", about="share_low"),
     ]
@@ -251,7 +262,7 @@ def parts(shown: Shown) -> Table:
     rows = []
     for name in ("tier", "region", "locale"):
         for value, choice in shown.results.parts(name, shown.choice):
-            rows.append(_part(shown, str(KINDS[name]), value or _("None"), choice))
+            rows.append(_part(shown, str(KINDS[name]), in_words(name, value), choice))
     for key, family, members in shown.families:
         if shown.choice.family in ("", key):
             choice = replace(shown.choice, family=key, partners=members)
@@ -269,6 +280,13 @@ def parts(shown: Shown) -> Table:
     ]
     note = _("As it was when the wave opened.")
     return Table("parts", _("Part by part"), columns, rows, why(shown), note)
+
+
+def in_words(grouping: str, value: str) -> str:
+    """A tier, region or language as it is shown."""
+    if grouping == "locale":
+        return _("several") if value == SEVERAL else language_name(value)
+    return value or _("None")
 
 
 def _part(shown: Shown, kind: str, value: str, choice: Choice) -> dict[str, Any]:
@@ -302,6 +320,7 @@ def partners(shown: Shown) -> Table:
                 "tier": one.tier,
                 "region": one.region,
                 "people": (one.answered, one.invited),
+                "href": url_for("reports.partner", partner_id=one.partner),
                 **{key: figure.mean.value if figure else None for key, figure in figures.items()},
             }
         )
@@ -392,7 +411,9 @@ def _points(one: Share, other: Share) -> str:
         return "–"
     low, high = (round(100 * edge) for edge in edges)
     middle = round(100 * ((one.value or 0) - (other.value or 0)))
-    return _("%(middle)+d points (%(low)+d to %(high)+d)", middle=middle, low=low, high=high)
+    points = (f"{number:+d}".replace("-", "\u2212") for number in (middle, low, high))
+    found = dict(zip(("middle", "low", "high"), points, strict=True))
+    return _("%(middle)s points (%(low)s to %(high)s)", **found)
 
 
 def _active(shown: Shown) -> set[uuid.UUID]:

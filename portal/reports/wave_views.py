@@ -16,18 +16,20 @@ from portal.accounts.access import vendor_only
 from portal.accounts.service import company, zone
 from portal.db import db
 from portal.errors import NotFound
+from portal.formatting import day
 from portal.means import Mean
 from portal.reports import rollouts, wave_tables
 from portal.reports.wave_tables import Shown
-from portal.tables import csv_response
+from portal.tables import Table, csv_response
 from surveys import history, results
 from surveys.figures import GROUPINGS, Choice
 from surveys.history import History, Round
 from surveys.models import OPEN, Mode, Wave
-from surveys.questions import COMPANY, EXPERIENCE
+from surveys.questions import COMPANY, CORE, EXPERIENCE
 from surveys.views import bp
 
-COMMENTS = 200
+# So many partners and comments at first, those to be called first; the rest on demand.
+FIRST = 12
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,15 @@ def wave_page(wave_id: uuid.UUID) -> str:
     """How satisfied they are, and whom to call."""
     shown = _shown(wave_id)
     words = request.args.get("words", "")[:80]
-    past = history.load(shown.session)
+    past = history.with_the_one_before(shown.session, shown.wave)
     now = past.get(wave_id)
     assert now is not None
     declared = rollouts.declared(shown.session)
     linked = next((one for one in declared if one.rollout.id == shown.wave.rollout_id), None)
     comments = wave_tables.written(shown, words)
+    first = None if request.args.get("all") else FIRST
+    tables = {name: make(shown) for name, make in wave_tables.TABLES.items()}
+    tables["partners"] = tables["partners"].part(0, first)
     return render_template(
         "surveys/results.html",
         wave=shown.wave,
@@ -86,10 +91,11 @@ def wave_page(wave_id: uuid.UUID) -> str:
         choice=shown.choice,
         choices=_choices(shown),
         why=wave_tables.why(shown),
-        tables={name: make(shown) for name, make in wave_tables.TABLES.items()},
-        comments=comments[:COMMENTS],
+        tables=tables,
+        most=_longest(tables["distribution"]),
+        comments=comments[:first],
         n_comments=len(comments),
-        question_texts={one.key: shown.text(one) for one in shown.questions},
+        question_texts=_asked(shown),
         words=words,
         rollouts=declared,
         linked=linked,
@@ -98,6 +104,18 @@ def wave_page(wave_id: uuid.UUID) -> str:
         now=clock.now(),
         csv_of=lambda name: url_for("surveys.wave_csv", wave_id=wave_id, name=name),
     )
+
+
+def _longest(distribution: Table) -> int:
+    """How many people the longest bar is of."""
+    return max((row.get(key, 0) for row in distribution.rows for key in CORE), default=0) or 1
+
+
+def _asked(shown: Shown) -> dict[str, str]:
+    """The words of each question; those of a follow-up with what it follows up."""
+    texts = {one.key: shown.text(one) for one in shown.questions}
+    after = {one.key: texts[one.after] for one in shown.questions if one.after in texts}
+    return {key: f"{after[key]} {text}" if key in after else text for key, text in texts.items()}
 
 
 def _cards(shown: Shown, past: History, now: Round) -> list[Card]:
@@ -127,7 +145,8 @@ def _change(past: History, before: Round | None, now: Round, question: str) -> s
     if compared.why_not:
         return _(compared.why_not)
     return _(
-        "%(change)s (%(interval)s) for the %(n)s partners that answered both",
+        "%(change)s (%(interval)s) since %(day)s, for the %(n)s partners that answered both times",
+        day=day(clock.local_day(before.opened_at, zone())),
         change=wave_tables.signed(compared.change.value),
         interval=wave_tables.reach_of_change(compared.change),
         n=compared.change.n,
@@ -136,7 +155,11 @@ def _change(past: History, before: Round | None, now: Round, question: str) -> s
 
 def _choices(shown: Shown) -> dict[str, list[tuple[str, str]]]:
     found = {
-        name: [(value, value) for value in shown.results.values(name) if value]
+        name: [
+            (value, wave_tables.in_words(name, value))
+            for value in shown.results.values(name)
+            if value
+        ]
         for name in GROUPINGS
     }
     found["family"] = [(key, name) for key, name, _partners in shown.families]

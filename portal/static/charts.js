@@ -12,7 +12,7 @@ const draw = async (element) => {
     config: {
       background: null, font: "system-ui, sans-serif", view: { stroke: null },
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domain: false, tickColor: line, labelFontSize: 12 },
-      axisX: { grid: false }, mark: { color: names.accent }, text: { fontSize: 12 },
+      axisX: { grid: false, labelSeparation: 10 }, mark: { color: names.accent }, text: { fontSize: 12, fill: ink }, rule: { stroke: ink },
     },
   });
 };

@@ -18,10 +18,12 @@ from portal.db import Base, db, write
 from surveys.models import Mode
 from surveys.reminders import remind_answers
 from tests.conftest import Browse
+from tests.deals.test_deals import approve, register
+from tests.deals.test_queue import manage
 from tests.factories import make_user
-from tests.mailbox import deliver, links_of, mailbox
-from tests.people import ada, kuehn, lena
-from tests.surveys.asking import ask, later, make_survey
+from tests.mailbox import deliver, deliver_daily, links_of, mailbox
+from tests.people import ada, anna, kuehn, lena
+from tests.surveys.asking import ask, later, make_survey, send
 
 
 def contents() -> dict[str, list[str]]:
@@ -84,4 +86,46 @@ def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
     assert all(page.status_code == 200 for page in pages)
     assert len(found) > 8 * 12
     assert any("unsubscribe" in link for link in found)
+    assert {name for name in before if before[name] != after[name]} == set()
+
+
+def write_about_deals(browse: Browse) -> None:
+    """Deals that are asked about, talked about and approved, and a low score: what makes the mails
+    that people get besides."""
+    manage(kuehn(), anna())
+    manager, partner = browse(anna()), browse(lena())
+    asked, said, approved = (
+        register(browse, lena(), customer_name=name, domain="") for name in ("Ask", "Say", "Yes")
+    )
+    manager.post(f"/deals/{asked}/move/take_in_review")
+    manager.post(f"/deals/{asked}/ask", data={"sentence": "Who decides there?"})
+    manager.post(f"/deals/{said}/comments", data={"text": "A word."})
+    approve(browse, approved)
+    partner.post(f"/deals/{approved}/say/ask_extension", data={"text": "Budget."})
+    ask(make_survey(clock.now()))
+    link = next(it for it in links_in(partner.get("/")) if it.startswith("/survey/invitation/"))
+    partner.post(link, data=send(partner.get(link), experience="2"))
+
+
+def test_a_scanner_that_follows_every_link_of_notices_and_deals_changes_nothing(
+    app: Flask, browse: Browse
+) -> None:
+    with mailbox(app) as box:
+        write_about_deals(browse)
+        deliver()
+        deliver_daily()
+        before = contents()
+        kinds = {row.message for row in db.session.scalars(select(mail.Outbox))}
+        assert {"deal_question", "deal_comment", "deal_decided", "notices"} <= kinds
+        for person, expected in ((lena(), "/deals/"), (anna(), "/account/notices")):
+            found = {link for letter in box.to(person.email) for link in addresses_of(letter)}
+            assert any(link.startswith(expected) for link in found)
+            scanner = browse(None)
+            for link in sorted(found):
+                assert scanner.head(link, follow_redirects=True).status_code == 200
+                page = scanner.get(link, follow_redirects=True)
+                assert page.status_code == 200
+                for second in sorted(links_in(page) - found):
+                    scanner.get(second, follow_redirects=True)
+        after = contents()
     assert {name for name in before if before[name] != after[name]} == set()

@@ -27,6 +27,7 @@ from tests.conftest import Browse
 from tests.mailbox import deliver, links_of, mailbox
 from tests.pages import text_of
 from tests.people import ada, anna, kuehn, lena, mia
+from tests.surveys.asking import set_up
 
 PARTNERS = """Partner ID;Partner;Level;Region;Type;Country;Languages;Channel manager
 K1;Kühn Technik;Gold;DACH;Reseller;de;de, en;anna@nordwerk.example
@@ -252,10 +253,7 @@ def test_who_waits_is_asked_nothing_by_surveys(app: Flask) -> None:
     now = clock.now()
     with write() as session:
         start = now.replace(tzinfo=None)
-        survey = waves.create(
-            session, name="Pulse", rhythm="weekly", start=start, zone=service.zone(),
-            open_days=14, now=now,
-        )  # fmt: skip
+        survey = set_up(session, start, now, open_days=14)
         waves.open_wave(session, survey, start, now)
     assert [row.user_id for row in db.session.query(Invitation)] == [lena().id]
 

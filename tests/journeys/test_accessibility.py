@@ -35,6 +35,7 @@ MANAGER = [
     "/people", "/reports/days",
     "/leads/rules",
 ]  # fmt: skip
+VERSION = "main section a[href*='/surveys/q']"
 ADMIN = ["/jobs", "/library/new", "/people/held"]
 
 
@@ -124,11 +125,17 @@ def paths_of(page: Page, live: Live, who: str) -> list[str]:
             "/deals/accounts",
             first_link(page, live, "/deals/customers", "table.plain td a"),
             first_link(page, live, "/surveys", "table.plain td a"),
+            # No wave of the second one is open, so that one can be opened.
+            first_link(page, live, "/surveys", "tbody tr:nth-child(2) td a") + "/open",
             # Of the wave before the last one: the last was opened for `asked` a moment ago.
             first_link(page, live, "/surveys", "section:nth-of-type(2) tr:nth-child(2) td a"),
             first_link(page, live, "/surveys/follow-ups?whose=all"),
+            first_link(page, live, "/surveys/follow-ups?whose=all&state=closed"),
+            "/surveys/follow-ups?whose=all",
             "/surveys/questionnaires",
-            first_link(page, live, "/surveys/questionnaires", "main section a[href*='/surveys/q']"),
+            version := first_link(page, live, "/surveys/questionnaires", VERSION),
+            f"{version}/next",
+            "/reports/satisfaction/trend",
             "/reports/rollouts",
             "/reports/content",
             "/reports/areas",

@@ -20,12 +20,13 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from portal import clock
 from portal.db import write
-from surveys import waves
+from surveys.schedule import iso
 from tests import engines
 from tests.browsers import chrome, screen
 from tests.engines import ENGINES
 from tests.factories import make_family, make_partner, make_pdf
 from tests.live import Live, portal_on
+from tests.surveys.asking import set_up
 
 PAGES = 6
 
@@ -159,11 +160,8 @@ def ask_everyone(live: Live) -> None:
     began = clock.now() - timedelta(days=1)
     start = began.astimezone(zone).replace(tzinfo=None, microsecond=0)
     with engines.opened(live.settings), write() as session:
-        survey = waves.create(
-            session, name="First pulse", rhythm="weekly", start=start, zone=zone, open_days=7,
-            now=began - timedelta(days=1),
-        )  # fmt: skip
-        survey.rrule = "FREQ=DAILY;COUNT=1"
+        survey = set_up(session, start, began - timedelta(days=1), name="First pulse", open_days=7)
+        survey.rrule, survey.starts_local = "FREQ=DAILY;COUNT=1", iso(start)
 
 
 def test_a_partners_day_and_the_managers_monday(

@@ -24,6 +24,7 @@ from tests.deals.test_deals import approve, register
 from tests.factories import make_asset, make_colleagues
 from tests.pages import text_of
 from tests.people import anna, brandt, jonas, kuehn, lena, mia
+from tests.surveys.asking import set_up
 from tests.tracking.test_rollups import read, rebuild
 
 TODAY = date(2026, 3, 31)
@@ -194,10 +195,7 @@ def answer_with(app: Flask, browse: Browse, score: int, comment: str) -> None:
     start = now.replace(tzinfo=None, microsecond=0)
     db.session.rollback()
     with write() as session:
-        survey = waves.create(
-            session, name="Pulse", rhythm="weekly", start=start, zone=ZoneInfo("UTC"),
-            open_days=5, now=now,
-        )  # fmt: skip
+        survey = set_up(session, start, now, zone=ZoneInfo("UTC"))
         waves.open_wave(session, survey, start, now)
     link = re.search(r'href="(/survey/invitation/[^"]+)"', browse(lena()).get("/").text)
     assert link

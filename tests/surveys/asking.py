@@ -8,11 +8,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.db import db, new_id, write
-from surveys import definitions, waves
-from surveys.models import MANUAL, Questionnaire, Survey, Wave
+from surveys import definitions, plans, waves
+from surveys.audience import Audience
+from surveys.models import MANUAL, Mode, Questionnaire, Survey, Wave
+from surveys.plans import Plan
+from surveys.schedule import Rhythm
 from tests.mailbox import deliver, links_of, mailbox
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -42,14 +46,52 @@ def make_survey(
         if questions:
             body = {**asked.body, "questions": [*asked.body["questions"], *questions]}
             asked = Questionnaire(
-                number=asked.number + 1, name="More", core_hash=asked.core_hash, body=body,
-                created_at=now,
+                number=definitions.next_number(session), name="More", core_hash=asked.core_hash,
+                body=body, created_at=now,
             )  # fmt: skip
             session.add(asked)
             session.flush()
         survey = Survey(id=new_id(), questionnaire_id=asked.id, **{**values, **more})
         session.add(survey)
     return survey
+
+
+# The rhythms that tests ask in.
+RULES = {
+    "weekly": "FREQ=WEEKLY;BYDAY=MO",
+    "monthly": "FREQ=MONTHLY;BYDAY=1MO",
+    "thirteen_weeks": "FREQ=WEEKLY;INTERVAL=13;BYDAY=MO",
+    "quarterly": "FREQ=YEARLY;BYMONTH=1,4,7,10;BYDAY=1MO",
+    "half_yearly": "FREQ=YEARLY;BYMONTH=3,9;BYDAY=1MO",
+    "yearly": "FREQ=YEARLY;BYMONTH=3;BYDAY=1MO",
+}
+
+
+def set_up(
+    session: Session,
+    start: datetime,
+    now: datetime,
+    *,
+    name: str = "Pulse",
+    rhythm: str = "weekly",
+    zone: ZoneInfo = BERLIN,
+    open_days: int = 5,
+) -> Survey:
+    """A survey of everyone that asks in a rhythm, at the time of the day of `start`, from it on."""
+    chosen = Rhythm.parse(RULES[rhythm])
+    assert chosen
+    plan = Plan(
+        name=name,
+        questionnaire_id=None,
+        mode=Mode.attributed,
+        audience=Audience(),
+        rhythm=chosen,
+        start=start.date(),
+        at=start.time(),
+        zone=zone,
+        open_days=open_days,
+    )
+    return plans.add(session, plan, now)
 
 
 def ask(survey: Survey, now: datetime | None = None, kind: str = MANUAL, **more: Any) -> Wave:

@@ -10,6 +10,7 @@ from portal.db import new_id, write
 from surveys import waves
 from surveys.models import Answer, Invitation, Mode, Response, Survey, Wave
 from tests.factories import ZONE, days_ago, make_partner, make_user
+from tests.surveys.asking import set_up
 
 People = list[tuple[Partner, list[User]]]
 QUESTIONS = ("company", "experience")
@@ -48,10 +49,9 @@ def make_wave(
     name = name or f"Pulse {mode}"
     at: datetime = days_ago(back)
     with write() as session:
-        survey = session.query(Survey).filter_by(name=name).first() or waves.create(
-            session, name=name, rhythm="weekly", start=at.replace(tzinfo=None),
-            zone=ZONE, open_days=5, now=at,
-        )  # fmt: skip
+        survey = session.query(Survey).filter_by(name=name).first() or set_up(
+            session, at.replace(tzinfo=None), at, name=name, zone=ZONE
+        )
         survey.mode, survey.minimum_n = mode, minimum
         local = at.astimezone(ZONE).replace(tzinfo=None, microsecond=0)
         wave = waves.open_wave(session, survey, local, at, notify=False)

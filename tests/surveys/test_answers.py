@@ -21,7 +21,7 @@ from tests.conftest import Browse
 from tests.mailbox import deliver, links_of, mailbox
 from tests.pages import text_of
 from tests.people import anna, jonas, lena, mia
-from tests.surveys.asking import MORE_QUESTIONS, ask, link_to, make_survey, send
+from tests.surveys.asking import MORE_QUESTIONS, ask, link_to, make_survey, send, set_up
 
 LENA = "lena@kuehn.example"
 
@@ -36,9 +36,7 @@ def wave(app: Flask) -> Wave:
     now = clock.now()
     start = now.astimezone(BERLIN).replace(tzinfo=None, microsecond=0)
     with write() as session:
-        survey = waves.create(
-            session, name="Pulse", rhythm="weekly", start=start, zone=BERLIN, open_days=5, now=now
-        )
+        survey = set_up(session, start, now)
         return waves.open_wave(session, survey, start, now)
 
 

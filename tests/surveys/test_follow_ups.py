@@ -22,7 +22,7 @@ from tests.mailbox import deliver, deliver_daily, links_of, mailbox
 from tests.mailbox import text_of as words_of
 from tests.pages import text_of
 from tests.people import ada, anna, jonas, kuehn, lena, mia, otto
-from tests.surveys.asking import ask, link_to, make_survey, send
+from tests.surveys.asking import MORE_QUESTIONS, ask, link_to, make_survey, send
 
 LENA = "lena@kuehn.example"
 
@@ -153,6 +153,35 @@ def test_the_deputy_sees_it_among_their_own_until_the_manager_is_back(
     with clock.at(clock.now() + timedelta(days=2)):
         assert is_mine(browse, anna())
         assert not is_mine(browse, otto())
+
+
+def test_the_list_of_surveys_leads_to_those_who_are_to_be_called(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    ask(make_survey(clock.now()))
+    assert "Follow-ups Questionnaires" in text_of(browse(anna()).get("/surveys"))
+    answer(browse, link_to(app, LENA), 9, 4)
+    page = browse(anna()).get("/surveys")
+    assert "Follow-ups (1)" in text_of(page)
+    assert 'href="/surveys/follow-ups"' in page.text
+    # Otto has none of his own, and is led to those of others.
+    assert 'href="/surveys/follow-ups?whose=all"' in browse(otto()).get("/surveys").text
+
+
+def test_whoever_calls_sees_all_that_was_answered(
+    app: Flask, browse: Browse, manager: None
+) -> None:
+    lena()
+    ask(make_survey(clock.now(), questions=MORE_QUESTIONS))
+    link = link_to(app, LENA)
+    told = {"why": "Drawings are late.", "support": "2", "channel": "phone"}
+    browse(None).post(link, data=send(browse(None).get(link), experience="3", **told))
+    mine = browse(anna())
+    assert "“Drawings are late.”" in text_of(mine.get("/surveys/follow-ups"))
+    page = text_of(mine.get(f"/surveys/follow-ups/{db.session.scalars(select(FollowUp.id)).one()}"))
+    assert "How good is our support? 2 –" in page
+    assert "What is behind it? “Drawings are late.”" in page
 
 
 def test_a_later_answer_withdraws_it_while_nobody_has_called(

@@ -17,7 +17,7 @@ from portal.db import db, write
 from surveys import history
 from surveys.models import Mode, Wave
 from tests.conftest import Browse
-from tests.factories import ZONE, days_ago, make_partner
+from tests.factories import ZONE, days_ago, make_partner, make_user
 from tests.pages import text_of
 from tests.people import anna
 from tests.reports.test_reports import rows
@@ -34,7 +34,7 @@ def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse
     manager = browse(anna())
     page = text_of(manager.get(f"/surveys/waves/{wave.id}"))
     assert "5 of 6 answered" in page
-    assert "for the 5 partners that answered both" in page
+    assert "for the 5 partners that answered both times" in page
     assert "Response rate 1" in page
     assert "Nothing came back 1" in page
     # Wilson's interval of 5 of 6.
@@ -63,6 +63,24 @@ def test_a_wave_says_its_means_with_how_sure_they_are(app: Flask, browse: Browse
     assert "0.0" not in same
     assert manager.get(f"/reports/satisfaction/trend?before={uuid.uuid4()}").status_code == 404
     assert manager.get(f"/surveys/waves/{wave.id}/nothing.csv").status_code == 404
+
+
+def test_a_page_begins_with_those_to_call_and_shows_all_on_demand(
+    app: Flask, browse: Browse
+) -> None:
+    partners = [make_partner(f"Partner {n:02}", tier="Gold", region="North") for n in range(15)]
+    people = [(partner, [make_user(partner=partner)]) for partner in partners]
+    scores = {f"Partner {n:02}": [10 - n // 2] for n in range(15)}
+    wave = make_wave(people, scores, comment="More drawings")
+    page = browse(anna()).get(f"/surveys/waves/{wave.id}")
+    assert page.text.count("“More drawings”") == 12
+    assert f'href="/reports/partners/{partners[14].id}"' in page.text
+    assert f'href="/reports/partners/{partners[0].id}"' not in page.text
+    assert text_of(page).count("All 15") == 2
+    assert "Language English 15" in text_of(page)
+    everything = browse(anna()).get(f"/surveys/waves/{wave.id}?all=1")
+    assert everything.text.count("“More drawings”") == 15
+    assert f'href="/reports/partners/{partners[0].id}"' in everything.text
 
 
 def asked(manager: Any, wave: Wave) -> list[tuple[dict[str, str], list[dict[str, str]]]]:

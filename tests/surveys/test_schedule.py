@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.clock import resolve_local
-from surveys.schedule import LAST, RULES, Every, On, Rhythm, Schedule, from_iso, iso
+from surveys.schedule import LAST, Every, On, Rhythm, Schedule, from_iso, iso
+from tests.surveys.asking import RULES
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -23,6 +23,7 @@ from surveys import answering, responses, waves
 from surveys.answering import Given
 from surveys.models import OPEN, SKIPPED, Invitation, Questionnaire, Response, Survey, Wave
 from surveys.questions import Questions
+from tests.surveys.asking import set_up
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PARTNERS, YEARS, OPEN_DAYS = 500, 10, 14
@@ -63,9 +64,9 @@ def make_partners() -> None:
 def make_survey() -> Survey:
     """Every quarter, first Monday, 09:00."""
     with write() as session:
-        return waves.create(
-            session, name="Quarter", rhythm="quarterly", start=datetime(2026, 1, 1, 9),  # noqa: DTZ001
-            zone=BERLIN, open_days=OPEN_DAYS, now=datetime(2025, 12, 1, tzinfo=UTC),
+        return set_up(
+            session, datetime(2026, 1, 1, 9), datetime(2025, 12, 1, tzinfo=UTC),  # noqa: DTZ001
+            name="Quarter", rhythm="quarterly", open_days=OPEN_DAYS,
         )  # fmt: skip
 
 

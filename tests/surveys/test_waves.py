@@ -29,7 +29,7 @@ from tests.conftest import Browse
 from tests.factories import make_user
 from tests.pages import text_of
 from tests.people import anna, jonas, kuehn, lena, mia
-from tests.surveys.asking import ask, make_survey
+from tests.surveys.asking import ask, make_survey, set_up
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 3, 2, 9)  # noqa: DTZ001 - on the wall clock
@@ -39,15 +39,7 @@ BEFORE = datetime(2026, 3, 1, tzinfo=UTC)
 def weekly(open_days: int = 5) -> Survey:
     """A survey on Mondays at nine, from 2 March 2026 on."""
     with write() as session:
-        return waves.create(
-            session,
-            name="Pulse",
-            rhythm="weekly",
-            start=START,
-            zone=BERLIN,
-            open_days=open_days,
-            now=BEFORE,
-        )
+        return set_up(session, START, BEFORE, open_days=open_days)
 
 
 def tick(now: datetime) -> int:
