@@ -15,7 +15,8 @@ from portal.deals import asked, queue
 from portal.deals import metrics as deals
 from portal.deals.models import Deal
 from portal.deals.wording import customer_of
-from portal.formatting import day, moment, money
+from portal.formatting import count, day, moment, money
+from portal.leads import offers
 from surveys import follow_ups
 
 LIMIT = 5
@@ -34,16 +35,18 @@ class Need:
 
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
-    """Registrations by time left, the person's own before all others, then what waits for a second
-    person or more time, then follow-ups of low scores in the same order, then reported wins."""
+    """Registrations by time left, the person's own before all others, then leads that nobody takes,
+    what waits for a second person and who asks for more time, then follow-ups of low scores in the
+    same order, then reported wins."""
     waiting = queue.load(session, user, now)
-    asks = _asks(session, user, waiting)
-    # Whoever approved first has done their part; however much is to decide, an ask is seen.
+    asks = _left_alone(session, now) + _asks(session, user, waiting)
+    # Whoever approved first has done their part; however much is to decide, something of the rest
+    # is seen.
     decisions = [
         _decision(deal, now, zone)
         for deal, _left in _in_order(waiting)
         if deal.first_approved_by_id != user.id
-    ][: LIMIT - 1 if asks else LIMIT]
+    ][: LIMIT - min(len(asks), 2)]
     low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
     return (decisions + asks + low + wins)[:LIMIT]
@@ -68,6 +71,22 @@ def _asks(session: Session, user: User, waiting: queue.Queue) -> list[Need]:
     late = asked.for_more_time(session, 50)
     late.sort(key=lambda deal: waiting.acting_for(deal) != waiting.reader)
     return [_proposal(deal) for deal in proposed] + [_more_time(deal) for deal in late]
+
+
+def _left_alone(session: Session, now: datetime) -> list[Need]:
+    n = len(offers.left_alone(session, now))
+    if not n:
+        return []
+    return [
+        Need(
+            count(n, "%(num)s lead that nobody takes", "%(num)s leads that nobody takes"),
+            _("without a partner"),
+            "warn",
+            _("The rules find no other partner."),
+            _("Choose"),
+            url_for("leads.index", partner="left"),
+        )
+    ]
 
 
 def _proposal(deal: Deal) -> Need:
