@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.notices import Notice
 from portal.db import db, write
 from portal.deals import checks, metrics, reasons, record, reminders, service
-from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Protection
+from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Policy, Protection
 from portal.deals.record import Given
 from portal.errors import Refused
 from tests.conftest import Browse
@@ -345,3 +345,18 @@ def test_an_order_in_the_future_is_refused(browse: Browse) -> None:
     assert browse(lena()).post(f"/deals/{key}/won", data=order).status_code == 409
     bad = {"amount": "", "currency": "EUR", "won_on": ""}
     assert browse(lena()).post(f"/deals/{key}/won", data=bad).status_code == 400
+
+
+def test_what_approval_brings_is_on_the_approved_deal_and_in_its_mail(
+    app: Flask, browse: Browse
+) -> None:
+    with write() as session:
+        session.execute(update(Policy).values(benefits="2 % more margin."))
+    key = register(browse, lena())
+    words = "What approval brings: 2 % more margin."
+    assert words not in text_of(browse(lena()).get(f"/deals/{key}"))
+    with mailbox(app) as box:
+        approve(browse, key)
+        deliver()
+    assert words in text_of(browse(lena()).get(f"/deals/{key}"))
+    assert any(words in mail_text(letter) for letter in box.to("lena@kuehn.example"))
