@@ -360,3 +360,20 @@ def test_what_approval_brings_is_on_the_approved_deal_and_in_its_mail(
         deliver()
     assert words in text_of(browse(lena()).get(f"/deals/{key}"))
     assert any(words in mail_text(letter) for letter in box.to("lena@kuehn.example"))
+
+
+def test_the_reviewer_reads_the_kind_by_all_orders_and_no_partner_does(browse: Browse) -> None:
+    sold = register(browse, mia())
+    approve(browse, sold)
+    order = {"amount": "900", "currency": "EUR", "won_on": "2026-11-20"}
+    browse(anna()).post(f"/deals/{sold}/won", data=order)
+    other = str(make_family("Valves").id)
+    key = register(browse, lena(), product_family=other, deal_type="")
+    assert deal(key).deal_type == "new"
+    browse(anna()).post(f"/deals/{key}/move/take_in_review")
+    page = text_of(browse(anna()).get(f"/deals/{key}"))
+    assert "Brandt & Söhne, DE (By all our orders: Cross-sell: another family)" in page
+    for path in (f"/deals/{key}", "/deals/new", "/deals"):
+        shown = text_of(browse(lena()).get(path))
+        assert "By all our orders" not in shown
+        assert "Proposed: Cross-sell" not in shown
