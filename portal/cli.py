@@ -428,12 +428,13 @@ _add_import(
     """Import the vendor's known accounts from a CSV or XLSX FILE: new ones are made, known ones
     brought up to date.
 
-    Fields: external_id name domain tax_id country postcode product_family owner.
+    Fields: external_id name domain tax_id country postcode product_family owner first_contact.
     """,
 )
 _add_import(
     "leads",
-    """Import leads from a CSV or XLSX FILE. Those without a partner are offered to partners.
+    """Import leads from a CSV or XLSX FILE. Each is offered to the partner that it names, or to
+    those that the rules find.
 
     Fields: external_id company contact email phone country region product_family partner note.
     """,

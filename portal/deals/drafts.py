@@ -118,6 +118,24 @@ def proposed_kind(session: Session, partner_id: uuid.UUID, values: Mapping[str, 
     )
 
 
+def kind_by_all_orders(session: Session, deal: Deal, customer_id: uuid.UUID) -> str:
+    """The kind of deal that a claim is by what all partners ever sold to a customer. For the vendor
+    alone: it tells of other partners."""
+    columns = Deal.product_family_id, Deal.won_amount_minor, Deal.won_currency, Deal.won_at
+    query = select(*columns).where(
+        Deal.customer_id == customer_id,
+        Deal.stage == Stage.won,
+        Deal.status == Status.closed,
+        Deal.id != deal.id,
+    )
+    wins = [
+        kinds.Win(family_id, minor, currency or "", at)
+        for family_id, minor, currency, at in session.execute(query)
+        if at is not None
+    ]
+    return kinds.propose(deal.product_family_id, deal.amount_minor, deal.currency, wins)
+
+
 def with_kind(session: Session, deal: Deal, claim: Claim) -> dict[str, Any]:
     """What was claimed, of the proposed kind where the partner has chosen none."""
     kind = claim.values["deal_type"] or proposed_kind(session, deal.partner_id, claim.values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from textwrap import shorten
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -17,10 +18,13 @@ from portal.accounts.models import User
 from portal.accounts.notices import Describe, Line, Notice, describes
 from portal.accounts.service import zone
 from portal.deals import policy
-from portal.deals.models import Deal, DealHistory, Protection
+from portal.deals.models import Deal, DealComment, DealHistory, Protection
 from portal.deals.pipeline import OPEN_STAGES, UNDECIDED, Stage, Status
 from portal.deals.wording import customer_of
 from portal.formatting import day, moment
+
+# More of what somebody wrote is on the page.
+LONGEST = 300
 
 Write = Callable[[Session, Deal, Notice], str | None]
 
@@ -144,6 +148,21 @@ def _revocation_proposed(session: Session, deal: Deal, _row: Notice) -> str | No
     )
 
 
+def _comment(session: Session, deal: Deal, _row: Notice) -> str | None:
+    query = select(DealComment).where(DealComment.deal_id == deal.id)
+    latest = session.scalars(query.order_by(DealComment.at.desc()).limit(1)).first()
+    if latest is None or latest.author.is_vendor:
+        # Somebody has answered.
+        return None
+    return _(
+        "%(name)s of %(partner)s wrote about %(customer)s: “%(text)s”",
+        name=latest.author.name,
+        partner=deal.partner.name,
+        customer=customer_of(deal),
+        text=shorten(latest.text, LONGEST, placeholder=" …"),
+    )
+
+
 # --- for the partner ------------------------------------------------------------------------------
 
 
@@ -223,6 +242,7 @@ describes("second_approval", _l("Waits for a second approval"), side="vendor")(
 describes("revocation_proposed", _l("Proposed to withdraw"), side="vendor")(
     _each(_revocation_proposed)
 )
+describes("deal_comment", _l("Partners wrote"), side="vendor")(_each(_comment))
 describes("extension_asked", _l("Asked for more time"), side="vendor")(_each(_extension_asked))
 describes("extension_decided", _l("Extensions"), side="partner")(_each(_extension_decided))
 describes("deal_shared", _l("Customers that you share"), side="partner")(_each(_shared))

@@ -121,7 +121,13 @@ def prepare_decided(session: Session, _user: User, params: dict[str, str]) -> di
         select(Protection.ends_at).where(Protection.deal_id == deal.id)
     ).one_or_none()
     last = policy.last_day(ends, zone()) if ends else None
-    return {**context, "sentence": rows[-1].sentence if rows else "", "last_day": last}
+    brings = deal.policy.benefits_for(deal.partner.tier) if deal.policy else ""
+    return {
+        **context,
+        "sentence": rows[-1].sentence if rows else "",
+        "last_day": last,
+        "benefits": brings if deal.status == "approved" else "",
+    }
 
 
 @mail.prepares("deal_question")

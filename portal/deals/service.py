@@ -33,7 +33,7 @@ from portal.deals import (
     teaming,
 )
 from portal.deals.models import BY_IMPORT, Customer, Deal, DealHistory, InternalNote, Protection
-from portal.deals.pipeline import Side, Stage, State, Status
+from portal.deals.pipeline import Stage, State, Status
 from portal.deals.record import Given
 from portal.errors import NotFound, Refused
 from portal.kept import stamp
@@ -291,13 +291,6 @@ def record_teaming(
     teaming.record(session, deal, other, user, given.sentence, now)
     for row in (deal, other):
         record.note(session, row, user, "team", row.status, row.stage, now, given)
-
-
-def listeners(session: Session, deal: Deal, side: Side, now: datetime) -> list[uuid.UUID]:
-    """Who of one side is told when the other says something about a deal."""
-    if side == Side.partner:
-        return audience.told(session, deal)
-    return audience.deciders(session, deal, now)
 
 
 _EFFECTS: dict[str, Any] = {

@@ -15,11 +15,10 @@ from sqlalchemy.orm import Session, joinedload
 from portal import mail
 from portal.accounts.models import User
 from portal.db import write
-from portal.deals import deciding, service
+from portal.deals import audience, deciding, notices, service
 from portal.deals.files import of_deal
 from portal.deals.forms import TYPE_NAMES
 from portal.deals.models import Deal, DealComment, DealHistory
-from portal.deals.pipeline import Side
 from portal.deals.wording import MOVE_NAMES
 from portal.errors import Refused
 
@@ -106,7 +105,8 @@ def _said_already(
 
 
 def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) -> None:
-    """Say something to the other side; it hears of it by mail. Raises Refused for no words, or
+    """Say something to the other side: a partner hears of it at once, being asked; the vendor in
+    its daily mail. Raises Refused for no words, or
     while the vendor does not know the deal yet."""
     text = text.strip()[:LONGEST]
     if not text:
@@ -121,15 +121,18 @@ def comment(user_id: uuid.UUID, deal_id: uuid.UUID, text: str, now: datetime) ->
         row = DealComment(deal_id=deal_id, author_id=user_id, at=now, text=text)
         session.add(row)
         session.flush()
-        other = Side.partner if author.is_vendor else Side.vendor
-        for key in service.listeners(session, deal, other, now):
+        if not author.is_vendor:
+            people = audience.deciders(session, deal, now)
+            notices.notify(session, people, "deal_comment", deal, now)
+            return
+        for key in audience.told(session, deal):
             params = {"deal": str(deal_id), "comment": str(row.id)}
             mail.queue(session, message="deal_comment", user_id=key, params=params)
 
 
 @mail.prepares("deal_comment")
 def prepare_comment(session: Session, _user: User, params: dict[str, str]) -> dict[str, object]:
-    """For the other side: what somebody wrote about a deal."""
+    """For the partner: what somebody of the vendor wrote about a deal."""
     row = session.get_one(DealComment, uuid.UUID(params["comment"]))
     deal = session.get_one(Deal, row.deal_id)
     return {

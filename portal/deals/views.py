@@ -43,7 +43,7 @@ from portal.deals.forms import (
     WonForm,
     sensible,
 )
-from portal.deals.models import Deal, DealHistory
+from portal.deals.models import Customer, Deal, DealHistory
 from portal.deals.pipeline import Status, missing
 from portal.deals.reasons import LABELS, LOSS_NAMES
 from portal.deals.record import Given
@@ -204,12 +204,19 @@ def _approve_form(deal: Deal, **kwargs: Any) -> ApproveForm:
     form = ApproveForm(**kwargs)
     form.deal_type.data = form.deal_type.data or deal.deal_type
     pairs = [
-        *((str(row.id), f"{row.name}, {row.country}") for row in known),
+        *((str(row.id), _customer_choice(deal, row)) for row in known),
         (NEW_CUSTOMER, _("A new customer: %(name)s", name=deal.customer_name)),
     ]
     form.customer.choices = options(pairs)
     form.customer.data = form.customer.data or pairs[0][0]
     return form
+
+
+def _customer_choice(deal: Deal, customer: Customer) -> str:
+    """A customer as the reviewer chooses among them, with what kind of deal that makes it."""
+    kind = drafts.kind_by_all_orders(db.session(), deal, customer.id)
+    said = _("By all our orders: %(kind)s", kind=TYPE_NAMES[kind])
+    return f"{customer.name}, {customer.country} ({said})"
 
 
 def refused_page(

@@ -1,8 +1,8 @@
 """Leads from a file: explained row by row, and written all together or not at all.
 
 A row is known by its `external_id`: importing a file again changes nothing, and a mended file of
-refused rows can follow. A row that names a partner is that partner's at once; the others are
-offered to partners by the rules.
+refused rows can follow. A row that names a partner is offered to that partner first, with the usual
+time to accept it; the others are offered to partners by the rules.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from portal.imports.kinds import (
     register,
 )
 from portal.imports.kinds import Source as Brought
-from portal.leads import service
+from portal.leads import offers, service
 from portal.leads.models import Lead
 from portal.leads.stages import Source
 from portal.sheets import Sheet, key_of
@@ -64,7 +64,7 @@ LABELS = {
     "country": _l("Country"),
     "region": _l("Region"),
     "product_family": _l("Product family"),
-    "partner": _l("Partner that has it"),
+    "partner": _l("Partner to offer it to"),
     "note": _l("What it is about"),
 }
 
@@ -95,6 +95,8 @@ def _write(
             continue
         try:
             facts, partner_id = reader.facts(cells), reader.partner(cells.get("partner", ""))
+            if key not in there and partner_id is not None:
+                reader.refuse_unless_answered(partner_id)
         except RefusedRow as reason:
             outcome.refuse(line, str(reason))
             continue
@@ -125,9 +127,9 @@ def _create(
     user: User | None,
     now: datetime,
 ) -> None:
-    service.capture(
-        session, Source.file, facts, now, user=user, partner_id=partner_id, external_id=key
-    )
+    lead = service.capture(session, Source.file, facts, now, user=user, external_id=key)
+    if partner_id is not None:
+        offers.offer(session, lead, partner_id, now, user)
 
 
 def _update(
@@ -148,6 +150,8 @@ class _Reader:
     """Understands the cells of a row. Raises RefusedRow."""
 
     def __init__(self, session: Session) -> None:
+        self.session = session
+        self.there: dict[uuid.UUID, bool] = {}
         self.countries = {code for code, _name in countries()}
         self.families = {key_of(row.name): row.id for row in library.families(session)}
         partners = accounts.partners(session)
@@ -179,6 +183,13 @@ class _Reader:
         if found is None:
             raise RefusedRow(_("There is no partner %(name)s.", name=name))
         return found
+
+    def refuse_unless_answered(self, partner_id: uuid.UUID) -> None:
+        """Raise RefusedRow where nobody of a partner could accept a lead."""
+        if partner_id not in self.there:
+            self.there[partner_id] = bool(accounts.people_of(self.session, partner_id))
+        if not self.there[partner_id]:
+            raise RefusedRow(_(offers.NOBODY_THERE))
 
     def _email(self, text: str) -> str:
         if not text:

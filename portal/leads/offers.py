@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
+from functools import cache
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from portal import clock, mail
 from portal.accounts import service as accounts
 from portal.accounts.models import Partner, Role, User
 from portal.db import db, write
-from portal.errors import NotFound, Refused
+from portal.errors import N_, NotFound, Refused
 from portal.formatting import sort_key
 from portal.leads import service
 from portal.leads.assignment import Candidate, Wanted, next_partner
@@ -27,6 +28,7 @@ from portal.mail import Outbox
 FAIR_DAYS = 90
 # What is offered meanwhile goes into the same mail.
 BUNDLE = timedelta(minutes=5)
+NOBODY_THERE = N_("Nobody of this partner has access, so nobody could answer.")
 
 
 def waiting(session: Session, partner_id: uuid.UUID, now: datetime) -> list[LeadOffer]:
@@ -54,7 +56,7 @@ def offer(
     if partner is None:
         raise NotFound(_("There is no such partner."))
     if not accounts.people_of(session, partner_id):
-        raise Refused(_("Nobody of this partner has access, so nobody could answer."))
+        raise Refused(_(NOBODY_THERE))
     service.move(session, lead, user, "offer", now, to=partner_id)
     hours = current_rules(session).accept_hours
     row = LeadOffer(
@@ -142,22 +144,37 @@ def offer_leads(now: datetime) -> int:
     return sum(_look_after(key, now) for key in keys)
 
 
+def left_alone(session: Session, now: datetime) -> set[uuid.UUID]:
+    """The leads that nobody has or is asked about, and that the rules find nobody for: somebody of
+    the vendor has to choose."""
+    return {key for key, partner_id in _free(session, now).items() if partner_id is None}
+
+
 def _offerable(session: Session, now: datetime) -> list[uuid.UUID]:
     """The leads that nobody has or is asked about, and that the rules find somebody for."""
+    return [key for key, partner_id in _free(session, now).items() if partner_id is not None]
+
+
+def _free(session: Session, now: datetime) -> dict[uuid.UUID, uuid.UUID | None]:
+    """The leads that nobody has or is asked about, each with the partner that is next."""
     offered = select(LeadOffer.lead_id).where(LeadOffer.state == OPEN_OFFER)
     free = select(Lead).where(
         Lead.partner_id.is_(None), Lead.stage.in_(OPEN), Lead.id.not_in(offered)
     )
     leads = list(session.scalars(free))
     if not leads:
-        return []
+        return {}
     rules, had_it = current_rules(session).assignment, _had_it(session)
     candidates = _candidates(session, now)
-    return [
-        lead.id
+
+    @cache
+    def found(wanted: Wanted, had: frozenset[uuid.UUID]) -> uuid.UUID | None:
+        return next_partner(rules, wanted, candidates, had)
+
+    return {
+        lead.id: found(Wanted(lead.region, lead.country), frozenset(had_it[lead.id]))
         for lead in leads
-        if next_partner(rules, Wanted(lead.region, lead.country), candidates, had_it[lead.id])
-    ]
+    }
 
 
 def _look_after(lead_id: uuid.UUID, now: datetime) -> int:

@@ -35,6 +35,9 @@ from portal.tables import Column, Table, csv_response
 
 bp = Blueprint("leads", __name__)
 
+# Instead of a partner, in an address: leads that nobody has, and of these those that the rules
+# find nobody for.
+NOBODY, LEFT = "none", "left"
 # Moves that need nothing but a click.
 SIMPLE = {
     "take": _l("It is yours. Get in touch with the customer."),
@@ -68,15 +71,33 @@ def _asked_for() -> dict[str, Any]:
     stage, source = request.args.get("stage", ""), request.args.get("source", "")
     partner, partner_id = request.args.get("partner", ""), None
     try:
-        partner_id = uuid.UUID(partner) if partner not in ("", "none") else None
+        partner_id = uuid.UUID(partner) if partner not in ("", NOBODY, LEFT) else None
     except ValueError:
         partner = ""
     return {
+        "partner": partner,
         "stage": stage if stage in set(Stage) else "",
         "source": source if source in set(Source) else "",
         "partner_id": partner_id,
-        "unassigned": partner == "none",
     }
+
+
+def _found(session: Session, user: User, asked: dict[str, Any], left: set[uuid.UUID]) -> list[Lead]:
+    """The leads that fit the filters; `left` are those that the rules find nobody for."""
+    partner = asked["partner"]
+    found = service.listed(
+        session,
+        user,
+        stage=asked["stage"],
+        source=asked["source"],
+        partner_id=asked["partner_id"],
+        unassigned=partner in (NOBODY, LEFT),
+    )
+    return [lead for lead in found if partner != LEFT or lead.id in left]
+
+
+def _left_alone(session: Session, user: User, now: datetime) -> set[uuid.UUID]:
+    return offers.left_alone(session, now) if user.is_vendor else set()
 
 
 @bp.get("/leads")
@@ -84,7 +105,8 @@ def _asked_for() -> dict[str, Any]:
 def index() -> str:
     """A partner's leads and what is offered to it; all leads, for the vendor."""
     user, session, now, asked = current_user(), db.session(), clock.now(), _asked_for()
-    page = page_of(service.listed(session, user, **asked), request.args)
+    left = _left_alone(session, user, now)
+    page = page_of(_found(session, user, asked, left), request.args)
     context = {
         "page": page,
         "leads": [sight(user, lead) for lead in page.rows],
@@ -99,6 +121,7 @@ def index() -> str:
         sources=SOURCE_NAMES,
         partners=sort_by_name(accounts.partners(session), lambda row: row.name),
         rules=qualifying.current_rules(session),
+        n_left=len(left),
         **context,
     )
 
@@ -127,7 +150,8 @@ def index_csv() -> Response:
         Column("created", _("Since"), "day"),
     ]
     rows = []
-    for lead in service.listed(db.session(), user, **_asked_for()):
+    left = _left_alone(db.session(), user, clock.now())
+    for lead in _found(db.session(), user, _asked_for(), left):
         seen = sight(user, lead)
         rows.append(
             {

@@ -16,7 +16,8 @@ from portal.deals import asked, queue
 from portal.deals import metrics as deals
 from portal.deals.models import Deal
 from portal.deals.wording import customer_of
-from portal.formatting import day, moment, money
+from portal.formatting import count, day, moment, money
+from portal.leads import offers
 from surveys import follow_ups
 
 LIMIT = 5
@@ -35,11 +36,10 @@ class Need:
 
 
 def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[Need]:
-    """Registrations by time left, the person's own before all others, then what waits for a second
-    person or more time, then follow-ups of low scores in the same order, then reported wins; some
-    of each kind, however many of one wait."""
+    """Registrations by time left, the person's own before all others, then leads that nobody takes,
+    what waits for a second person or more time, follow-ups of low scores in the same order, and
+    reported wins; some of each kind, however many of one wait."""
     waiting = queue.load(session, user, now)
-    asks = _asks(session, user, waiting)
     # Whoever approved first has done their part.
     decisions = [
         _decision(deal, now, zone)
@@ -48,7 +48,8 @@ def today(session: Session, user: User, now: datetime, zone: ZoneInfo) -> list[N
     ][:LIMIT]
     low = [_call(case) for case in follow_ups.cases(session, first_of=user.id, limit=LIMIT)]
     wins = [_win(deal) for deal in deals.wins_to_confirm(session, LIMIT)]
-    return _some_of_each([decisions, asks, low, wins])
+    asks = _asks(session, user, waiting)
+    return _some_of_each([decisions, _left_alone(session, now), asks, low, wins])
 
 
 def _some_of_each(kinds: Sequence[list[Need]]) -> list[Need]:
@@ -81,6 +82,22 @@ def _asks(session: Session, user: User, waiting: queue.Queue) -> list[Need]:
     late = asked.for_more_time(session, 50)
     late.sort(key=lambda deal: waiting.acting_for(deal) != waiting.reader)
     return [_proposal(deal) for deal in proposed] + [_more_time(deal) for deal in late]
+
+
+def _left_alone(session: Session, now: datetime) -> list[Need]:
+    n = len(offers.left_alone(session, now))
+    if not n:
+        return []
+    return [
+        Need(
+            count(n, "%(num)s lead that nobody takes", "%(num)s leads that nobody takes"),
+            _("without a partner"),
+            "warn",
+            _("The rules find no other partner."),
+            _("Choose"),
+            url_for("leads.index", partner="left"),
+        )
+    ]
 
 
 def _proposal(deal: Deal) -> Need:

@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import clock
 from portal.accounts.models import User
 from portal.accounts.notices import Notice
 from portal.db import db, write
 from portal.deals import checks, metrics, reasons, record, reminders, service
-from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Protection
+from portal.deals.models import Customer, Deal, DealHistory, DealReminder, Policy, Protection
 from portal.deals.record import Given
 from portal.errors import Refused
 from tests.conftest import Browse
@@ -345,3 +345,35 @@ def test_an_order_in_the_future_is_refused(browse: Browse) -> None:
     assert browse(lena()).post(f"/deals/{key}/won", data=order).status_code == 409
     bad = {"amount": "", "currency": "EUR", "won_on": ""}
     assert browse(lena()).post(f"/deals/{key}/won", data=bad).status_code == 400
+
+
+def test_what_approval_brings_is_on_the_approved_deal_and_in_its_mail(
+    app: Flask, browse: Browse
+) -> None:
+    with write() as session:
+        session.execute(update(Policy).values(benefits="2 % more margin."))
+    key = register(browse, lena())
+    words = "What approval brings: 2 % more margin."
+    assert words not in text_of(browse(lena()).get(f"/deals/{key}"))
+    with mailbox(app) as box:
+        approve(browse, key)
+        deliver()
+    assert words in text_of(browse(lena()).get(f"/deals/{key}"))
+    assert any(words in mail_text(letter) for letter in box.to("lena@kuehn.example"))
+
+
+def test_the_reviewer_reads_the_kind_by_all_orders_and_no_partner_does(browse: Browse) -> None:
+    sold = register(browse, mia())
+    approve(browse, sold)
+    order = {"amount": "900", "currency": "EUR", "won_on": "2026-11-20"}
+    browse(anna()).post(f"/deals/{sold}/won", data=order)
+    other = str(make_family("Valves").id)
+    key = register(browse, lena(), product_family=other, deal_type="")
+    assert deal(key).deal_type == "new"
+    browse(anna()).post(f"/deals/{key}/move/take_in_review")
+    page = text_of(browse(anna()).get(f"/deals/{key}"))
+    assert "Brandt & Söhne, DE (By all our orders: Cross-sell: another family)" in page
+    for path in (f"/deals/{key}", "/deals/new", "/deals"):
+        shown = text_of(browse(lena()).get(path))
+        assert "By all our orders" not in shown
+        assert "Proposed: Cross-sell" not in shown

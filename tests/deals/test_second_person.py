@@ -21,6 +21,7 @@ from portal.deals.models import Deal, Protection
 from portal.deals.record import Given
 from portal.errors import PortalError
 from tests.conftest import Browse
+from tests.deals.test_at_once import at_once
 from tests.deals.test_deals import approve, claim, deal, look_for_conflicts, register
 from tests.deals.test_policy import set_rules
 from tests.mailbox import deliver, deliver_daily, mailbox
@@ -317,3 +318,27 @@ def test_of_extending_and_withdrawing_at_the_same_moment_one_succeeds(
     # One of the two ends it; the extension came before or was refused.
     assert [done["revoke"], done["lose"]].count("done") == 1
     assert protection(key).ends_at <= clock.now()
+
+
+@pytest.mark.parametrize(("moment", "first"), [(-1, "extend"), (0, "expire"), (1, "expire")])
+def test_of_extending_and_expiring_at_the_same_moment_one_succeeds(
+    app: Flask, browse: Browse, moment: int, first: str
+) -> None:
+    key = register(browse, lena())
+    approve(browse, key)
+    browse(lena()).post(f"/deals/{key}/say/ask_extension", data={"text": "Budget."})
+    ends, family, person_id = protection(key).ends_at, deal(key).product_family_id, anna().id
+    # The same now for both, just before, at and just after the end.
+    now = ends + timedelta(microseconds=moment)
+
+    def act(name: str) -> None:
+        with write((Deal, key), (ProductFamily, family)) as session:
+            person = session.get_one(User, person_id)
+            service.move(session, service.get(session, person, key), person, name, now)
+
+    said = at_once(app, lambda: act("extend"), lambda: act("expire"))
+    assert [words == "done" for words in said] == [first == "extend", first == "expire"]
+    is_extended = protection(key).ends_at > ends
+    assert (deal(key).status, is_extended) == (
+        ("approved", True) if first == "extend" else ("expired", False)
+    )

@@ -19,7 +19,7 @@ from portal.deals import files
 from portal.deals.models import DealFile
 from tests.conftest import Browse
 from tests.deals.test_deals import register
-from tests.mailbox import deliver, mailbox
+from tests.mailbox import deliver, deliver_daily, mailbox
 from tests.mailbox import text_of as mail_text
 from tests.pages import text_of
 from tests.people import anna, jonas, lena, mia, otto
@@ -40,9 +40,12 @@ def test_a_comment_is_read_by_both_sides_and_the_other_hears_of_it(
         assert box.letters[0]["Subject"] == "Anna Keller wrote about Brandt & Söhne"
         assert "Who decides <there>?" in mail_text(box.letters[0])
         browse(jonas()).post(f"/deals/{key}/comments", data={"text": "Frau Brandt does."})
+        # The vendor hears of it once a day.
         deliver()
-        assert box.letters[-1]["To"] == anna().email
-        assert "Frau Brandt does." in mail_text(box.letters[-1])
+        assert len(box.letters) == 1
+        deliver_daily(1)
+        assert "Jonas Weber of Kühn Technik wrote about" in mail_text(box.to(anna().email)[-1])
+        assert "“Frau Brandt does.”" in mail_text(box.to(anna().email)[-1])
     for person in (lena(), otto()):
         page = text_of(browse(person).get(f"/deals/{key}"))
         assert "Anna Keller wrote" in page
@@ -51,6 +54,18 @@ def test_a_comment_is_read_by_both_sides_and_the_other_hears_of_it(
         empty = browse(lena()).post(f"/deals/{key}/comments", data={"text": text})
         assert empty.status_code == 409
     assert browse(mia()).post(f"/deals/{key}/comments", data={"text": "x"}).status_code == 404
+
+
+def test_a_comment_that_was_answered_is_in_no_mail_any_more(app: Flask, browse: Browse) -> None:
+    anna()
+    key = register(browse, lena())
+    with mailbox(app) as box:
+        deliver_daily(1)
+        box.letters.clear()
+        browse(lena()).post(f"/deals/{key}/comments", data={"text": "Any news?"})
+        browse(otto()).post(f"/deals/{key}/comments", data={"text": "On Friday."})
+        deliver_daily(2)
+    assert not any("Any news?" in mail_text(letter) for letter in box.to(anna().email))
 
 
 def test_people_find_what_they_wrote_and_attached_among_what_is_recorded(browse: Browse) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from portal import clock, jobs
 from portal.db import db
+from portal.leads import offers
 from portal.leads.models import Lead
 from tests.conftest import Browse
 from tests.factories import make_family
 from tests.leads.leads import write_down
+from tests.mailbox import deliver, mailbox
 from tests.pages import text_of
-from tests.people import anna, kuehn, lena
+from tests.people import anna, jonas, kuehn, lena, mia
 from tests.test_commands import command
 
 FILE = """id,Account,Name,E-Mail,Country,Product,Reseller,Territory
@@ -43,7 +47,7 @@ def leads() -> dict[str, Lead]:
 
 def test_a_file_is_looked_at_imported_and_changes_nothing_again(app: Flask, browse: Browse) -> None:
     make_family()
-    kuehn()
+    lena()
     manager = browse(anna())
     upload = {"file": (io.BytesIO(FILE.encode()), "leads.csv")}
     address = manager.post("/leads/import", data=upload).location
@@ -66,11 +70,44 @@ def test_a_file_is_looked_at_imported_and_changes_nothing_again(app: Flask, brow
         "ole@hafen.example", "DE", "DACH", "import",
     )  # fmt: skip
     assert emden.product_family_id is not None
-    assert found["L2"].partner_id == kuehn().id
+    assert found["L2"].partner_id is None
     again = manager.post(address, data={"then": "look"})
     assert "2 were there already." in text_of(again)
     assert "new." not in text_of(again)
-    assert "Zoo Ulm" in text_of(browse(lena()).get("/leads"))
+
+
+def test_a_lead_that_names_a_partner_is_offered_to_them_with_their_time_to_answer(
+    app: Flask, browse: Browse
+) -> None:
+    jonas(), mia()
+    text = "id,company,partner,region\nL2,Zoo Ulm,Kühn Technik,DACH\n"
+    manager = browse(anna())
+    with clock.at(clock.now()) as forward, mailbox(app) as box:
+        for _twice in range(2):
+            upload = {"file": (io.BytesIO(text.encode()), "leads.csv")}
+            address = manager.post("/leads/import", data=upload).location
+            manager.post(address, data={"then": "import"})
+        forward(timedelta(minutes=6))
+        deliver()
+        assert [letter["To"] for letter in box.letters] == ["jonas@kuehn.example"]
+        lead = leads()["L2"]
+        (offer,) = offers.of_lead(db.session(), lead.id)
+        assert (offer.partner_id, offer.state, lead.partner_id) == (kuehn().id, "open", None)
+        assert offer.due_at - offer.offered_at == timedelta(hours=48)
+        assert "Zoo Ulm" in text_of(browse(jonas()).get("/leads")).split("Offered to you")[1]
+        assert "Zoo Ulm" not in text_of(browse(mia()).get("/leads"))
+        # Not accepted in time, it goes to the next like every other.
+        forward(timedelta(hours=48))
+        jobs.run_now("offer_leads")
+        assert [row.state for row in offers.of_lead(db.session(), lead.id)] == ["late", "open"]
+
+
+def test_a_lead_is_not_offered_to_a_partner_without_people(app: Flask, browse: Browse) -> None:
+    kuehn()
+    upload = {"file": (io.BytesIO("id,company,partner\nA,Zoo,Kühn Technik\n".encode()), "l.csv")}
+    address = browse(anna()).post("/leads/import", data=upload).location
+    done = browse(anna()).post(address, data={"then": "look"})
+    assert "Nobody of this partner has access" in text_of(done)
 
 
 def test_a_later_file_changes_what_nobody_has_yet(app: Flask, browse: Browse) -> None:
@@ -101,7 +138,6 @@ def test_the_command_does_the_same(
     app: Flask, browse: Browse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     make_family()
-    kuehn()
     write_down(browse, lena())
     path, refused = tmp_path / "leads.csv", tmp_path / "refused.csv"
     path.write_text(FILE, encoding="utf-8")

@@ -119,6 +119,39 @@ def test_weeks_of_offers_nobody_answers_with_each_mail_once(
     assert "B AG" in listed
 
 
+def test_leads_that_nobody_takes_are_shown_to_the_vendor(browse: Browse, cast: None) -> None:
+    with clock.at(clock.now()) as forward:
+        lead_id = write_down(browse, anna(), company="A AG", region="DACH")
+        silence = "the rules find no partner"
+        for _partner in range(2):
+            jobs.run_now("offer_leads")
+            for path in ("/", "/leads"):
+                page = text_of(browse(anna()).get(path))
+                assert silence not in page
+                assert "nobody takes" not in page
+            forward(timedelta(hours=49))
+        jobs.run_now("offer_leads")
+        # The last one has not answered either.
+        assert [state for _name, state in states(lead_id)] == ["late", "late"]
+        other = write_down(browse, anna(), company="B AG", region="DACH")
+        jobs.run_now("offer_leads")
+        home, leads = browse(anna()).get("/"), browse(anna()).get("/leads")
+        assert "1 lead that nobody takes" in text_of(home)
+        assert "Nobody has 1 lead, and the rules find no partner for it" in text_of(leads)
+        for shown in (home, leads):
+            assert 'href="/leads?partner=left"' in shown.text
+        for path in ("/leads?partner=left", "/leads.csv?partner=left", "/leads?partner=none"):
+            listed = browse(anna()).get(path)
+            assert "A AG" in listed.text
+            assert ("B AG" in listed.text) == ("none" in path)
+        # What partners see does not tell of it.
+        assert "nobody" not in text_of(browse(mia()).get("/leads?partner=left")).lower()
+        # Offered by hand, it waits for an answer again.
+        browse(anna()).post(f"/leads/{lead_id}/offer", data={"partner": str(kuehn().id)})
+        assert silence not in text_of(browse(anna()).get("/leads"))
+        assert states(other)[0][1] == "open"
+
+
 def test_an_offer_ends_by_time_even_when_no_job_runs(
     app: Flask, browse: Browse, cast: None
 ) -> None:
