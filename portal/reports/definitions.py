@@ -774,9 +774,9 @@ SURVEYS = (
         N_(
             "The mean over the partners that answered both waves of what their own mean changed, "
             "with its 95 %% interval; of fewer than 6 partners only the change itself is told. "
-            "Waves are compared when they asked the same two questions, word by word. A protected "
-            "wave is compared with at most four waves before it, and only where nobody's answer "
-            "can be worked out."
+            "Waves are compared when they asked the same two questions, word by word, and either "
+            "both or neither show single answers. A protected wave is compared with at most four "
+            "waves before it, and only where nobody's answer can be worked out."
         ),
         N_("points of the scale"),
     ),
@@ -784,9 +784,9 @@ SURVEYS = (
         "series",
         N_("Series of waves"),
         N_(
-            "Waves with the same number asked the same two questions, word by word: only they are "
-            "compared. In the chart a line joins the waves of one survey, and breaks where the "
-            "series changes."
+            "Waves with the same number asked the same two questions, word by word, and either "
+            "all or none of them show single answers: only they are compared. In the chart a line "
+            "joins the waves of one survey, and breaks where the series changes."
         ),
         N_("number"),
     ),

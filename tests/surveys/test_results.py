@@ -179,6 +179,17 @@ def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
     assert past.compared(before, after, "company").why_not == history.OTHER_QUESTIONS
 
 
+def test_waves_with_names_are_not_compared_with_those_without(app: Flask, browse: Browse) -> None:
+    people = make_people()
+    make_wave(people, spread(), Mode.attributed, back=60)
+    make_wave(people, spread(1), Mode.confidential, back=30)
+    past = history.load(db.session())
+    before, after = past.rounds
+    assert past.compared(before, after, "company").why_not == history.OTHER_PROMISE
+    trend = rows(browse(anna()).get("/reports/satisfaction/trend/trend.csv"))
+    assert [row["Series"] for row in trend] == ["2", "1"]
+
+
 def test_a_line_joins_only_waves_of_one_survey_that_may_be_compared(
     app: Flask, browse: Browse
 ) -> None:
