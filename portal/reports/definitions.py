@@ -747,6 +747,15 @@ SURVEYS = (
         SHARE,
     ),
     Definition(
+        "cannot_say",
+        N_("Cannot say"),
+        N_(
+            "People who chose no number but that they cannot say. They count as having answered, "
+            "and in no mean. Told of the whole wave only."
+        ),
+        COUNT,
+    ),
+    Definition(
         "distribution",
         N_("Distribution"),
         N_("How many people chose each number. A later answer replaces an earlier one."),

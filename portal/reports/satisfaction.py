@@ -16,7 +16,7 @@ from portal import clock
 from portal.formatting import day, sort_key
 from portal.means import Mean
 from portal.reports import rollouts
-from portal.reports.wave_tables import reach, reach_of_change, signed
+from portal.reports.wave_shown import reach, reach_of_change, signed
 from portal.tables import Column, Table
 from surveys import response_rates
 from surveys.figures import interval, judged

@@ -106,7 +106,7 @@ def test_whoever_reads_everything_of_a_protected_wave_isolates_nobody(
     assert "Quotes take long" in text_of(page)
     names = [user.name for _partner, users in people for user in users]
     assert not any(name in text_of(page) for name in names)
-    partners = rows(manager.get(f"/surveys/waves/{wave.id}.csv"))
+    partners = rows(manager.get(f"/surveys/waves/{wave.id}/partners.csv"))
     assert {row["Partner"] for row in partners} <= {"Alpha"}
     for partner, _users in people[1:]:
         shown_page = text_of(manager.get(f"/reports/partners/{partner.id}"))
