@@ -36,6 +36,7 @@ REACH = 4
 
 SAME_WAVE = N_("Choose two waves.")
 OTHER_QUESTIONS = N_("Not comparable: the questions were not the same.")
+OTHER_PROMISE = N_("Not comparable: only one of them promised to show no single answer.")
 STILL_OPEN = N_("Not shown before both waves have closed.")
 TOO_FEW = N_("Not shown, so that no single answer can be worked out from it.")
 NO_PAIRS = N_("No partner answered both.")
@@ -69,9 +70,11 @@ class Round:
         return self.mode != Mode.attributed
 
     @property
-    def terms(self) -> str:
-        """What waves must have in common to be compared: the two questions, word by word."""
-        return self.core_hash
+    def terms(self) -> tuple[str, bool]:
+        """What waves must have in common to be compared: the two questions, word by word, and
+        whether single answers may be seen. Beside known answers the spread of the changes would
+        give each partner another weight: from a few such waves the hidden answers follow."""
+        return self.core_hash, self.is_protected
 
     def mean(self, question: str) -> Mean:
         """The mean of partner means; of nothing where none may be shown."""
@@ -139,9 +142,11 @@ class History:
     def _why_not(self, before: Round, after: Round, question: str) -> str:
         if before.wave_id == after.wave_id:
             return SAME_WAVE
-        if before.terms != after.terms:
+        if before.core_hash != after.core_hash:
             return OTHER_QUESTIONS
-        if before.is_protected or after.is_protected:
+        if before.is_protected != after.is_protected:
+            return OTHER_PROMISE
+        if before.is_protected:
             if before.is_open or after.is_open:
                 return STILL_OPEN
             if (before.wave_id, after.wave_id, question) not in self._let_through:
@@ -171,7 +176,7 @@ class History:
         """The comparisons that protected waves allow. Settled wave by wave as they closed, so that
         what was shown once never depends on what came later."""
         closed = sorted(
-            (one for one in self.rounds if not one.is_open),
+            (one for one in self.rounds if one.is_protected and not one.is_open),
             key=lambda one: (one.closes_at, one.wave_id),
         )
         found = set()
@@ -180,30 +185,27 @@ class History:
                 key: shown for (key, about), shown in self.protected.items() if about == question
             }
             for before, after in _in_reach(closed):
-                either = before.is_protected or after.is_protected
-                if not either or not (question in before.sums and question in after.sums):
+                if not (question in before.sums and question in after.sums):
                     continue
                 both = frozenset(before.sums[question]) & frozenset(after.sums[question])
-                apart = divide_both(now.get(before.wave_id), now.get(after.wave_id), both)
+                apart = divide_both(now[before.wave_id], now[after.wave_id], both)
                 if apart is None or not both:
                     continue
                 found |= {
                     (before.wave_id, after.wave_id, question),
                     (after.wave_id, before.wave_id, question),
                 }
-                for one, shown in zip((before, after), apart, strict=True):
-                    if shown is not None:
-                        now[one.wave_id] = shown
+                now |= zip((before.wave_id, after.wave_id), apart, strict=True)
         return found
 
 
 def _in_reach(closed: Sequence[Round]) -> Iterator[tuple[Round, Round]]:
     """Each wave with the nearest earlier ones of the same questions, in the order of closing."""
-    by_terms: dict[str, list[Round]] = defaultdict(list)
+    by_terms: dict[tuple[str, bool], list[Round]] = defaultdict(list)
     for after in closed:
-        for before in reversed(by_terms[after.core_hash][-REACH:]):
+        for before in reversed(by_terms[after.terms][-REACH:]):
             yield before, after
-        by_terms[after.core_hash].append(after)
+        by_terms[after.terms].append(after)
 
 
 # --- from the database ----------------------------------------------------------------------------

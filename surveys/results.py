@@ -99,6 +99,12 @@ class Results:
         rows = [keys for place, keys in self.picks.get(question, ()) if choice.takes(place)]
         return Picked(len(rows), dict(Counter(key for keys in rows for key in keys)))
 
+    def without_answer(self, question: str, choice: Choice) -> int | None:
+        """How many people chose "cannot say"; of a part it is not told."""
+        if choice.chosen or not self._may_show(question, choice):
+            return None
+        return self.cannot_say[question]
+
     def values(self, grouping: str) -> list[str]:
         """The tiers, regions or languages of those who answered."""
         return sorted(

@@ -128,15 +128,8 @@ def _are_fit(
     return not by_person or left == 0 or left >= minimum
 
 
-def divide_both(
-    before: Shown | None, after: Shown | None, both: Partners
-) -> tuple[Shown | None, Shown | None] | None:
-    """Two waves with the partners that answered both apart; None where that shows too much of one.
-    A wave whose answers everyone may see is None and stays so."""
-    found = []
-    for shown in (before, after):
-        apart = shown.divided(both) if shown else None
-        if shown is not None and apart is None:
-            return None
-        found.append(apart)
-    return found[0], found[1]
+def divide_both(before: Shown, after: Shown, both: Partners) -> tuple[Shown, Shown] | None:
+    """Two waves with the partners that answered both apart; None where that shows too much of
+    one."""
+    first, second = before.divided(both), after.divided(both)
+    return (first, second) if first and second else None

@@ -782,6 +782,15 @@ SURVEYS = (
         SHARE,
     ),
     Definition(
+        "cannot_say",
+        N_("Cannot say"),
+        N_(
+            "People who chose no number but that they cannot say. They count as having answered, "
+            "and in no mean. Told of the whole wave only."
+        ),
+        COUNT,
+    ),
+    Definition(
         "distribution",
         N_("Distribution"),
         N_("How many people chose each number. A later answer replaces an earlier one."),
@@ -809,9 +818,9 @@ SURVEYS = (
         N_(
             "The mean over the partners that answered both waves of what their own mean changed, "
             "with its 95 %% interval; of fewer than 6 partners only the change itself is told. "
-            "Waves are compared when they asked the same two questions, word by word. A protected "
-            "wave is compared with at most four waves before it, and only where nobody's answer "
-            "can be worked out."
+            "Waves are compared when they asked the same two questions, word by word, and either "
+            "both or neither show single answers. A protected wave is compared with at most four "
+            "waves before it, and only where nobody's answer can be worked out."
         ),
         N_("points of the scale"),
     ),
@@ -819,9 +828,9 @@ SURVEYS = (
         "series",
         N_("Series of waves"),
         N_(
-            "Waves with the same number asked the same two questions, word by word: only they are "
-            "compared. In the chart a line joins the waves of one survey, and breaks where the "
-            "series changes."
+            "Waves with the same number asked the same two questions, word by word, and either "
+            "all or none of them show single answers: only they are compared. In the chart a line "
+            "joins the waves of one survey, and breaks where the series changes."
         ),
         N_("number"),
     ),

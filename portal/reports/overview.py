@@ -20,7 +20,7 @@ from portal.reports.baselines import Metric
 from portal.reports.definitions import RULES
 from portal.reports.periods import Period
 from portal.reports.satisfaction import wave_name
-from portal.reports.wave_tables import reach
+from portal.reports.wave_shown import reach
 from portal.tables import Column, Table
 from surveys import metrics as surveys
 from surveys.questions import CORE

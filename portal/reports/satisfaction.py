@@ -16,7 +16,7 @@ from portal import clock
 from portal.formatting import day, sort_key
 from portal.means import Mean
 from portal.reports import rollouts
-from portal.reports.wave_tables import reach, reach_of_change, signed
+from portal.reports.wave_shown import reach, reach_of_change, signed
 from portal.tables import Column, Table
 from surveys import response_rates
 from surveys.figures import interval, judged
@@ -68,7 +68,7 @@ def trend_table(past: History, zone: ZoneInfo) -> Table:
 
 def series(rounds: Sequence[Round]) -> dict[uuid.UUID, int]:
     """Which waves may be compared: those with the same number, counted from the first one on."""
-    numbers: dict[str, int] = {}
+    numbers: dict[tuple[str, bool], int] = {}
     return {
         one.wave_id: numbers.setdefault(one.terms, len(numbers) + 1)
         for one in sorted(rounds, key=lambda one: one.opened_at)
@@ -215,7 +215,7 @@ def points(rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, object]]:
 def _strands(rounds: Sequence[Round]) -> dict[uuid.UUID, str]:
     """The line of each wave: one for each survey, broken where its waves are not comparable."""
     found: dict[uuid.UUID, str] = {}
-    ends: dict[uuid.UUID, tuple[str, int]] = {}
+    ends: dict[uuid.UUID, tuple[tuple[str, bool], int]] = {}
     for one in rounds:
         terms, number = ends.get(one.survey_id, (one.terms, 1))
         ends[one.survey_id] = one.terms, number + (terms != one.terms)

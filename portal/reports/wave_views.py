@@ -18,8 +18,8 @@ from portal.db import db
 from portal.errors import NotFound
 from portal.formatting import day
 from portal.means import Mean
-from portal.reports import rollouts, wave_tables
-from portal.reports.wave_tables import Shown
+from portal.reports import rollouts, wave_shown, wave_tables
+from portal.reports.wave_shown import Shown
 from portal.tables import Table, csv_response
 from surveys import history, results
 from surveys.figures import GROUPINGS, Choice
@@ -123,7 +123,7 @@ def _cards(shown: Shown, past: History, now: Round) -> list[Card]:
     found = []
     for key, name in ((COMPANY, _("The company")), (EXPERIENCE, _("The partner experience"))):
         figure = shown.results.figure(key, shown.choice)
-        interval = wave_tables.reach(figure.mean) if figure else ""
+        interval = wave_shown.reach(figure.mean) if figure else ""
         change = _change(past, before, now, key) if not shown.choice.chosen else ""
         found.append(
             Card(
@@ -147,8 +147,8 @@ def _change(past: History, before: Round | None, now: Round, question: str) -> s
     return _(
         "%(change)s (%(interval)s) since %(day)s, for the %(n)s partners that answered both times",
         day=day(clock.local_day(before.opened_at, zone())),
-        change=wave_tables.signed(compared.change.value),
-        interval=wave_tables.reach_of_change(compared.change),
+        change=wave_shown.signed(compared.change.value),
+        interval=wave_shown.reach_of_change(compared.change),
         n=compared.change.n,
     )
 
@@ -170,13 +170,6 @@ def _overlap(wave: Wave, linked: rollouts.Declared | None) -> str:
     if linked is None:
         return ""
     return rollouts.warning(linked, wave.rollout_side, wave.opened_at, wave.closes_at, zone())
-
-
-@bp.get("/surveys/waves/<uuid:wave_id>.csv")
-@vendor_only
-def results_csv(wave_id: uuid.UUID) -> Response:
-    """The table of partners as a file."""
-    return csv_response(wave_tables.partners(_shown(wave_id)))
 
 
 @bp.get("/surveys/waves/<uuid:wave_id>/<name>.csv")

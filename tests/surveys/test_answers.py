@@ -171,7 +171,7 @@ def test_results_show_means_counts_comments_and_the_same_csv(
     assert "2 of 2" in page
     assert "3 of 3" in page
     assert "“Slow” Mia Brandt, Brandt Pumpen" in page
-    csv = browse(anna()).get(f"/surveys/waves/{wave.id}.csv").text
+    csv = browse(anna()).get(f"/surveys/waves/{wave.id}/partners.csv").text
     assert "Brandt Pumpen,Gold,DACH,1 of 1,3.00,6.00" in csv
     db.session.rollback()
     summary = metrics.last_waves(db.session())[0]

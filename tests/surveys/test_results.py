@@ -127,7 +127,7 @@ def test_whoever_reads_everything_of_a_protected_wave_isolates_nobody(
     assert "Quotes take long" in text_of(page)
     names = [user.name for _partner, users in people for user in users]
     assert not any(name in text_of(page) for name in names)
-    partners = rows(manager.get(f"/surveys/waves/{wave.id}.csv"))
+    partners = rows(manager.get(f"/surveys/waves/{wave.id}/partners.csv"))
     assert {row["Partner"] for row in partners} <= {"Alpha"}
     for partner, _users in people[1:]:
         shown_page = text_of(manager.get(f"/reports/partners/{partner.id}"))
@@ -198,6 +198,17 @@ def test_waves_of_other_questions_are_not_compared(app: Flask) -> None:
     past = history.load(db.session())
     before, after = past.rounds
     assert past.compared(before, after, "company").why_not == history.OTHER_QUESTIONS
+
+
+def test_waves_with_names_are_not_compared_with_those_without(app: Flask, browse: Browse) -> None:
+    people = make_people()
+    make_wave(people, spread(), Mode.attributed, back=60)
+    make_wave(people, spread(1), Mode.confidential, back=30)
+    past = history.load(db.session())
+    before, after = past.rounds
+    assert past.compared(before, after, "company").why_not == history.OTHER_PROMISE
+    trend = rows(browse(anna()).get("/reports/satisfaction/trend/trend.csv"))
+    assert [row["Series"] for row in trend] == ["2", "1"]
 
 
 def test_a_line_joins_only_waves_of_one_survey_that_may_be_compared(

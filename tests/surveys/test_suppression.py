@@ -144,7 +144,7 @@ def test_no_survey_may_go_below_the_floor() -> None:
 @settings(max_examples=12, deadline=None)
 @given(st.lists(crowds(), min_size=3, max_size=3))
 def test_changes_between_waves_isolate_nobody_either(waves: list[list[Place]]) -> None:
-    shown: list[Shown | None] = [protect(places, MINIMUM) for places in waves]
+    shown = [protect(places, MINIMUM) for places in waves]
     starts = [0, len(waves[0]), len(waves[0]) + len(waves[1])]
     whole = sum(map(len, waves))
 

@@ -102,6 +102,24 @@ def test_what_became_of_each_invitation_is_counted_once(
     assert told["experience"] == {"mean": 4.0, "interval": None, "people": 1, "partners": 1}
 
 
+def test_who_could_not_say_is_counted_of_the_whole_wave(app: Flask, browse: Browse) -> None:
+    key = one_of_each(app, browse).id
+    manager = browse(anna())
+    table = rows(manager.get(f"/surveys/waves/{key}/questions.csv"))
+    assert [(row["People"], row["Cannot say"]) for row in table] == [
+        ("2", "0"), ("1", "1"), ("0", "1"),
+    ]  # fmt: skip
+    page = manager.get(f"/surveys/waves/{key}")
+    assert 'href="/reports/definitions#cannot_say"' in page.text
+    part = rows(manager.get(f"/surveys/waves/{key}/questions.csv?tier=Gold"))
+    assert [row["Cannot say"] for row in part] == [""] * 3
+    with write() as session:
+        session.get_one(Wave, key).mode = Mode.confidential
+    # Of too few it is not told, as nothing is.
+    table = rows(manager.get(f"/surveys/waves/{key}/questions.csv"))
+    assert [row["Cannot say"] for row in table] == [""] * 3
+
+
 def test_what_they_chose_is_counted_by_person(app: Flask, browse: Browse) -> None:
     key = one_of_each(app, browse).id
     manager = browse(anna())
@@ -189,6 +207,8 @@ def test_parts_by_family_and_by_language_are_of_those_who_belong_there(
     ):  # fmt: skip
         row = parts[name]
         assert (row["Partners"], row["People"], row["The company"]) == (n, n, mean), name
+    said = "Tier and region as they were when the wave opened; families by the deals so far."
+    assert said in text_of(manager.get(path))
     for query, n, mean in (
         (f"family={family.id}", "2", "3.00"), ("locale=de", "2", "5.00"),
         (f"family={family.id}&locale=de", "1", "4.00"), ("locale=fr", "0", ""),
