@@ -129,3 +129,58 @@ def test_what_was_typed_when_the_session_ended_is_there_after_signing_in(
     page.get_by_role("button", name="Save draft").click()
     page.goto(form)
     expect(page.locator("[name=customer_name]")).to_have_value("")
+
+
+def test_a_question_becomes_a_deal_on_a_phone_and_its_win_is_confirmed_from_the_list_at_a_desk(
+    live: Live, browser: Browser
+) -> None:
+    lena = enter(browser, live, LENA, PHONE)
+    lena.goto(f"{live.url}/library")
+    lena.get_by_role("link", name="Share Pump datasheet").click()
+    lena.get_by_role("button", name="Make the link").click()
+    link = re.search(r"/s/[\w-]+", lena.content())
+    assert link is not None
+    customer = browser.new_context(viewport=PHONE).new_page()  # type: ignore[arg-type]
+    customer.goto(live.url + link[0])
+    customer.get_by_role("link", name="Ask Lena").first.click()
+    customer.fill("[name=name]", "Ida Frank")
+    customer.fill("[name=email]", "ida@emden.example")
+    customer.fill("[name=company]", "Hafen Emden")
+    customer.fill("[name=question]", "Does it fit shaft four?")
+    customer.check("[name=consent]")
+    customer.get_by_role("button", name="Send to Lena").click()
+    expect(customer.get_by_text("has your question")).to_be_visible()
+
+    lena.goto(live.url)
+    lena.get_by_role("link", name="Open the lead Hafen Emden").click()
+    lena.get_by_role("link", name="Register a deal").locator("visible=true").click()
+    expect(lena.locator("[name=customer_name]")).to_have_value("Hafen Emden")
+    lena.select_option("[name=country]", "DE")
+    lena.fill("[name=amount]", "12 000")
+    lena.fill("[name=expected_close]", "2099-03-01")
+    assert lena.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    lena.get_by_role("button", name="Submit").click()
+    lena.wait_for_url(re.compile(r"/deals/[0-9a-f-]{36}$"))
+    # What was shared with whoever asked belongs to the deal.
+    expect(lena.get_by_role("heading", name="What the customer read")).to_be_visible()
+
+    anna = enter(browser, live, ANNA, DESK)
+    live.command("jobs", "run", "check_conflicts")
+    anna.goto(f"{live.url}/deals/queue?whose=all")
+    anna.get_by_role("link", name="Decide on Hafen Emden").click()
+    anna.get_by_role("button", name="Start review").click()
+    anna.get_by_role("button", name="Approve", exact=True).click()
+    expect(anna.get_by_text("Approved. The partner has been told.")).to_be_visible()
+
+    lena.reload()
+    lena.get_by_text("It is won").click()
+    lena.locator("#won [name=contract_ends]").fill("2099-12-31")
+    lena.get_by_role("button", name="Report the order").click()
+    expect(lena.get_by_text("Congratulations.")).to_be_visible()
+    anna.goto(f"{live.url}/deals")
+    anna.get_by_role("link", name="Confirm them in one list").click()
+    expect(anna.locator("[name=contract_ends]")).to_have_value("2099-12-31")
+    anna.get_by_role("button", name="Confirm", exact=True).click()
+    expect(anna.get_by_text("No win waits to be confirmed.")).to_be_visible()
+    lena.reload()
+    expect(lena.get_by_text("Contract until")).to_be_visible()
