@@ -24,7 +24,7 @@ from tests.mailbox import deliver, links_of, mailbox
 from tests.mailbox import text_of as words_of
 from tests.pages import text_of
 from tests.people import anna, lena
-from tests.surveys.asking import send
+from tests.surveys.asking import send, set_up
 from tests.surveys.test_setting_up import filled
 
 LENA = "lena@kuehn.example"
@@ -59,9 +59,9 @@ def closing(words: str) -> datetime:
 def make_survey() -> Survey:
     """Every Monday at nine, open for two weeks, with a reminder after three days."""
     with write() as session:
-        survey = waves.create(
-            session, name="Pulse", rhythm="weekly", start=datetime(2026, 12, 7, 9),  # noqa: DTZ001
-            zone=ZoneInfo("Europe/Berlin"), open_days=14, now=DUE - timedelta(days=7),
+        survey = set_up(
+            session, datetime(2026, 12, 7, 9), DUE - timedelta(days=7),  # noqa: DTZ001
+            zone=ZoneInfo("Europe/Berlin"), open_days=14,
         )  # fmt: skip
         survey.reminder_days, survey.rrule = [3], "FREQ=WEEKLY;INTERVAL=4;BYDAY=MO"
     return survey

@@ -202,8 +202,8 @@ def test_parts_by_family_and_by_language_are_of_those_who_belong_there(
     manager, path = browse(anna()), f"/surveys/waves/{made.id}"
     parts = {(row["By"], row["Part"]): row for row in rows(manager.get(f"{path}/parts.csv"))}
     for name, n, mean in (
-        (("Product family", "Pumps"), "2", "3.00"), (("Language", "de"), "2", "5.00"),
-        (("Language", "en"), "2", "5.00"), (("Tier", "Gold"), "4", "5.00"),
+        (("Product family", "Pumps"), "2", "3.00"), (("Language", "Deutsch"), "2", "5.00"),
+        (("Language", "English"), "2", "5.00"), (("Tier", "Gold"), "4", "5.00"),
     ):  # fmt: skip
         row = parts[name]
         assert (row["Partners"], row["People"], row["The company"]) == (n, n, mean), name
