@@ -162,10 +162,16 @@ def test_who_answered_stands_beside_who_did_not(app: Flask, browse: Browse) -> N
     # 2/5 [.118, .769], 1/5 [.036, .624], 0/5 [0, .434].
     assert [tuple(row.values()) for row in table] == [
         ("Tier", "Gold", "5 of 5", "1 of 5", "+80 points (+19 to +96)"),
-        ("Tier", "Silver", "0 of 5", "4 of 5", "-80 points (-96 to -19)"),
-        ("Region", "N", "3 of 5", "2 of 5", "+20 points (-32 to +60)"),
-        ("Region", "S", "2 of 5", "3 of 5", "-20 points (-60 to +32)"),
-        ("Content", "active in the 90 days before", "2 of 5", "1 of 5", "+20 points (-31 to +60)"),
+        ("Tier", "Silver", "0 of 5", "4 of 5", "\u221280 points (\u221296 to \u221219)"),
+        ("Region", "N", "3 of 5", "2 of 5", "+20 points (\u221232 to +60)"),
+        ("Region", "S", "2 of 5", "3 of 5", "\u221220 points (\u221260 to +32)"),
+        (
+            "Content",
+            "active in the 90 days before",
+            "2 of 5",
+            "1 of 5",
+            "+20 points (\u221231 to +60)",
+        ),
     ]
     page = text_of(manager.get(f"/surveys/waves/{made.id}"))
     for row in table:
