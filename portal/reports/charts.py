@@ -127,15 +127,12 @@ def satisfaction(
     waves: Sequence[dict[str, Any]], rollouts: Sequence[dict[str, str]] = ()
 ) -> dict[str, Any]:
     """The two means with their intervals, wave by wave, on the whole scale; rollouts are lines. A
-    line joins only waves of one survey that may be compared; its survey is named at its end."""
+    line joins only waves of one survey that may be compared."""
     names = [_("The partner experience"), _("The company")]
     chart = _lines(_("Satisfaction by wave, 1 to 10"), waves, names)
     for layer in chart["layer"]:
         layer["encoding"]["y"]["scale"] = {"domain": [1, 10]}
         layer["encoding"]["detail"] = {"field": "line"}
-    for label in chart["layer"][1:]:
-        label["transform"][1]["groupby"] = ["survey"]
-        label["encoding"]["text"] = {"field": "label"}
     chart["layer"][0]["mark"]["point"] = True
     shared = {key: chart["layer"][0]["encoding"][key] for key in ("x", "color", "detail")}
     band = {

@@ -191,7 +191,6 @@ def points(rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, object]]:
     """The means of waves with their intervals; a wave without answers has no point."""
     found: list[dict[str, object]] = []
     strands = _strands(rounds)
-    several = len({one.survey_id for one in rounds}) > 1
     for one in rounds:
         for key, name in names().items():
             mean = one.mean(key)
@@ -202,8 +201,7 @@ def points(rounds: Sequence[Round], zone: ZoneInfo) -> list[dict[str, object]]:
                 "n": round(mean.value, 2),
                 "what": name,
                 "line": strands[one.wave_id],
-                "survey": str(one.survey_id),
-                "label": f"{name}, {one.name}" if several else name,
+                "survey": one.name,
             }
             reached = interval(mean)
             if reached is not None:

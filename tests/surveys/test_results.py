@@ -232,12 +232,11 @@ def test_a_line_joins_only_waves_of_one_survey_that_may_be_compared(
         assert chart is not None
         drawn: dict[tuple[str, str], list[str]] = {}
         for point in chart["data"]["values"]:
-            drawn.setdefault((point["what"], point["line"]), []).append(point["label"])
+            drawn.setdefault((point["what"], point["line"]), []).append(point["survey"])
         # Two waves, the one with other questions, the one after it, and the other survey's.
         for what in ("The company", "The partner experience"):
-            joined = [labels for (name, _line), labels in drawn.items() if name == what]
-            own, other = f"{what}, Pulse", f"{what}, Other"
-            assert joined == [[own, own], [own], [other], [own]]
+            joined = [surveys for (name, _line), surveys in drawn.items() if name == what]
+            assert joined == [["Pulse", "Pulse"], ["Pulse"], ["Other"], ["Pulse"]]
         for layer in chart["layer"][:4]:
             assert layer["encoding"]["detail"] == {"field": "line"}
 
