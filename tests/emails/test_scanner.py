@@ -69,7 +69,11 @@ def test_a_scanner_that_follows_every_link_of_every_mail_changes_nothing(
         mail.queue(session, message="sign_in_code", user_id=people[0], params={"next": "/deals"})
     with mailbox(app) as box:
         deliver()
-        with clock.at(later(waves[0], days=1, minutes=1)):
+        # One mail of surveys a day: three invitations, and then a reminder.
+        for days in (1, 2):
+            with clock.at(later(waves[0], days=days, minutes=1)):
+                deliver()
+        with clock.at(later(waves[0], days=3, minutes=1)):
             remind_answers(clock.now())
             deliver()
             assert len(box.letters) == (len(Mode) + 1) * len(people) + 2
