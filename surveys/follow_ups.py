@@ -272,6 +272,7 @@ def waiting(session: Session, user_id: uuid.UUID) -> tuple[int, int]:
     own = func.coalesce(func.sum(case((_belongs_to(session, user_id), 1), else_=0)), 0)
     query = (
         select(own, func.count())
+        .select_from(FollowUp)
         .join(Wave, Wave.id == FollowUp.wave_id)
         .join(Partner, Partner.id == FollowUp.partner_id)
     )
