@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -277,7 +278,8 @@ def test_a_file_that_is_too_large_is_refused(app: Flask, browse: Browse) -> None
     before = app.config["MAX_CONTENT_LENGTH"]
     app.config["MAX_CONTENT_LENGTH"] = 1000
     try:
-        answer = browse(ada()).post("/library/new", data={"title": "x" * 2000})
+        data = {"title": "Sheet", "file": (io.BytesIO(b"x" * 2000), "sheet.pdf")}
+        answer = browse(ada()).post("/library/new", data=data)
     finally:
         app.config["MAX_CONTENT_LENGTH"] = before
     assert answer.status_code == 413

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -47,13 +48,15 @@ SHARING = {"recipient": "Brandt & Söhne", "days": "90", "allow_download": "y"}
 class Story:
     """What one partner does and is answered; which routes it took."""
 
-    def __init__(self, browse: Browse, person: User) -> None:
-        self.browse, self.browser = browse, browse(person)
+    def __init__(self, browse: Browse, person: User, forward: Callable[[timedelta], None]) -> None:
+        self.browse, self.browser, self.forward = browse, browse(person), forward
         self.seen: list[Answer] = []
         self.taken: set[tuple[str, str]] = set()
 
     def do(self, method: str, endpoint: str, query: str, data: Any, key: dict[str, Any]) -> Answer:
         """Take one route."""
+        # Nothing happens at the same moment as something else: lists are by time.
+        self.forward(timedelta(seconds=1))
         with self.browser.application.test_request_context():
             path = url_for(endpoint, **key) + query
         answer = ask(self.browser, method, path, data=data)
@@ -252,14 +255,16 @@ def rejected(story: Story) -> None:
     story.post("deals.lost", data={"loss_reason": "price"}, deal_id=key)
 
 
-def everything(browse: Browse, rival: Rival, box: Mailbox) -> tuple[Story, list[str]]:
+def everything(
+    browse: Browse, rival: Rival, box: Mailbox, forward: Callable[[timedelta], None]
+) -> tuple[Story, list[str]]:
     """The whole story, and the mails that the partner got meanwhile and over half a year."""
     cast()
     admin = make_user("Bo Brandt", "partner_admin", brandt(), email="bo@brandt.example")
     asset = make_asset(families=(make_family(),))
     otto(), kuehn()
     rival.comes_first(asset.id)
-    story = Story(browse, admin)
+    story = Story(browse, admin, forward)
     a_draft(story, leads_and_links(story, rival, asset.id))
     won = approved(story, rival)
     rejected(story)
@@ -302,11 +307,13 @@ def mails_of_the_partner(box: Mailbox) -> list[str]:
 def test_every_route_and_every_mail_is_the_same_with_and_without_a_rival(
     app: Flask, browse: Browse
 ) -> None:
-    with clock.at(NOON), mailbox(app) as box:
-        story, mails = everything(browse, Rival(browse, is_there=False), box)
+    with mailbox(app) as box:
+        with clock.at(NOON) as forward:
+            story, mails = everything(browse, Rival(browse, is_there=False), box, forward)
         start_afresh(app)
         box.letters.clear()
-        beside, their_mails = everything(browse, Rival(browse, is_there=True), box)
+        with clock.at(NOON) as forward:
+            beside, their_mails = everything(browse, Rival(browse, is_there=True), box, forward)
     assert_the_same(story.seen, beside.seen)
     assert mails == their_mails
     assert len(mails) > 6

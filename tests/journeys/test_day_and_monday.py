@@ -319,10 +319,10 @@ def lena_answers_the_survey(person: Person) -> None:
 def anna_sets_up_a_survey(person: Person) -> None:
     person.visit("/surveys/new")
     person.fill(name="Partner pulse")
-    person.press("Show the next dates")
-    person.sees("The next waves")
+    person.press("Show what would happen")
+    person.sees("What would happen")
     person.press("Save")
-    person.sees("next: ")
+    person.sees("Its waves open by themselves")
 
 
 def seconds(text: str) -> float:

@@ -56,7 +56,8 @@ def test_of_four_partners_no_route_tells_an_interval(
 ) -> None:
     found = intervals(app, browse, monkeypatch, 4)
     assert "needs 1 more partner · 4 people" in found["card"]
-    assert "(needs 2 more partners) for the 4 partners that answered both" in found["card"]
+    assert "(needs 2 more partners) since" in found["card"]
+    assert "for the 4 partners that answered both times" in found["card"]
     for route in ("page", "part", "trend", "list"):
         assert found[route] == "needs 1 more partner", route
     assert found["json"] is None

@@ -261,8 +261,9 @@ def test_with_16_waiting_a_failed_commit_acknowledges_none_that_is_not_stored(
 
     def apply(self: committing.Merge, connection: Any, rows: committing.Rows) -> None:
         real(self, connection, rows)
-        # Every second transaction fails after its rows were written, before its commit.
-        if next(failures) % 2 == 1:
+        # The first transaction fails after its rows were written, before its commit, and every
+        # second one of those that follow.
+        if next(failures) % 2 == 0:
             raise OSError("the disk is full")
 
     monkeypatch.setattr(committing.Merge, "apply", apply)
