@@ -70,7 +70,7 @@ def fill(rng: random.Random, session: Session, cast: Cast, now: datetime, zone: 
         wave = waves.open_wave(session, survey, occurrence, schedule.due(occurrence), notify=False)
         survey.settled_until = wave.occurrence_local
         _answers(rng, session, cast, wave, mood, now)
-        if number == WAVES - 2:
+        if WAVES - WITH_REASONS <= number < WAVES - 1:
             _close_the_loop(session, wave)
     # Apart, so that the rest of the company stays as it was made.
     _check_support(random.Random(11), session, cast, mood, now, zone)
@@ -103,10 +103,11 @@ def _with_reasons(session: Session, survey: Survey, now: datetime) -> Questionna
 
 
 def _close_the_loop(session: Session, wave: Wave) -> None:
-    """The wave before the one that is open: those who were not satisfied were called."""
+    """After a wave that is over: those who were not satisfied were called. There are few of them,
+    in some waves none."""
     wave.said = SAID
     low = select(Answer.response_id).where(
-        Answer.question == EXPERIENCE, Answer.value <= follow_ups.LOW_SCORE
+        Answer.question.in_(CORE), Answer.value <= follow_ups.LOW_SCORE
     )
     unhappy = select(Response).where(Response.wave_id == wave.id, Response.id.in_(low))
     for response in session.scalars(unhappy.order_by(Response.id)):
