@@ -21,7 +21,7 @@ from portal.tables import plain
 from surveys import waves
 from tests.conftest import Browse
 from tests.deals.test_deals import approve, register
-from tests.factories import make_asset, make_colleagues
+from tests.factories import ZONE, days_ago, make_asset, make_colleagues
 from tests.pages import text_of
 from tests.people import anna, brandt, jonas, kuehn, lena, mia
 from tests.surveys.asking import set_up
@@ -40,7 +40,7 @@ def reading_yesterday() -> Any:
     asset = make_asset("Case study: waterworks")
     make_colleagues(kuehn())
     make_colleagues(brandt())
-    noon = clock.now().replace(hour=11, minute=0, second=0) - timedelta(days=1)
+    noon = days_ago(1).astimezone(ZONE).replace(hour=12, minute=0, second=0)
     with clock.at(noon) as forward:
         for person, seconds in ((lena(), 60), (jonas(), 20), (mia(), 5)):
             read(person, asset, seconds)
@@ -95,7 +95,7 @@ def test_csv_holds_exactly_what_the_page_shows(app: Flask, browse: Browse) -> No
 def test_a_period_filters_half_open_days(app: Flask, browse: Browse) -> None:
     reading_yesterday()
     browser = browse(anna())
-    yesterday = clock.now().date() - timedelta(days=1)
+    yesterday = clock.local_day(clock.now(), ZONE) - timedelta(days=1)
     for first, last, views in (
         (yesterday, yesterday, 3),
         (yesterday + timedelta(days=1), yesterday + timedelta(days=1), 0),
