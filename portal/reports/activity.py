@@ -6,7 +6,6 @@ that periods of any length can be set side by side.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -122,9 +121,9 @@ def depth(of: Activity) -> str:
 def table(session: Session, period: Period, zone: ZoneInfo) -> Table:
     """The partners behind both numbers, the most active first."""
     here = found(session, period, zone, clock.local_day(clock.now(), zone))
-    by_number: dict[int, list[tuple[PartnerFacts, Counted]]] = defaultdict(list)
-    for partner, counted in here.partners.items():
-        by_number[counted.together].append((partner, counted))
+    by_activity = sorted(
+        here.partners.items(), key=lambda one: (-one[1].together, sort_key(one[0].name))
+    )
     rows: list[dict[str, Any]] = [
         {
             "partner": partner.name,
@@ -132,8 +131,7 @@ def table(session: Session, period: Period, zone: ZoneInfo) -> Table:
             **counted._asdict(),
             "href": url_for("reports.partner", partner_id=partner.id) + f"?{here.period.query}",
         }
-        for n in sorted(by_number, reverse=True)
-        for partner, counted in sorted(by_number[n], key=lambda one: sort_key(one[0].name))
+        for partner, counted in by_activity
     ]
     columns = [
         Column("partner", _("Partner")),
