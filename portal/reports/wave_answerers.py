@@ -13,7 +13,7 @@ from portal import clock
 from portal.estimates import Share, difference
 from portal.reports import disclosure
 from portal.reports.periods import Period
-from portal.reports.wave_shown import KINDS, Shown, in_people
+from portal.reports.wave_shown import KINDS, Shown, in_people, signed
 from portal.tables import Column, Table
 from surveys import response_rates
 from surveys.figures import ENOUGH
@@ -101,7 +101,7 @@ def _points(one: Share, other: Share) -> str:
         return "–"
     low, high = (round(100 * edge) for edge in edges)
     middle = round(100 * ((one.value or 0) - (other.value or 0)))
-    points = (f"{number:+d}".replace("-", "\u2212") for number in (middle, low, high))
+    points = (signed(number, 0) for number in (middle, low, high))
     found = dict(zip(("middle", "low", "high"), points, strict=True))
     return _("%(middle)s points (%(low)s to %(high)s)", **found)
 

@@ -101,9 +101,9 @@ def more_partners(n: int) -> str:
     return ngettext("needs %(num)s more partner", "needs %(num)s more partners", n)
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, places: int = 1) -> str:
     """A change with its sign."""
-    return "–" if value is None else f"{value:+.1f}".replace("-", "\u2212")
+    return "–" if value is None else f"{value:+.{places}f}".replace("-", "\u2212")
 
 
 def reach_of_change(change: Change) -> str:
