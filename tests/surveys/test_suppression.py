@@ -32,7 +32,10 @@ def crowd(
 @st.composite
 def crowds(draw: st.DrawFn) -> list[Place]:
     """A few people of a few partners, in tiers, regions and languages as it happens."""
-    sizes = draw(st.lists(st.integers(0, 4), min_size=7, max_size=7).filter(lambda n: sum(n) < 12))
+    # A partner for each person, not a size for each partner: nothing need be thrown away.
+    people = draw(st.integers(0, 11))
+    of = draw(st.lists(st.sampled_from(range(7)), min_size=people, max_size=people))
+    sizes = [of.count(partner) for partner in range(7)]
     words = [draw(st.text("ab", min_size=7, max_size=7)) for _name in GROUPINGS]
     return crowd(*sizes, tiers=words[0], regions=words[1], locales=words[2])
 
