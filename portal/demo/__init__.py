@@ -45,28 +45,29 @@ def fill() -> None:
     now, rng = clock.now(), random.Random(SEED)
     people = cast.build(rng, now, dict(PASSWORDS.values()), hash_password)
     library = contents.build(rng, now, storage())
-    with write() as session:
-        set_up(
-            session,
-            company=COMPANY,
-            timezone=TIMEZONE,
-            privacy_mode=PrivacyMode.pseudonymous,
-            demo=True,
-        )
-        ensure_policy(session, now - timedelta(days=800))
-        cast.save(session, people)
-        contents.save(session, library)
-        keys = current_app.extensions["portal_keys"]
-        reading = attention.build(rng, now, zone(), keys, people, library)
-        attention.save(session, reading)
-        registered = deals.build(rng, now, zone(), session, people, library)
-        possible = leads.build(SEED, now, COMPANY, people, library, reading, registered.deals)
-        leads.save(session, possible)
-        deals.save(session, registered)
-        opinions.fill(rng, session, people, now, zone())
-        rates.fill(session, clock.local_day(now, zone()))
-    rollups.rebuild_marked(db.engine, zone(), at_once=True)
-    checks.run_waiting(clock.now())
+    with contents.drawing(storage(), library):
+        with write() as session:
+            set_up(
+                session,
+                company=COMPANY,
+                timezone=TIMEZONE,
+                privacy_mode=PrivacyMode.pseudonymous,
+                demo=True,
+            )
+            ensure_policy(session, now - timedelta(days=800))
+            cast.save(session, people)
+            contents.save(session, library)
+            keys = current_app.extensions["portal_keys"]
+            reading = attention.build(rng, now, zone(), keys, people, library)
+            attention.save(session, reading)
+            registered = deals.build(rng, now, zone(), session, people, library)
+            possible = leads.build(SEED, now, COMPANY, people, library, reading, registered.deals)
+            leads.save(session, possible)
+            deals.save(session, registered)
+            opinions.fill(rng, session, people, now, zone())
+            rates.fill(session, clock.local_day(now, zone()))
+        rollups.rebuild_marked(db.engine, zone(), at_once=True)
+        checks.run_waiting(clock.now())
     # What was read before belongs to a transaction that is over.
     g.pop("installation", None)
 

@@ -6,13 +6,14 @@ import io
 import os
 import random
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fpdf import FPDF
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
 from portal.content import previews
@@ -25,11 +26,13 @@ from portal.content.models import (
     asset_family,
 )
 from portal.content.storage import Storage
-from portal.demo import words
+from portal.db import in_parts, write
+from portal.demo import documents, words
 from portal.demo.ids import key
 
 CONTENTS = 60
-INK, ACCENT, SOFT = (30, 34, 38), (11, 93, 87), (225, 239, 237)
+# Files that one child process draws: to begin takes a child longer than to draw two pages.
+FILES_PER_CHILD = 12
 
 
 @dataclass
@@ -79,17 +82,33 @@ def build(rng: random.Random, now: datetime, store: Storage) -> Library:
     library = Library(pieces, families)
     _replace_price_list(rng, now, store, library)
     _address(rng, library)
-    _render(store, library)
     return library
 
 
-def _render(store: Storage, library: Library) -> None:
-    """Page images at once, so that nobody who tries the demo waits for the job."""
-    rows = [row for p in library.pieces for row in [*p.versions.values(), *p.earlier]]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(lambda row: previews.render(store, row["file_key"]), rows))
-    for row in rows:
-        row["preview_state"] = PreviewState.ready.value
+@contextmanager
+def drawing(store: Storage, library: Library) -> Iterator[None]:
+    """Have the images of pages drawn while the rest is done, so that nobody who tries the demo
+    waits for the job: it comes for what is not drawn by the end."""
+    files = [row["file_key"] for row in _versions(library)]
+
+    with ThreadPoolExecutor(os.cpu_count()) as children:
+        drawn = [
+            children.submit(previews.render, store, some, previews.QUICK)
+            for some in in_parts(files, FILES_PER_CHILD)
+        ]
+        try:
+            yield
+        except BaseException:
+            children.shutdown(cancel_futures=True)
+            raise
+    for one in drawn:
+        one.result()
+    with write() as session:
+        session.execute(update(AssetVersion).values(preview_state=PreviewState.ready))
+
+
+def _versions(library: Library) -> list[dict[str, Any]]:
+    return [row for p in library.pieces for row in [*p.versions.values(), *p.earlier]]
 
 
 def _piece(
@@ -118,7 +137,8 @@ def _piece(
 def _version(
     rng: random.Random, store: Storage, piece: Piece, language: str, at: datetime, number: int = 1
 ) -> dict[str, Any]:
-    data = pdf(rng, piece.title, piece.family, language, piece.pages)
+    kind = piece.row["content_type"]
+    data = documents.pdf(rng, kind, piece.title, piece.family, language, piece.pages)
     file_key, size, sha256 = store.save(io.BytesIO(data), ".pdf")
     return {
         "id": key(rng, at),
@@ -182,76 +202,5 @@ def save(session: Session, library: Library) -> None:
     session.execute(insert(Asset), [piece.row for piece in pieces])
     links = [{"asset_id": p.id, "family_id": library.families[p.family]} for p in pieces]
     session.execute(insert(asset_family), links)
-    versions = [row for p in pieces for row in [*p.versions.values(), *p.earlier]]
-    session.execute(insert(AssetVersion), versions)
+    session.execute(insert(AssetVersion), _versions(library))
     session.execute(insert(AudienceRule), [rule for p in pieces for rule in p.audience])
-
-
-def pdf(rng: random.Random, title: str, family: str, language: str, pages: int) -> bytes:
-    """A document: a headline, a few sentences and a small chart or table on every page."""
-    document = FPDF(format="A4")
-    document.set_title(title)
-    document.set_creation_date(datetime(2026, 1, 1))  # noqa: DTZ001 - no one reads it
-    document.set_auto_page_break(False)
-    texts = words.PAGES[language]
-    for page in range(pages):
-        document.add_page()
-        heading, sentences = texts[page % len(texts)]
-        values = {
-            "title": title,
-            "family": family,
-            "a": rng.randint(8, 40),
-            "b": rng.randint(3, 30),
-        }
-        if page == 0:
-            _cover(document, title, family)
-        _text(document, heading, [sentence.format(**values) for sentence in sentences], page == 0)
-        (_bars if page % 2 else _rows)(document, rng, pages)
-        document.set_text_color(120, 120, 120)
-        document.set_font("Helvetica", size=9)
-        document.text(20, 285, f"Nordwerk  -  {title}"[:90])
-        document.text(182, 285, f"{page + 1} / {pages}")
-    return bytes(document.output())
-
-
-def _cover(document: FPDF, title: str, family: str) -> None:
-    document.set_fill_color(*ACCENT)
-    document.rect(0, 0, 210, 70, style="F")
-    document.set_text_color(255, 255, 255)
-    document.set_font("Helvetica", "B", 26)
-    document.set_xy(20, 24)
-    document.multi_cell(170, 12, title)
-    document.set_font("Helvetica", size=13)
-    document.text(20, 62, family)
-
-
-def _text(document: FPDF, heading: str, sentences: list[str], cover: bool) -> None:
-    document.set_text_color(*INK)
-    document.set_font("Helvetica", "B", 20)
-    document.set_xy(20, 85 if cover else 25)
-    document.multi_cell(170, 10, heading)
-    document.set_font("Helvetica", size=13)
-    for sentence in sentences:
-        document.set_x(20)
-        document.multi_cell(170, 8, sentence)
-        document.ln(3)
-
-
-def _bars(document: FPDF, rng: random.Random, n: int) -> None:
-    document.set_fill_color(*ACCENT)
-    for index in range(max(4, n)):
-        height = rng.randint(15, 90)
-        document.rect(
-            22 + index * 160 / max(4, n), 240 - height, 100 / max(4, n), height, style="F"
-        )
-    document.line(20, 240, 190, 240)
-
-
-def _rows(document: FPDF, rng: random.Random, _n: int) -> None:
-    document.set_font("Helvetica", size=12)
-    document.set_fill_color(*SOFT)
-    for index in range(7):
-        if index % 2:
-            document.rect(20, 150 + index * 12, 170, 12, style="F")
-        document.text(24, 158 + index * 12, f"NP {rng.randint(100, 999)}-{rng.randint(10, 99)}")
-        document.text(140, 158 + index * 12, f"{rng.randint(40, 2400)}.00 EUR")

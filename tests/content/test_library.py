@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 
+import pytest
 from flask import Flask
+from PIL import Image
 from sqlalchemy import select
 
 from portal import clock
 from portal.content import previews
 from portal.content.models import Asset, AssetVersion, PreviewState
-from portal.content.storage import storage, sweep_orphans
+from portal.content.storage import preview_key, storage, sweep_orphans
 from portal.db import db, write
 from tests.conftest import Browse
 from tests.factories import make_asset, make_family, make_pdf, make_user, version_of
@@ -160,6 +162,19 @@ def test_an_uploaded_pdf_is_rendered_published_replaced_and_retired(
     assert version_of(asset).number == 2
     browser.post(f"/library/{asset.id}/retire")
     assert browse(lena()).get(f"/library/{asset.id}").status_code == 404
+
+
+def test_many_files_are_drawn_at_once_quickly_and_one_that_is_broken_says_so(app: Flask) -> None:
+    store = storage()
+    keys = [store.save(io.BytesIO(make_pdf(pages)), ".pdf")[0] for pages in (2, 3)]
+    assert previews.render(store, keys, previews.QUICK) == 5
+    for key, page in ((keys[0], 2), (keys[1], 3)):
+        with Image.open(io.BytesIO(store.read(preview_key(key, page)))) as image:
+            assert (image.width, image.mode) == (previews.QUICK.width, "RGB")
+    assert not store.exists(preview_key(keys[0], 3))
+    broken = store.save(io.BytesIO(b"%PDF-1.7 and then nothing"), ".pdf")[0]
+    with pytest.raises(previews.PreviewError):
+        previews.render(store, [keys[0], broken])
 
 
 def test_a_broken_pdf_fails_alone_and_says_why(app: Flask, browse: Browse) -> None:
