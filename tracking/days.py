@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -469,11 +469,15 @@ def _areas(day: Day, facts: Facts) -> dict[Key, Values]:
     return {k: dict(zip(("views", *ATTENTION), sums, strict=True)) for k, sums in found.items()}
 
 
-def merged(rows: Sequence[Mapping[str, object]]) -> Values:
-    """The sum of the rows of several days for one key: what a month's row holds."""
-    values: Values = {name: sum(row[name] for row in rows) for name in FIGURES}  # type: ignore[misc]
-    values["people"] = packed(united(row["people"] for row in rows))  # type: ignore[misc]
-    if "partners" in rows[0]:
-        values["partners"] = packed(united(row["partners"] for row in rows))  # type: ignore[misc]
-        values["dwells"] = packed_histogram(histogram(row["dwells"] for row in rows))  # type: ignore[misc]
+def merged(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Values:
+    """The sum of the rows of several days for one key, each with the values of the columns `names`:
+    what a month's row holds."""
+    if len(rows) == 1:
+        return dict(zip(names, rows[0], strict=True))
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    values: Values = {name: sum(columns[name]) for name in FIGURES}
+    values["people"] = packed(united(columns["people"]))
+    if "partners" in columns:
+        values["partners"] = packed(united(columns["partners"]))
+        values["dwells"] = packed_histogram(histogram(columns["dwells"]))
     return values

@@ -19,11 +19,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from operator import itemgetter
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    Delete,
+    Select,
     Table,
     bindparam,
     delete,
@@ -49,8 +53,10 @@ from tracking.models import (
 )
 from tracking.snapshot import (
     TABLES,
+    columns_of,
     computed,
     keys_of,
+    span,
     stored,
     the_day,
     unnumbered,
@@ -62,8 +68,8 @@ from tracking.sums import (
 )
 
 CHUNK_ROWS = 400
-# Rows that bring their dekad and month along cost more: a whole chunk stays under 50 ms.
-CHUNKS = {"partners": 50, "assets": 50}
+# Rows that bring their dekad and month along count for more: a whole chunk stays under 50 ms.
+WEIGHTS = {"partners": 8, "assets": 8}
 # After so long of one write upon the other, whoever waits comes first.
 LONG_ALONE_S = 0.02
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
@@ -103,7 +109,24 @@ def rebuild_marked(engine: Engine, zone: ZoneInfo, *, at_once: bool = False) -> 
         states = {row.day: row for row in connection.execute(select(DayState.__table__))}
     now = clock.now()
     due = [day for day in sorted(marked) if at_once or _is_due(states.get(day), now)]
+    for first, last in _stretches(due):
+        _welcome(engine, unnumbered(engine, span(first, last, zone)))
     return sum(rebuild(engine, day, zone) for day in due)
+
+
+def _stretches(days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """The first and the last of days that follow each other."""
+    for _distance, found in groupby(enumerate(days), lambda pair: pair[1].toordinal() - pair[0]):
+        some = [day for _place, day in found]
+        yield some[0], some[-1]
+
+
+def _welcome(engine: Engine, newcomers: Iterable[uuid.UUID]) -> None:
+    """Give readers who come for the first time their numbers."""
+    for some in in_parts(sorted(newcomers), CHUNK_ROWS):
+        with write_connection(engine) as connection:
+            rows = [{"subject": subject} for subject in some]
+            connection.execute(insert_once(connection, Reader), rows)
 
 
 def _is_due(state: Any, now: datetime) -> bool:
@@ -151,7 +174,8 @@ def _rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
             _delete_marks(connection, reading.marks)
         return False
     generation, alone_since = reading.generation, time.perf_counter()
-    for chunk in _chunks(reading.changes):
+    *most, last = _chunks(reading.changes)
+    for chunk in most:
         with write_connection(engine) as connection:
             if not _moves_on(connection, day, generation):
                 return False
@@ -163,6 +187,7 @@ def _rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     with write_connection(engine) as connection:
         if not _moves_on(connection, day, generation):
             return False
+        _apply(connection, day, last)
         _delete_marks(connection, reading.marks)
         took_ms = int((time.perf_counter() - began) * 1000)
         state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
@@ -193,14 +218,9 @@ def _without_collecting() -> Iterator[None]:
 
 
 def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
-    """One snapshot of the day. Readers who come for the first time are given their number before
-    it; whoever came between the two makes it start again."""
-    newcomers = unnumbered(engine, the_day(day, zone))
+    """One snapshot of the day. Readers who come for the first time have their number before it;
+    whoever came since makes it start again."""
     while True:
-        for some in in_parts(sorted(newcomers), CHUNK_ROWS):
-            with write_connection(engine) as connection:
-                rows = [{"subject": subject} for subject in some]
-                connection.execute(insert_once(connection, Reader), rows)
         with engine.connect() as connection:
             marks = list(connection.scalars(select(Mark.id).where(Mark.day == day)))
             state = connection.execute(
@@ -211,17 +231,31 @@ def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
                 return _Reading(marks, generation, across, True, Rows(), [])
             new = computed(connection, the_day(day, zone), zone)
             if not new.unnumbered:
-                changes = differences(stored(connection, day), new)
+                # Every write of a row moves its day on: of a new day there is none.
+                old = stored(connection, day) if generation else Rows()
+                changes = differences(old, new)
                 return _Reading(marks, generation, across, False, new, changes)
-        newcomers = new.unnumbered
+        _welcome(engine, new.unnumbered)
 
 
-def _chunks(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """Parts of the changes; a chunk holds rows of one table, in the order of keys."""
-    for name in TABLES:
-        mine = [change for change in changes if change.table == name]
-        for some in in_parts(mine, CHUNKS.get(name, CHUNK_ROWS)):
-            yield list(some)
+def _chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Parts of the changes, at least one, in their order: by table, and then by key."""
+    chunk: list[Change] = []
+    room = CHUNK_ROWS
+    for change in changes:
+        room -= WEIGHTS.get(change.table, 1)
+        if chunk and room < 0:
+            yield chunk
+            chunk, room = [], CHUNK_ROWS - WEIGHTS.get(change.table, 1)
+        chunk.append(change)
+    yield chunk
+
+
+_MOVE_ON = (
+    update(DayState)
+    .where(DayState.day == bindparam("which"), DayState.generation == bindparam("read"))
+    .values(generation=DayState.generation + 1)
+)
 
 
 def _moves_on(connection: Connection, day: date, generation: int) -> bool:
@@ -230,36 +264,42 @@ def _moves_on(connection: Connection, day: date, generation: int) -> bool:
 
     Every write does, so that whoever read the day between two of them writes nothing.
     """
-    moved = connection.execute(
-        update(DayState)
-        .where(DayState.day == day, DayState.generation == generation)
-        .values(generation=generation + 1)
-    )
+    moved = connection.execute(_MOVE_ON, {"which": day, "read": generation})
     if moved.rowcount or generation:
         return bool(moved.rowcount)
     fresh = {"day": day, "generation": 1, "took_ms": 0, "across": ""}
     return bool(connection.execute(insert_once(connection, DayState), fresh).rowcount)
 
 
-def _apply(connection: Connection, day: date, changes: Sequence[Change]) -> None:
-    """Write rows of one table, and those of their dekad and month: again the sums of the finer."""
-    table = TABLES[changes[0].table]
-    fixed: Values = {"day": day}
-    if "grain" in table.c:
-        fixed["grain"] = Grain.day.value
-    known = [change.key for change in changes if change.known]
-    _replace(connection, table, fixed, ((one.key, one.values) for one in changes), known)
-    if "grain" not in table.c:
-        return
+def _apply(connection: Connection, day: date, changes: Iterable[Change]) -> None:
+    """Write rows of the day, and those of their dekad and month: again the sums of the finer."""
+    for name, some in groupby(changes, attrgetter("table")):
+        table, mine = TABLES[name], list(some)
+        fixed: Values = {"day": day}
+        if "grain" in table.c:
+            fixed["grain"] = Grain.day.value
+        known = [change.key for change in mine if change.known]
+        _replace(connection, table, fixed, ((one.key, one.values) for one in mine), known)
+        if "grain" in table.c:
+            _sum_up(connection, table, day, [change.key for change in mine])
+
+
+def _sum_up(connection: Connection, table: Table, day: date, keys: Sequence[Key]) -> None:
     if connection.dialect.name == "postgresql":
         # Two days of one month may be rebuilt at once: the second waits and sees the first.
         month = Grain.month.first(day)
         connection.execute(select(func.pg_advisory_xact_lock(month.toordinal())))
     for grain in COARSE:
         first = grain.first(day)
-        values = summed(connection, table, grain, first, [change.key for change in changes])
-        fixed = {"day": first, "grain": grain.value}
+        values = summed(connection, table, grain, first, keys)
+        fixed: Values = {"day": first, "grain": grain.value}
         _replace(connection, table, fixed, values.items(), list(values))
+
+
+@lru_cache
+def _removal(table: Table) -> Delete:
+    names = (column.name for column in table.primary_key)
+    return delete(table).where(*(table.c[name] == bindparam(f"b_{name}") for name in names))
 
 
 def _replace(
@@ -273,15 +313,30 @@ def _replace(
     keys = keys_of(table)
     if known:
         names = [column.name for column in table.primary_key]
-        gone = delete(table).where(*(table.c[name] == bindparam(f"b_{name}") for name in names))
         named = ({**fixed, **dict(zip(keys, key, strict=True))} for key in known)
-        connection.execute(gone, [{f"b_{name}": key[name] for name in names} for key in named])
+        gone = [{f"b_{name}": key[name] for name in names} for key in named]
+        connection.execute(_removal(table), gone)
     there = (
         {**fixed, **dict(zip(keys, key, strict=True)), **row}
         for key, row in rows
         if row is not None
     )
     insert_all(connection, table, map(itemgetter(*table.columns.keys()), there))
+
+
+@lru_cache
+def _finer_rows(table: Table, some: bool) -> Select[Any]:
+    """The rows of one grain from a day to another, of some keys or all: their keys, and what they
+    say. Made once: a rebuild of many quiet days asks more than it reads."""
+    columns = (*keys_of(table), *columns_of(table))
+    query = select(*(table.c[name] for name in columns)).where(
+        table.c.grain == bindparam("finer"),
+        table.c.day >= bindparam("first"),
+        table.c.day < bindparam("after"),
+    )
+    # The second part of the key (audience) is left to Python: there are two of them.
+    among = table.c[columns[0]].in_(bindparam("among", expanding=True))
+    return query.where(among) if some else query
 
 
 def summed(
@@ -293,21 +348,16 @@ def summed(
 ) -> dict[Key, Values | None]:
     """What the finer rows of a dekad or month, given by its first day, say about some keys, or
     all; None where they say nothing."""
-    found: dict[Key, list[Any]] = {key: [] for key in keys or ()}
-    query = select(table).where(
-        table.c.grain == grain.finer.value,
-        table.c.day >= first,
-        table.c.day < grain.after(first),
-    )
-    names = keys_of(table)
+    found: dict[Key, list[Sequence[Any]]] = {key: [] for key in keys or ()}
+    width, columns = len(keys_of(table)), columns_of(table)
+    asked: Values = {"finer": grain.finer.value, "first": first, "after": grain.after(first)}
     if keys is not None:
-        # The second part of the key (audience) is left to Python: there are two of them.
-        query = query.where(table.c[names[0]].in_({key[0] for key in keys}))
-    for row in connection.execute(query).mappings():
-        key = tuple(row[name] for name in names)
+        asked["among"] = list({key[0] for key in keys})
+    for row in connection.execute(_finer_rows(table, keys is not None), asked):
+        key = row[:width]
         if keys is None or key in found:
-            found.setdefault(key, []).append(row)
-    return {key: merged(rows) if rows else None for key, rows in found.items()}
+            found.setdefault(key, []).append(row[width:])
+    return {key: merged(columns, rows) if rows else None for key, rows in found.items()}
 
 
 def _delete_marks(connection: Connection, marks: Sequence[uuid.UUID]) -> None:

@@ -7,14 +7,18 @@ not.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    Executable,
+    Null,
+    Select,
     Table,
     and_,
+    bindparam,
     func,
     null,
     or_,
@@ -28,7 +32,7 @@ from sqlalchemy.types import NullType
 
 from portal import clock
 from portal.bulk import driver_rows
-from portal.db import in_parts
+from portal.db import UTCDateTime, in_parts
 from tracking.days import (
     Act,
     AreaLoad,
@@ -80,9 +84,15 @@ TABLES: dict[str, Any] = {
 
 def the_day(day: date, zone: ZoneInfo) -> Day:
     """`day` with its first and its past-the-end moment."""
-    start = clock.day_start(day, zone)
-    end = clock.day_start(day + timedelta(days=1), zone)
-    return Day(day, clock.to_ms(start), clock.to_ms(end))
+    begin, end = span(day, day, zone)
+    return Day(day, begin, end)
+
+
+def span(first: date, last: date, zone: ZoneInfo) -> tuple[int, int]:
+    """The first moment of days and the past-the-end one, in milliseconds."""
+    begin = clock.day_start(first, zone)
+    end = clock.day_start(last + timedelta(days=1), zone)
+    return clock.to_ms(begin), clock.to_ms(end)
 
 
 def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
@@ -129,8 +139,10 @@ _COUNTED = and_(
 _CONTENT = and_(_COUNTED, Load.asset_id.is_not(None))
 
 
-def _loads(connection: Connection, *conditions: Any) -> dict[uuid.UUID, LoadFacts]:
-    found = connection.execute(select(*_FACTS).where(_CONTENT, *conditions)).all()
+def _loads(
+    connection: Connection, query: Executable, asked: Mapping[str, int] | None = None
+) -> dict[uuid.UUID, LoadFacts]:
+    found = connection.execute(query, asked).all()
     known = _Interned()
     return {
         key: LoadFacts(
@@ -148,22 +160,36 @@ class _Interned(dict[Any, uuid.UUID]):
         return key
 
 
-def _reaching_into(day: Day) -> Any:
-    """Whether a load may have something on `day`, or next to it."""
-    reaches_in = or_(
-        Load.last_slot >= (day.start - VIEW_GAP_MS) // SLOT_MS - 1,
-        Load.activated_at >= day.start - VIEW_GAP_MS,
-    )
-    return and_(
-        Load.issued_at >= day.start - TOKEN_LIFE_MS - VIEW_GAP_MS,
-        Load.issued_at < day.end,
-        or_(Load.issued_at >= day.start, reaches_in),
-    )
+# Whether a load may have something on a day, or next to it.
+_REACHING = and_(
+    Load.issued_at >= bindparam("alive"),
+    Load.issued_at < bindparam("past"),
+    or_(
+        Load.issued_at >= bindparam("start"),
+        Load.last_slot >= bindparam("slot"),
+        Load.activated_at >= bindparam("view"),
+    ),
+)
+_LOADS = select(*_FACTS).where(_CONTENT, _REACHING)
+_AREA_LOADS = select(Load.id, Load.subject, Load.partner_id, Load.area, Load.activated_at).where(
+    _COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _REACHING
+)
+
+
+def _reaching_into(day: Day) -> dict[str, int]:
+    """What `_REACHING` asks about `day`."""
+    return {
+        "alive": day.start - TOKEN_LIFE_MS - VIEW_GAP_MS,
+        "past": day.end,
+        "start": day.start,
+        "slot": (day.start - VIEW_GAP_MS) // SLOT_MS - 1,
+        "view": day.start - VIEW_GAP_MS,
+    }
 
 
 def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
     """The loads that touch `day`, with all that belong to one view with them, as chains."""
-    loads = _loads(connection, _reaching_into(day))
+    loads = _loads(connection, _LOADS, _reaching_into(day))
     low, high = day.start, day.end
     while True:
         # Widen the window until no view that touches the day can have more outside of it.
@@ -177,13 +203,8 @@ def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
         high += 2 * TOKEN_LIFE_MS
         for some in in_parts(sorted({chain[0].subject for chain in edge})):
             outside = or_(Load.issued_at < day.start, Load.issued_at >= day.end)
-            loads |= _loads(
-                connection,
-                Load.issued_at >= low,
-                Load.issued_at < high,
-                outside,
-                Load.subject.in_(some),
-            )
+            also = (Load.issued_at >= low, Load.issued_at < high, outside, Load.subject.in_(some))
+            loads |= _loads(connection, select(*_FACTS).where(_CONTENT, *also))
 
 
 def _may_go_on(chain: Sequence[LoadFacts], day: Day, low: int, high: int) -> bool:
@@ -193,11 +214,8 @@ def _may_go_on(chain: Sequence[LoadFacts], day: Day, low: int, high: int) -> boo
 
 
 def _area_loads(connection: Connection, day: Day) -> list[AreaLoad]:
-    columns = (Load.id, Load.subject, Load.partner_id, Load.area, Load.activated_at)
-    query = select(*columns).where(
-        _COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _reaching_into(day)
-    )
-    return [AreaLoad._make(row) for row in connection.execute(query)]
+    found = connection.execute(_AREA_LOADS, _reaching_into(day))
+    return [AreaLoad._make(row) for row in found]
 
 
 def attention_of(
@@ -262,12 +280,12 @@ def _attention_elsewhere(
     total: Attention = {}
     wanted = {load.id for load in crossing}
     for other in sorted(_days_of(crossing, zone) - {day.day}):
-        span = the_day(other, zone)
+        that = the_day(other, zone)
         for some in in_parts(sorted({load.subject for load in crossing})):
             mine = (Load.subject.in_(some),)
             # All that these persons have on that day, so that the cap is right there, too.
-            loads = list(_loads(connection, _reaching_into(span), *mine).values())
-            found = attention_of(connection, span, loads, (), *mine)
+            theirs = _loads(connection, _LOADS.where(*mine), _reaching_into(that))
+            found = attention_of(connection, that, list(theirs.values()), (), *mine)
             add_attention(total, {key: found[key] for key in found.keys() & wanted})
     return total
 
@@ -291,37 +309,68 @@ def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UU
     return found
 
 
-def _acts(connection: Connection, day: Day) -> list[Act]:
-    start, end = clock.from_ms(day.start), clock.from_ms(day.end)
+_BEGIN, _END = bindparam("begin", type_=UTCDateTime), bindparam("end", type_=UTCDateTime)
+
+
+def _acts_of(model: Any, at: Any, by: Sequence[Any], *counts: Any) -> Select[Any]:
+    """How many acts of one kind there were from `begin` to `end`, made ready once: a rebuild of
+    many quiet days asks more than it reads."""
+    return (
+        select(*by, *counts)
+        .where(at >= _BEGIN, at < _END)
+        .where(model.partner_id.is_not(None), model.audience != Audience.vendor.value)
+        .group_by(*(key for key in by if not isinstance(key, Null)))
+    )
+
+
+def _keys(model: Any) -> tuple[Any, ...]:
+    return model.partner_id, model.asset_id, model.audience
+
+
+# What is counted, column by column after the keys, and the query.
+_ACTS: tuple[tuple[tuple[str, ...], Select[Any]], ...] = (
+    (
+        ("downloads", "downloads_started", "downloads_completed"),
+        _acts_of(
+            Download,
+            Download.granted_at,
+            _keys(Download),
+            func.count(),
+            func.count(Download.started_at),
+            func.count(Download.completed_at),
+        ),
+    ),
+    (("shares",), _acts_of(ShareEvent, ShareEvent.at, _keys(ShareEvent), func.count())),
+    # Of the partner, a link is one share, however many assets it has.
+    (
+        ("shares",),
+        _acts_of(
+            ShareEvent,
+            ShareEvent.at,
+            (ShareEvent.partner_id, null(), ShareEvent.audience),
+            func.count(ShareEvent.share_id.distinct()),
+        ),
+    ),
     # A like that still stood at the end of its day: one at most of a person for an asset, however
     # often it was given and taken back.
-    stood = or_(LikeInterval.unliked_at.is_(None), LikeInterval.unliked_at >= end)
-    kinds: tuple[tuple[str, Any, Any, Any], ...] = (
-        ("downloads", Download, Download.granted_at, true()),
-        ("downloads_started", Download, Download.granted_at, Download.started_at.is_not(None)),
-        ("downloads_completed", Download, Download.granted_at, Download.completed_at.is_not(None)),
-        ("shares", ShareEvent, ShareEvent.at, true()),
-        ("likes", LikeInterval, LikeInterval.liked_at, stood),
-    )
-    found: list[Act] = []
-    for kind, model, at, condition in kinds:
-        counted = (
-            at >= start,
-            at < end,
-            model.partner_id.is_not(None),
-            model.audience != Audience.vendor.value,
-            condition,
-        )
-        keys = (model.partner_id, model.asset_id, model.audience)
-        query = select(*keys, func.count()).group_by(*keys).where(*counted)
-        found += [Act(kind, *row) for row in connection.execute(query)]
-        if model is ShareEvent:
-            # Of the partner, a link is one share, however many assets it has.
-            keys = (model.partner_id, null(), model.audience)
-            links = func.count(ShareEvent.share_id.distinct())
-            query = select(*keys, links).group_by(model.partner_id, model.audience).where(*counted)
-            found += [Act._make((kind, *row)) for row in connection.execute(query)]
-    return found
+    (
+        ("likes",),
+        _acts_of(LikeInterval, LikeInterval.liked_at, _keys(LikeInterval), func.count()).where(
+            or_(LikeInterval.unliked_at.is_(None), LikeInterval.unliked_at >= _END)
+        ),
+    ),
+)
+
+
+def _acts(connection: Connection, day: Day) -> list[Act]:
+    span = {"begin": clock.from_ms(day.start), "end": clock.from_ms(day.end)}
+    return [
+        Act(kind, partner, asset, audience, n)
+        for kinds, query in _ACTS
+        for partner, asset, audience, *counts in connection.execute(query, span)
+        for kind, n in zip(kinds, counts, strict=True)
+        if n
+    ]
 
 
 def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
@@ -362,7 +411,7 @@ def stored(connection: Connection, day: date, grain: Grain = Grain.day) -> Rows:
             query = query.where(table.c.asset_id.in_(text("SELECT id FROM asset")))
         for row in connection.execute(query).mappings():
             kept[tuple(row[key] for key in keys_of(table))] = {
-                column: row[column] for column in _columns(table)
+                column: row[column] for column in columns_of(table)
             }
     return rows
 
@@ -372,16 +421,18 @@ def keys_of(table: Table) -> list[str]:
     return [column.name for column in table.primary_key if column.name not in ("grain", "day")]
 
 
-def _columns(table: Table) -> list[str]:
+def columns_of(table: Table) -> list[str]:
+    """The columns that hold what a row says."""
     return [column.name for column in table.columns if not column.primary_key]
 
 
-def unnumbered(engine: Engine, day: Day) -> set[uuid.UUID]:
-    """The readers of a day, people and partners, that were not counted before."""
+def unnumbered(engine: Engine, when: tuple[int, int]) -> set[uuid.UUID]:
+    """The readers of a `span`, people and partners, that were not counted before."""
+    begin, end = when
     here = (
         _CONTENT,
-        Load.issued_at >= day.start - TOKEN_LIFE_MS,
-        Load.issued_at < day.end,
+        Load.issued_at >= begin - TOKEN_LIFE_MS,
+        Load.issued_at < end,
         Load.activated_at.is_not(None),
         Reader.number.is_(None),
     )

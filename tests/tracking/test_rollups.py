@@ -173,6 +173,26 @@ def test_rebuilding_again_changes_nothing(app: Flask) -> None:
     assert stored_rows() == before
 
 
+def test_a_quiet_day_is_one_write_and_all_its_newcomers_another(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset, doors = make_asset(), 0
+
+    def counted_door(engine: Engine) -> AbstractContextManager[Connection]:
+        nonlocal doors
+        doors += 1
+        return write_connection(engine)
+
+    for hours in (0, 24, 72):
+        with clock.at(NOON + timedelta(hours=hours)):
+            read(jonas() if hours else lena(), asset, 20)
+    monkeypatch.setattr(rollups, "write_connection", counted_door)
+    assert rollups.rebuild_marked(db.engine, BERLIN, at_once=True) == 3
+    # Two days that follow each other, and one that stands alone and has nobody new.
+    assert doors == 3 + 1
+    assert differences() == []
+
+
 def stored_rows() -> list[tuple[object, ...]]:
     """Every row of two rollups."""
     db.session.rollback()
@@ -199,7 +219,6 @@ class InTurns:
         monkeypatch.setattr(rollups, "write_connection", waiting_door)
         # Every row is a write of its own.
         monkeypatch.setattr(rollups, "CHUNK_ROWS", 1)
-        monkeypatch.setattr(rollups, "CHUNKS", {})
 
     def step(self, name: str, times: int = 1) -> None:
         """Let `name` go on, each time to its next write; its first step reads the day."""
