@@ -20,6 +20,7 @@ from portal.db import new_id
 from portal.demo.cast import Cast, Organisation, Person
 from portal.demo.contents import Library, Piece, is_for
 from portal.demo.ids import key
+from portal.demo.rows import put
 from portal.security import Keys
 from tracking.dwell import SLOT_MS
 from tracking.events import subject_for
@@ -463,7 +464,8 @@ def _deck_for_many(world: _World, record: Record, cast: Cast, library: Library) 
 
 def save(session: Session, record: Record) -> None:
     """Write it down, with the marks of every day it touches."""
-    for model, rows in (
+    put(
+        session,
         (Recipient, record.recipients),
         (ShareLink, record.links),
         (ShareItem, record.items),
@@ -473,8 +475,7 @@ def save(session: Session, record: Record) -> None:
         (Search, record.searches),
         (Download, record.downloads),
         (LikeInterval, record.likes),
-    ):
-        session.execute(insert(model), rows)
+    )
     now = clock.now()
     marks = [{"id": new_id(), "day": day, "at": now} for day in sorted(record.days)]
     session.execute(insert(Mark), marks)

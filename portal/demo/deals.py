@@ -23,6 +23,7 @@ from portal.demo.attention import CUSTOMERS
 from portal.demo.cast import Cast, Organisation, Person
 from portal.demo.contents import Library
 from portal.demo.ids import key
+from portal.demo.rows import put
 
 MONTHS = 24
 RATE_BEFORE, RATE_AFTER = 0.55, 0.72
@@ -372,13 +373,13 @@ def save(session: Session, record: Record) -> None:
         insert(KnownAccount),
         [{**dict(zip(names, row, strict=True)), "imported_at": moment} for row in ACCOUNTS],
     )
-    for model, rows in (
+    put(
+        session,
         (Customer, record.customers),
         (Deal, record.deals),
         (DealHistory, record.history),
         (Protection, record.protections),
-    ):
-        session.execute(insert(model), rows)
+    )
     _tie_links(session, record)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from portal.demo import attention
@@ -19,6 +18,7 @@ from portal.demo.cast import Cast, Organisation, Person
 from portal.demo.contents import Library
 from portal.demo.deals import PLACES
 from portal.demo.ids import key
+from portal.demo.rows import put
 from portal.leads.asking import consent
 from portal.leads.models import Enquiry, Lead, LeadHistory, LeadOffer
 from portal.leads.rules import USUAL
@@ -273,10 +273,10 @@ def _lenas_day(world: _World, reading: attention.Record) -> None:
 
 def save(session: Session, record: Record) -> None:
     """Write them down."""
-    for model, rows in (
+    put(
+        session,
         (Lead, record.leads),
         (LeadHistory, record.history),
         (LeadOffer, record.offers),
         (Enquiry, record.enquiries),
-    ):
-        session.execute(insert(model), rows)
+    )
