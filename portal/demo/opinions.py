@@ -169,7 +169,7 @@ def _answers(
     now: datetime,
 ) -> None:
     partners = {partner.id: partner for partner in cast.partners}
-    lena = cast.partner("Kühn").people[0]
+    lena, unhappy = (cast.partner(name).people[0].id for name in ("Kühn", "Aqua"))
     still_open = wave.closes_at > now
     # Apart, so that who answers and the two scores stay whatever else a wave asks.
     more = random.Random(wave.occurrence_local)
@@ -180,7 +180,11 @@ def _answers(
     for invitation in sorted(invited, key=lambda row: row.user_id.bytes):
         chance = ANSWERED / 3 if still_open else ANSWERED
         at = wave.opened_at + timedelta(hours=rng.uniform(1, 13 * 24))
-        if rng.random() > chance or at >= now or (still_open and invitation.user_id == lena.id):
+        silent = rng.random() > chance or at >= now or (still_open and invitation.user_id == lena)
+        if still_open and invitation.user_id == unhappy:
+            # By hand: the one low score to follow up, whatever day it is.
+            at, silent = wave.opened_at + timedelta(hours=30), False
+        if silent:
             continue
         partner = partners[invitation.partner_id]
         after = wave.opened_at.date() >= partner.rollout
