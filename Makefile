@@ -9,7 +9,7 @@ run: .venv/ready
 	@exec $(BIN)/portal run
 
 test: .venv/ready-test browser lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from portal.config import Settings
+
+# A start and a page make many thousand small things, nearly all of which go by themselves. To look
+# for garbage at every 700 of them, as Python does, took a tenth of the time.
+gc.set_threshold(20_000, 10, 10)
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:

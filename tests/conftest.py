@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,19 @@ def demo_folder() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it at the end. (Groups are
+    begun before all others anyway.)"""
+    if config.getoption("loadgroup", default=False):
+        items.sort(key=lambda item: item.get_closest_marker("takes_long") is None)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to run where tests that share something slow would not share it: pytest-xdist and
     pytest have fallen out over groups before, without a word, and everything took twice as long."""
+    # What is loaded by now stays: it is not looked through for garbage again and again.
+    gc.collect()
+    gc.freeze()
     if not session.config.getoption("loadgroup", default=False):
         return
     for item in session.items:

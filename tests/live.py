@@ -130,8 +130,10 @@ def portal_on(
     data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
     settings = engines.settings_for(engine, data)
     url = f"http://127.0.0.1:{port}"
+    # Nor must a portal be told not to keep what it compiled: each start would compile it again.
+    other = ("PORTAL_", "PYTHONDONTWRITEBYTECODE")
     environ = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("PORTAL_")},
+        **{key: value for key, value in os.environ.items() if not key.startswith(other)},
         "PORTAL_DATA_DIR": str(data),
         "PORTAL_DATABASE_URL": settings.database_url.replace("+psycopg", ""),
         "PORTAL_PORT": str(port),

@@ -41,6 +41,9 @@ from tests.proxy import Proxy, proxy
 from tracking import metrics, rollups
 from tracking.models import Load, Mark, Search, Slot, Watched
 
+# In one worker, so that the portal, the browser and the minute are there once.
+pytestmark = pytest.mark.xdist_group("attention")
+
 TOLERANCE = 1.1
 HEARTBEAT = 15
 
@@ -584,22 +587,16 @@ def kill(browser: Chrome) -> None:
     os.kill(process, signal.SIGKILL)
 
 
-in_one_minute = pytest.mark.xdist_group("a minute of attention")
-
-
-@in_one_minute
 def test_a_minute_without_a_network_is_told_when_it_is_back(minute: Minute) -> None:
     assert minute.offline.read > 60
     assert abs(minute.offline.found.seen - minute.offline.read) < 1.5 * TOLERANCE
 
 
-@in_one_minute
 def test_a_minute_of_a_server_that_takes_nothing_loses_nothing(minute: Minute) -> None:
     assert minute.busy.read > 60
     assert abs(minute.busy.found.seen - minute.busy.read) < 1.5 * TOLERANCE
 
 
-@in_one_minute
 def test_tries_grow_apart_while_the_server_takes_nothing(minute: Minute) -> None:
     pauses = [later - earlier for earlier, later in pairwise(minute.tries)]
     # 1 to 2 s, 2 to 4 s, 4 to 8 s and so on; a page that reports every 15 s does not reach it.
@@ -608,7 +605,6 @@ def test_tries_grow_apart_while_the_server_takes_nothing(minute: Minute) -> None
     assert len(pauses) in (4, 5)
 
 
-@in_one_minute
 def test_a_reader_who_does_nothing_becomes_idle_after_30_seconds(minute: Minute) -> None:
     buckets, read = minute.still.found.buckets, minute.still.read
     assert abs(minute.still.found.seen - read) < TOLERANCE
@@ -617,12 +613,10 @@ def test_a_reader_who_does_nothing_becomes_idle_after_30_seconds(minute: Minute)
     assert abs(buckets["idle"] - (read - 30)) < 2.5
 
 
-@in_one_minute
 def test_a_reload_at_once_is_the_same_view_and_after_a_minute_another(minute: Minute) -> None:
     assert minute.views == [1, 2]
 
 
-@in_one_minute
 def test_a_browser_that_is_killed_loses_one_heartbeat_at_most_and_gains_nothing(
     minute: Minute,
 ) -> None:

@@ -28,6 +28,9 @@ from tracking.beacon import BadReport, Report, accept
 from tracking.dwell import SLOT_MS
 from tracking.events import read_token
 
+# In one worker, so that the server and the browser are there once.
+pytestmark = pytest.mark.xdist_group("clocks")
+
 REPLACED = (Path(__file__).parent / "replaced.js").read_text()
 HOUR = 3_600_000
 YEARS = 55 * 365 * 24 * HOUR

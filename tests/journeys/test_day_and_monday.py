@@ -28,6 +28,8 @@ from tests.factories import make_family, make_partner, make_pdf
 from tests.live import Live, portal_on
 from tests.surveys.asking import set_up
 
+pytestmark = pytest.mark.takes_long
+
 PAGES = 6
 
 

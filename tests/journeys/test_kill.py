@@ -35,7 +35,11 @@ from tracking.models import Load, Refusals, Slot
 SENDERS, PEOPLE_EACH, ROUNDS = 6, 25, 20
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+# Each in one worker, so that it is set up once.
+PORTALS = [pytest.param(e, marks=pytest.mark.xdist_group(f"a kill on {e}")) for e in ENGINES]
+
+
+@pytest.fixture(scope="module", params=PORTALS)
 def live(request: pytest.FixtureRequest) -> Iterator[Live]:
     """A portal whose server is started and killed at will."""
     with portal_on(request.param, f"kill_{request.param}") as installed:

@@ -19,6 +19,10 @@ PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1366, "height": 768}
 LENA, ANNA, PASSWORD = "lena@kuehn.example", "anna@nordwerk.example", "a-password-2026"
 
+# What is waited for comes at once, unless the machine is busy with other tests.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
+
 # One worker starts the portal for both.
 pytestmark = pytest.mark.xdist_group("registration")
 
@@ -52,7 +56,7 @@ def enter(browser: Browser, live: Live, email: str, size: dict[str, int]) -> Pag
     """Somebody who has signed in, and their page."""
     context: BrowserContext = browser.new_context(viewport=size)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{live.url}/sign-in")
     page.fill("[name=email]", email)
     page.fill("[name=password]", PASSWORD)
