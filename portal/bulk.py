@@ -76,6 +76,11 @@ def driver_rows(connection: Connection, query: Executable) -> list[tuple[Any, ..
     return found
 
 
+def as_key(raw: Any) -> uuid.UUID:
+    """A key of a driver's row."""
+    return raw if isinstance(raw, uuid.UUID) else uuid.UUID(bytes=bytes(raw))
+
+
 def _by_column(statement: Any, dialect: Any) -> str:
     columns = statement.table.columns
     lists = (cast(bindparam(c.name), ARRAY(c.type.dialect_impl(dialect))) for c in columns)

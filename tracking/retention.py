@@ -23,9 +23,10 @@ from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.bulk import insert_all
-from portal.db import in_parts, insert_once, let_others_in, new_id, write_connection
+from portal.bulk import as_key, driver_rows, insert_all
+from portal.db import in_parts, insert_once, new_id, write_connection
 from portal.logs import log
+from portal.pace import Pace, without_collecting
 from tracking import snapshot
 from tracking.days import (
     Attention,
@@ -93,26 +94,32 @@ def _due(engine: Engine, zone: ZoneInfo, until: datetime, condition: Any) -> lis
 
 def fold(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     """Replace the slots of a day by what they grant; every number stays as it is."""
-    span = snapshot.the_day(day, zone)
     with write_connection(engine) as connection:
         _set(connection, day, closed_at=clock.now())
-    with engine.connect() as connection:
-        persons = _slots_by_person(connection, span)
-    for some in in_parts(list(persons.values()), _AT_ONCE):
-        fresh: Attention = {}
-        for loads, slots in some:
-            fresh |= granted(slots, loads)
-        with write_connection(engine) as connection:
-            _replace_slots(connection, span, fresh)
-        let_others_in(engine)
+    with without_collecting():
+        _fold(engine, snapshot.the_day(day, zone))
     with write_connection(engine) as connection:
         _set(connection, day, folded_at=clock.now())
     return True
 
 
+def _fold(engine: Engine, day: Day) -> None:
+    """Fold the slots of a day, so many persons at once as have not too many loads together."""
+    with engine.connect() as connection:
+        persons = list(_slots_by_person(connection, day).values())
+    pace = Pace(engine, _LOADS_AT_ONCE)
+    while persons:
+        fresh: Attention = {}
+        while persons and len(fresh) < pace.room:
+            loads, slots = persons.pop()
+            fresh |= granted(slots, loads)
+        with pace.write(len(fresh)) as connection:
+            _replace_slots(connection, day, fresh)
+
+
 def _slots_by_person(
     connection: Connection, day: Day
-) -> dict[tuple[uuid.UUID, bool], tuple[list[Owned], list[SlotRow]]]:
+) -> dict[tuple[Any, Any], tuple[list[Owned], list[SlotRow]]]:
     """The slots of a day by person; what a program did is kept apart from its person."""
     columns = (Load.id, Load.subject, Load.machine, Slot.slot, Slot.page, Slot.active)
     query = (
@@ -125,15 +132,16 @@ def _slots_by_person(
             Slot.slot < day.slots.stop,
         )
     )
-    found: dict[tuple[uuid.UUID, bool], tuple[list[Owned], list[SlotRow]]] = {}
-    places: dict[uuid.UUID, int] = {}
-    for load_id, subject, machine, *slot in connection.execute(query):
+    found: dict[tuple[Any, Any], tuple[list[Owned], list[SlotRow]]] = {}
+    places: dict[Any, int] = {}
+    # As the driver gives them: there may be a million.
+    for raw, subject, machine, *slot in driver_rows(connection, query):
         loads, slots = found.setdefault((subject, bool(machine)), ([], []))
-        if load_id not in places:
-            places[load_id] = len(loads)
-            loads.append(Owned(load_id, subject))
-        number, page, active, reading, idle, glance = slot
-        slots.append((places[load_id], number, page, active, reading, idle, glance))
+        place = places.get(raw)
+        if place is None:
+            place = places[raw] = len(loads)
+            loads.append(Owned(as_key(raw), as_key(subject)))
+        slots.append((place, *slot))
     return found
 
 
@@ -206,12 +214,12 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         _set(connection, day, sealed_at=clock.now())
     with engine.connect() as connection:
         ended = _ended(connection, span)
-    removal, removed = new_id(), Counter[str]()
-    for some in in_parts(ended, _LOADS_AT_ONCE):
-        with write_connection(engine) as connection:
+    removal, removed, pace = new_id(), Counter[str](), Pace(engine, _LOADS_AT_ONCE)
+    while ended:
+        some, ended = ended[: pace.room], ended[pace.room :]
+        with pace.write(len(some)) as connection:
             removed += _remove_loads(connection, some)
             _keep_removal(connection, removal, "retention", removed)
-        let_others_in(engine)
     with write_connection(engine) as connection:
         start, end = clock.from_ms(span.start), clock.from_ms(span.end)
         old = (Download.granted_at >= start, Download.granted_at < end)

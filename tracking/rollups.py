@@ -12,11 +12,9 @@ computation without the writing.
 
 from __future__ import annotations
 
-import gc
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -40,7 +38,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
 from portal.bulk import insert_all
-from portal.db import in_parts, insert_once, let_others_in, new_id, write_connection
+from portal.db import in_parts, insert_once, new_id, write_connection
+from portal.pace import Pace, without_collecting
 from tracking.days import (
     Key,
     Rows,
@@ -68,10 +67,8 @@ from tracking.sums import (
 )
 
 CHUNK_ROWS = 400
-# Rows that bring their dekad and month along count for more: a whole chunk stays under 50 ms.
-WEIGHTS = {"partners": 8, "assets": 8}
-# After so long of one write upon the other, whoever waits comes first.
-LONG_ALONE_S = 0.02
+# Rows that bring their dekad and month along take that much longer than others.
+WEIGHTS = {"partners": 8, "assets": 20}
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
 
@@ -162,7 +159,7 @@ def rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     False when another rebuild of the same day came between (the marks stay and it is tried again),
     and for a sealed day, whose numbers are final.
     """
-    with _without_collecting():
+    with without_collecting():
         return _rebuild(engine, day, zone)
 
 
@@ -173,48 +170,35 @@ def _rebuild(engine: Engine, day: date, zone: ZoneInfo) -> bool:
         with write_connection(engine) as connection:
             _delete_marks(connection, reading.marks)
         return False
-    generation, alone_since = reading.generation, time.perf_counter()
-    *most, last = _chunks(reading.changes)
-    for chunk in most:
-        with write_connection(engine) as connection:
+    generation, pace, left = reading.generation, Pace(engine, CHUNK_ROWS), reading.changes
+    while True:
+        chunk, amount = _chunk(left, pace.room)
+        left = left[len(chunk) :]
+        with pace.write(amount) as connection:
             if not _moves_on(connection, day, generation):
                 return False
             _apply(connection, day, chunk)
+            if not left:
+                took_ms = int((time.perf_counter() - began) * 1000)
+                _finish(connection, day, reading, took_ms)
+                return True
         generation += 1
-        if time.perf_counter() - alone_since > LONG_ALONE_S:
-            let_others_in(engine)
-            alone_since = time.perf_counter()
-    with write_connection(engine) as connection:
-        if not _moves_on(connection, day, generation):
-            return False
-        _apply(connection, day, last)
-        _delete_marks(connection, reading.marks)
-        took_ms = int((time.perf_counter() - began) * 1000)
-        state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
-        connection.execute(update(DayState).where(DayState.day == day).values(**state))
-        if reading.new.across != reading.across:
-            more = sorted(neighbours(day, reading.new))
-            marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in more]
-            connection.execute(insert(Mark), marks)
-    return True
+
+
+def _finish(connection: Connection, day: date, reading: _Reading, took_ms: int) -> None:
+    """With the last rows of a day: what was asked for is done."""
+    _delete_marks(connection, reading.marks)
+    state = {"rebuilt_at": clock.now(), "took_ms": took_ms, "across": reading.new.across}
+    connection.execute(update(DayState).where(DayState.day == day).values(**state))
+    if reading.new.across != reading.across:
+        more = sorted(neighbours(day, reading.new))
+        marks = [{"id": new_id(), "day": d, "at": clock.now()} for d in more]
+        connection.execute(insert(Mark), marks)
 
 
 def neighbours(day: date, rows: Rows) -> set[date]:
     """The days whose numbers may change with the views that cross the edges of `day`."""
     return rows.touched | {day - timedelta(days=1), day + timedelta(days=1)}
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """A busy day is millions of objects that all stay: looking for garbage among them again and
-    again took a seventh of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
@@ -238,17 +222,16 @@ def _read(engine: Engine, day: date, zone: ZoneInfo) -> _Reading:
         _welcome(engine, new.unnumbered)
 
 
-def _chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
-    """Parts of the changes, at least one, in their order: by table, and then by key."""
-    chunk: list[Change] = []
-    room = CHUNK_ROWS
-    for change in changes:
-        room -= WEIGHTS.get(change.table, 1)
-        if chunk and room < 0:
-            yield chunk
-            chunk, room = [], CHUNK_ROWS - WEIGHTS.get(change.table, 1)
-        chunk.append(change)
-    yield chunk
+def _chunk(changes: Sequence[Change], room: int) -> tuple[Sequence[Change], int]:
+    """The first of the changes that go into one write of this size, and the size that they are: at
+    least one, if there is any."""
+    size = 0
+    for place, change in enumerate(changes):
+        weight = WEIGHTS.get(change.table, 1)
+        if place and size + weight > room:
+            return changes[:place], size
+        size += weight
+    return changes, size
 
 
 _MOVE_ON = (

@@ -31,7 +31,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.types import NullType
 
 from portal import clock
-from portal.bulk import driver_rows
+from portal.bulk import as_key, driver_rows
 from portal.db import UTCDateTime, in_parts
 from tracking.days import (
     Act,
@@ -156,7 +156,7 @@ class _Interned(dict[Any, uuid.UUID]):
     """One object per key, so that many rows about few things are compared quickly."""
 
     def __missing__(self, raw: Any) -> uuid.UUID:
-        key = self[raw] = raw if isinstance(raw, uuid.UUID) else uuid.UUID(bytes=bytes(raw))
+        key = self[raw] = as_key(raw)
         return key
 
 
@@ -363,11 +363,11 @@ _ACTS: tuple[tuple[tuple[str, ...], Select[Any]], ...] = (
 
 
 def _acts(connection: Connection, day: Day) -> list[Act]:
-    span = {"begin": clock.from_ms(day.start), "end": clock.from_ms(day.end)}
+    asked = {"begin": clock.from_ms(day.start), "end": clock.from_ms(day.end)}
     return [
         Act(kind, partner, asset, audience, n)
         for kinds, query in _ACTS
-        for partner, asset, audience, *counts in connection.execute(query, span)
+        for partner, asset, audience, *counts in connection.execute(query, asked)
         for kind, n in zip(kinds, counts, strict=True)
         if n
     ]

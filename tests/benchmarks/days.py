@@ -1,6 +1,6 @@
 """A busy day (100 000 loads, 8 slots each): its rebuild, commits meanwhile, and bytes once folded.
 
-The rebuild runs in a process of its own, as in the scheduler; reports are committed beside it.
+Both run in a process of their own, as in the scheduler; reports are committed beside them.
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.engine import Engine
@@ -23,9 +21,10 @@ from portal import clock
 from portal.db import db, new_id, write_connection
 from tests import engines
 from tests.benchmarks import world
+from tests.benchmarks.aside import ZONE
 from tests.benchmarks.table import Line
-from tests.live import portal_on
-from tracking import retention, rollups
+from tests.live import Live, portal_on
+from tracking import rollups
 from tracking.committer import Committer, Entry
 from tracking.dwell import SLOT_MS
 from tracking.events import Token
@@ -34,7 +33,6 @@ from tracking.models import Folded, Load, Mark, Slot
 LOADS, SLOTS, PEOPLE = 100_000, 8, 10_000
 REBUILD_S, WAIT_MS, BYTES = 10, 50, 500
 DAY = date(2026, 3, 10)
-ZONE = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
@@ -100,10 +98,13 @@ def fill(engine: Engine, place: world.World) -> None:
         connection.execute(insert(Mark), [{"id": new_id(), "day": DAY, "at": NOON}])
 
 
-def commit_beside(goes_on: Callable[[], bool], engine: Engine, token: Token) -> list[float]:
-    """Commit reports while something else goes on; returns how long each took, in ms."""
+def beside(live: Live, what: str, engine: Engine, token: Token) -> tuple[float, list[float]]:
+    """Commit reports while a day is rebuilt or folded; returns how many seconds that took, and how
+    many milliseconds each commit, in order."""
     committer, waits = Committer(lambda: engine, lambda: ZONE, waiting=8), []
-    while goes_on():
+    command = [sys.executable, "-m", "tests.benchmarks.aside", what, str(DAY)]
+    process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None:
         fresh = token._replace(load_id=new_id(), issued_at=clock.now_ms())
         slot = clock.now_ms() // SLOT_MS
         entry = Entry(fresh, clock.now_ms(), {(slot, page): (900, 0, 0, 0) for page in (1, 2, 3)})
@@ -111,7 +112,9 @@ def commit_beside(goes_on: Callable[[], bool], engine: Engine, token: Token) -> 
         committer.store(entry)
         waits.append((time.perf_counter() - began) * 1000)
         time.sleep(0.01)
-    return waits
+    output, _errors = process.communicate()
+    assert process.returncode == 0, f"to {what} failed"
+    return float(output), sorted(waits)
 
 
 def bytes_per_load(engine: Engine) -> float:
@@ -148,26 +151,15 @@ def measure(engine_name: str) -> list[Line]:
             new_id(), uuid.uuid4(), 0, place.partners[0], "partner", place.assets[0],
             place.versions[0], 5, None, clock.now_ms(),
         )  # fmt: skip
-        command = [sys.executable, "-m", "portal.cli", "rebuild", "--from", str(DAY)]
-        command += ["--to", str(DAY)]
-        process = subprocess.Popen(command, env=live.environ, stdout=subprocess.PIPE)
-        waits = sorted(commit_beside(lambda: process.poll() is None, db.engine, token))
-        assert process.returncode == 0, "the rebuild failed"
-        with db.engine.connect() as connection:
-            query = text("SELECT took_ms FROM day_state WHERE day = :day")
-            took = (connection.scalar(query, {"day": str(DAY)}) or 0) / 1000
-        began = time.perf_counter()
-        folding = threading.Thread(target=retention.fold, args=(db.engine, DAY, ZONE))
-        folding.start()
-        beside = sorted(commit_beside(folding.is_alive, db.engine, token))
-        folded = time.perf_counter() - began
+        took, waits = beside(live, "rebuild", db.engine, token)
+        folded, more = beside(live, "fold", db.engine, token)
         vacuum(db.engine)
         size = bytes_per_load(db.engine)
     return [
         Line(engine_name, "rebuild", f"{took:.1f} s", f"{REBUILD_S} s", 0 < took < REBUILD_S),
         _waits(engine_name, "commits during the rebuild", waits),
         Line(engine_name, "folding", f"{folded:.1f} s"),
-        _waits(engine_name, "commits during folding", beside),
+        _waits(engine_name, "commits during folding", more),
         Line(
             engine_name,
             "base storage",

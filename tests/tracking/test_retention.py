@@ -100,7 +100,7 @@ def test_folding_that_was_killed_is_taken_up_again(
         rebuild()
     before = stored_rows()
     with monkeypatch.context() as patched:
-        patched.setattr(retention, "_AT_ONCE", 1)
+        patched.setattr(retention, "_LOADS_AT_ONCE", 1)
         patched.setattr(retention, "_replace_slots", killed_after(1, retention._replace_slots))
         with pytest.raises(Killed):
             grow_old(NOON + timedelta(days=4))

@@ -7,6 +7,7 @@ import random
 import threading
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
-from portal import cli, clock
+from portal import cli, clock, pace
 from portal.accounts.models import User
 from portal.content.models import Asset
 from portal.db import db, new_id, write, write_connection
@@ -173,6 +174,14 @@ def test_rebuilding_again_changes_nothing(app: Flask) -> None:
     assert stored_rows() == before
 
 
+def through(
+    monkeypatch: pytest.MonkeyPatch, door: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """Let every write of a rebuild go through this door."""
+    for module in (rollups, pace):
+        monkeypatch.setattr(module, "write_connection", door)
+
+
 def test_a_quiet_day_is_one_write_and_all_its_newcomers_another(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +195,7 @@ def test_a_quiet_day_is_one_write_and_all_its_newcomers_another(
     for hours in (0, 24, 72):
         with clock.at(NOON + timedelta(hours=hours)):
             read(jonas() if hours else lena(), asset, 20)
-    monkeypatch.setattr(rollups, "write_connection", counted_door)
+    through(monkeypatch, counted_door)
     assert rollups.rebuild_marked(db.engine, BERLIN, at_once=True) == 3
     # Two days that follow each other, and one that stands alone and has nobody new.
     assert doors == 3 + 1
@@ -216,7 +225,7 @@ class InTurns:
                 self._mine.pause()
             return write_connection(engine)
 
-        monkeypatch.setattr(rollups, "write_connection", waiting_door)
+        through(monkeypatch, waiting_door)
         # Every row is a write of its own.
         monkeypatch.setattr(rollups, "CHUNK_ROWS", 1)
 
