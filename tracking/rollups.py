@@ -120,8 +120,10 @@ def _stretches(days: Sequence[date]) -> Iterator[tuple[date, date]]:
 
 def _welcome(engine: Engine, newcomers: Iterable[uuid.UUID]) -> None:
     """Give readers who come for the first time their numbers."""
-    for some in in_parts(sorted(newcomers), CHUNK_ROWS):
-        with write_connection(engine) as connection:
+    pace, left = Pace(engine, CHUNK_ROWS), sorted(newcomers)
+    while left:
+        some, left = left[: pace.room], left[pace.room :]
+        with pace.write(len(some)) as connection:
             rows = [{"subject": subject} for subject in some]
             connection.execute(insert_once(connection, Reader), rows)
 
