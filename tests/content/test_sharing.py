@@ -97,6 +97,21 @@ def test_who_reads_without_being_measured_does_so_on_every_page_of_the_link(
     assert list(db.session.scalars(select(Download))) == []
 
 
+def test_whoever_tries_a_link_of_their_own_side_has_not_opened_it(browse: Browse) -> None:
+    link = share(browse, lena(), also=[str(make_asset("Price list").id)])
+    path = f"/s/{link.slug}/{link.items[0].asset_id}"
+    for person in (lena(), jonas(), anna()):
+        for page in (f"/s/{link.slug}", path):
+            shown = browse(person).get(page).text
+            assert "this does not count as opened" in shown
+            assert "data-attention" not in shown
+            assert "measure=0" not in shown
+        assert browse(person).post(path + "/download").data == b"%PDF-1.7 test"
+    assert list(db.session.scalars(select(Download))) == []
+    # Somebody of another partner may well be whom it was sent to.
+    assert "data-attention" in browse(mia()).get(path).text
+
+
 def test_a_link_ends_when_it_expires_and_when_it_is_ended(browse: Browse) -> None:
     link = share(browse, lena(), days="7")
     asset_id = link.items[0].asset_id
