@@ -180,6 +180,11 @@ def of_link(session: Session, share_id: uuid.UUID) -> list[Line]:
 
 def promise(user: User, company: str) -> str:
     """What the privacy mode of this person's organisation means, in a sentence or two."""
+    if user.is_vendor:
+        return _(
+            "Your reading is kept under a pseudonym and counts in no report. You are named for "
+            "what you do on purpose: decide, comment, note."
+        )
     few = disclosure.MIN_PEOPLE
     return _(MODES[privacy_mode(user.partner)], company=company, few=few)
 

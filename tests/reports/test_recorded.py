@@ -67,6 +67,7 @@ def test_mails_absences_and_what_was_chosen_are_recorded_and_erased_with_the_per
         absences.set_absence(session, person, today, week, deputy, today)
         mail.queue(session, message="sign_in_code", user_id=person.id)
     page = text_of(browse(anna()).get("/account/recorded"))
+    assert "Your reading is kept under a pseudonym and counts in no report." in page
     assert "Mail to you A code to sign in" in page
     assert "Otto Lang stands in" in page
     taken = browse(anna()).get("/account/recorded.json").json

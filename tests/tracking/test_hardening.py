@@ -495,8 +495,9 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
         seen = area_token("wartung", 3)
         for _report in range(3):
             post(seen, row(slot_now(), active=1_000), activated=now)
+        post(area_token("scanned"), row(slot_now(), active=1_000), activated=now, agent="bot")
         rebuild()
-    assert db.session.query(Search).count() == 2
+    assert db.session.query(Search).count() == 3
     kept = {(row.words, row.found, row.searches) for row in db.session.scalars(select(SearchSum))}
     assert kept == {("atex certificate", False, 1), ("wartung", True, 1)}
     found = metrics.searches_in_vain(db.session(), THAT_DAY)
