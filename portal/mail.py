@@ -268,6 +268,11 @@ def _finish(key: uuid.UUID, state: str, error: str, *, was: str = SENDING) -> No
             row.due_at = now + timedelta(seconds=15 * 2**row.tries)
 
 
+def sent_to(session: Session, user_id: uuid.UUID) -> list[Outbox]:
+    """Every mail that was written for a person."""
+    return list(session.scalars(select(Outbox).where(Outbox.user_id == user_id)))
+
+
 def forget(session: Session, user_id: uuid.UUID) -> None:
     """A person is erased: what waits for them is not sent, and nothing about them is kept."""
     session.execute(

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -242,16 +242,22 @@ def touched_days(entry: Entry, zone: ZoneInfo) -> set[date]:
     now; chains over midnight are the rebuild's business.
     """
     days = days_of_slots(entry, zone)
-    if entry.machine:
-        # All that this load ever said is out of the numbers now.
-        first = _day_of(entry.token.issued_at, zone)
-        days |= {first, first + timedelta(days=1)}
     if entry.left_at is not None:
         days.add(_day_of(entry.left_at, zone))
+    token = entry.token
+    if entry.machine:
+        # All that this load ever said is out of the numbers now.
+        days |= _days_from(token.issued_at, token.expires_at, zone)
     if entry.activated_at is not None:
         days.add(_day_of(entry.activated_at, zone))
-        days.add(_day_of(min(clock.now_ms(), entry.token.expires_at), zone))
-    return days or {_day_of(entry.token.issued_at, zone)}
+        days |= _days_from(entry.activated_at, min(clock.now_ms(), token.expires_at), zone)
+    return days or {_day_of(token.issued_at, zone)}
+
+
+def _days_from(first: int, last: int, zone: ZoneInfo) -> set[date]:
+    """Every local day between two moments: the 24 hours of a load may hold all of a shorter day."""
+    days = range(_day_of(first, zone).toordinal(), _day_of(last, zone).toordinal() + 1)
+    return set(map(date.fromordinal, days))
 
 
 def _day_of(milliseconds: int, zone: ZoneInfo) -> date:

@@ -140,6 +140,7 @@ def assets_read(
         Load.audience == PARTNER,
         Load.asset_id.is_not(None),
         Load.activated_at.is_not(None),
+        Load.machine == 0,
         Load.issued_at >= clock.to_ms(since),
     )
     return {key for key in session.scalars(query.distinct()) if key is not None}

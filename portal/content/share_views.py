@@ -16,7 +16,7 @@ from flask import (
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
-from portal.accounts.access import current_user, partners_only, public
+from portal.accounts.access import current_user, partners_only, public, signed_in_user
 from portal.accounts.models import User
 from portal.choices import options
 from portal.clock import now, now_ms
@@ -135,7 +135,11 @@ def recipient(slug: str) -> str | BaseResponse:
         return _recipient_page(link, link.items[0].asset_id)
     sender = db.session.get_one(User, link.user_id)
     return render_template(
-        "content/recipient_list.html", link=link, sender=sender, unmeasured=_is_unmeasured(link)
+        "content/recipient_list.html",
+        link=link,
+        sender=sender,
+        unmeasured=_is_unmeasured(link),
+        is_customer=_is_customer(link),
     )
 
 
@@ -159,6 +163,7 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
         sender=db.session.get_one(User, link.user_id),
         token="" if unmeasured else attention.content_token(attention.customer(link), version),
         unmeasured=unmeasured,
+        is_customer=_is_customer(link),
         sections=sections_of(version),
         now_ms=now_ms(),
     )
@@ -166,12 +171,20 @@ def _recipient_page(link: ShareLink, asset_id: uuid.UUID) -> str:
 
 def _is_unmeasured(link: ShareLink) -> bool:
     """Whether nothing is recorded: as the reader chose, as their browser says for them by Global
-    Privacy Control, or because the link was erased."""
+    Privacy Control, because the link was erased, or because its own side looks at it."""
     return (
         request.args.get("measure") == "0"
         or request.headers.get("Sec-GPC") == "1"
+        or not _is_customer(link)
         or events.is_erased(db.session(), link.id)
     )
+
+
+def _is_customer(link: ShareLink) -> bool:
+    """Whether this may be a customer: whoever tries a link of their own organisation, or of a
+    partner of theirs, has not opened it."""
+    user = signed_in_user()
+    return user is None or not (user.is_vendor or user.partner_id == link.partner_id)
 
 
 def _shared_version(slug: str, asset_id: uuid.UUID) -> tuple[ShareLink, AssetVersion]:

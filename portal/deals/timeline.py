@@ -1,5 +1,5 @@
 """What happened with a deal, in one line of time: moves, comments and files. Internal notes are in
-another table and never come here."""
+another table: they never come into it, and are read here for whoever wrote them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from portal.db import write
 from portal.deals import audience, deciding, notices, service
 from portal.deals.files import of_deal
 from portal.deals.forms import TYPE_NAMES
-from portal.deals.models import Deal, DealComment, DealHistory
+from portal.deals.models import Deal, DealComment, DealHistory, InternalNote
 from portal.deals.wording import MOVE_NAMES
 from portal.errors import Refused
 
@@ -88,6 +88,23 @@ def written_by(session: Session, user_id: uuid.UUID) -> list[tuple[DealComment, 
     """What one person has written about deals, each with its customer's name."""
     query = select(DealComment, Deal.customer_name).join(Deal, Deal.id == DealComment.deal_id)
     rows = session.execute(query.where(DealComment.author_id == user_id))
+    return [(row[0], row[1]) for row in rows]
+
+
+def moved_by(session: Session, user_id: uuid.UUID) -> list[tuple[DealHistory, str, str]]:
+    """The moves of deals that one person made, each with its customer's name and in their words."""
+    query = select(DealHistory, Deal.customer_name).join(Deal, Deal.id == DealHistory.deal_id)
+    found = []
+    for row, customer in session.execute(query.where(DealHistory.actor_id == user_id)):
+        words = (str(MOVE_NAMES.get(row.move, row.move)), row.sentence, _note(row.note))
+        found.append((row, customer, ": ".join(text for text in words if text)))
+    return found
+
+
+def noted_by(session: Session, user_id: uuid.UUID) -> list[tuple[InternalNote, str]]:
+    """What one person of the vendor has noted about deals, for that person alone."""
+    query = select(InternalNote, Deal.customer_name).join(Deal, Deal.id == InternalNote.deal_id)
+    rows = session.execute(query.where(InternalNote.author_id == user_id))
     return [(row[0], row[1]) for row in rows]
 
 

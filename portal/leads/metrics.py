@@ -15,9 +15,10 @@ from portal import clock
 from portal.accounts.models import User
 from portal.db import in_parts, plain_rows
 from portal.leads.funnel import Funnel, LeadFacts
-from portal.leads.models import Enquiry, Lead, LeadHistory
+from portal.leads.models import Enquiry, Lead, LeadHistory, LeadNote
 from portal.leads.service import Sight, sight
 from portal.leads.stages import Side, Source, Stage
+from portal.leads.wording import MOVE_NAMES
 
 _REACHED = (Stage.mql, Stage.sql)
 
@@ -119,6 +120,25 @@ def links_asked(session: Session, share_ids: Collection[uuid.UUID]) -> set[uuid.
 def captured_by(session: Session, user_id: uuid.UUID) -> list[Lead]:
     """The leads that one person entered."""
     return list(session.scalars(select(Lead).where(Lead.created_by_id == user_id)))
+
+
+def moved_by(session: Session, user: User) -> list[tuple[datetime, str, str]]:
+    """The moves of leads that one person made: when, whose lead, and in their words. Of a lead that
+    their organisation does not have any more only that they made it."""
+    query = (
+        select(LeadHistory, Lead, LeadNote.text)
+        .join(Lead, Lead.id == LeadHistory.lead_id)
+        .outerjoin(LeadNote, LeadNote.history_id == LeadHistory.id)
+        .where(LeadHistory.actor_id == user.id)
+    )
+    found = []
+    for row, lead, text in session.execute(query):
+        words, title = str(MOVE_NAMES.get(row.move, row.move)), ""
+        if user.is_vendor or lead.partner_id == user.partner_id:
+            title = sight(user, lead).title
+            words = f"{words}: {text}" if text else words
+        found.append((row.at, title, words))
+    return found
 
 
 def customer_names(session: Session) -> list[tuple[uuid.UUID, str]]:

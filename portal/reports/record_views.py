@@ -43,8 +43,8 @@ def recorded() -> str:
 @signed_in
 def recorded_json() -> Response:
     """The same, for a program."""
-    user = current_user()
-    return _json_file(records.as_json(user, records.of_user(db.session(), user)))
+    user, session = current_user(), db.session()
+    return _json_file(records.as_json(session, user, records.of_user(session, user)))
 
 
 def _json_file(value: dict[str, Any]) -> Response:

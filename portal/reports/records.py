@@ -11,7 +11,8 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from portal.accounts import notices
+from portal import clock, mail
+from portal.accounts import absences, notices
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.content import library
@@ -19,7 +20,7 @@ from portal.content.attention import privacy_mode, subjects_of
 from portal.deals import files, timeline
 from portal.deals import metrics as deals
 from portal.errors import N_
-from portal.formatting import duration
+from portal.formatting import day, duration
 from portal.leads import metrics as leads
 from portal.reports import disclosure
 from portal.tables import Column, Table
@@ -53,12 +54,31 @@ KINDS = {
     "deal": N_("Registered a deal"),
     "comment": N_("Wrote about a deal"),
     "file": N_("Attached a file"),
+    "move": N_("Moved a deal on"),
+    "note": N_("Noted about a deal"),
     "lead": N_("Wrote down a lead"),
+    "lead_move": N_("Moved a lead on"),
     "ask": N_("Asked a question"),
     "asked": N_("Asked in a survey"),
     "answer": N_("Answered a survey"),
     "opt_out": N_("Turned off mail"),
+    "absence": N_("Away"),
+    "mail": N_("Mail to you"),
     "session": N_("Signed in"),
+}
+
+MAILS = {
+    "sign_in_code": N_("A code to sign in"),
+    "invitation": N_("An invitation to the portal"),
+    "notices": N_("What happened in the portal"),
+    "deal_decided": N_("A decision about a deal"),
+    "deal_question": N_("A question about a deal"),
+    "deal_comment": N_("A comment about a deal"),
+    "deal_revoked": N_("A withdrawn approval"),
+    "lead_offers": N_("Leads on offer"),
+    "lead_asked": N_("A customer's question"),
+    "survey_invitation": N_("An invitation to a survey"),
+    "survey_reminder": N_("A reminder of a survey"),
 }
 
 
@@ -88,6 +108,18 @@ def of_user(session: Session, user: User) -> list[Line]:
         Line("file", found.at, found.filename, "") for found in files.attached_by(session, user.id)
     ]
     lines += [
+        Line("move", found.at, customer, words)
+        for found, customer, words in timeline.moved_by(session, user.id)
+    ]
+    lines += [
+        Line("note", found.at, customer, found.text)
+        for found, customer in timeline.noted_by(session, user.id)
+    ]
+    lines += [
+        Line("lead_move", at, company, words)
+        for at, company, words in leads.moved_by(session, user)
+    ]
+    lines += [
         Line("lead", found.created_at, found.company, "")
         for found in leads.captured_by(session, user.id)
     ]
@@ -96,10 +128,29 @@ def of_user(session: Session, user: User) -> list[Line]:
         for found in surveys.of_person(session, user.id)
     ]
     lines += [
+        Line(
+            "mail",
+            found.sent_at or found.created_at,
+            _(MAILS.get(found.message, found.message)),
+            "",
+        )
+        for found in mail.sent_to(session, user.id)
+    ]
+    lines += _absence(session, user)
+    lines += [
         Line("session", found.created_at, found.user_agent, "")
         for found in accounts.sessions_of(session, user.id)
     ]
     return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def _absence(session: Session, user: User) -> list[Line]:
+    """The days on which a person of the vendor is away, by the first of them."""
+    away = absences.of_person(session, user.id)
+    if away is None:
+        return []
+    days = _("until %(day)s, %(name)s stands in", day=day(away.last_day), name=away.deputy.name)
+    return [Line("absence", clock.day_start(away.first_day, accounts.zone()), "", days)]
 
 
 def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
@@ -129,12 +180,18 @@ def of_link(session: Session, share_id: uuid.UUID) -> list[Line]:
 
 def promise(user: User, company: str) -> str:
     """What the privacy mode of this person's organisation means, in a sentence or two."""
+    if user.is_vendor:
+        return _(
+            "Your reading is kept under a pseudonym and counts in no report. You are named for "
+            "what you do on purpose: decide, comment, note."
+        )
     few = disclosure.MIN_PEOPLE
     return _(MODES[privacy_mode(user.partner)], company=company, few=few)
 
 
-def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
+def as_json(session: Session, user: User, lines: Sequence[Line]) -> dict[str, Any]:
     """All of it, for a program to read. Moments in UTC."""
+    chosen = notices.choice_of(session, user.id)
     return {
         "account": {
             "name": user.name,
@@ -143,6 +200,8 @@ def as_json(user: User, lines: Sequence[Line]) -> dict[str, Any]:
             "role": user.role,
             "partner": user.partner.name if user.partner else None,
             "language": user.locale,
+            "timezone": chosen.timezone,
+            "muted": chosen.muted,
             "created_at": user.created_at.isoformat(),
         },
         "privacy_mode": privacy_mode(user.partner),
@@ -217,6 +276,7 @@ def erase_reading(session: Session, user_id: uuid.UUID) -> int:
 def erase_person(session: Session, user_id: uuid.UUID, now: datetime) -> None:
     """Erase a person: their reading as above, their name, address and ways in."""
     erase_reading(session, user_id)
+    absences.end_absence(session, user_id)
     notices.forget(session, user_id)
     surveys.forget(session, user_id, now)
     accounts.anonymise(session, session.get_one(User, user_id), now)

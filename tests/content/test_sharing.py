@@ -10,6 +10,7 @@ from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from flask import Flask, current_app
 from sqlalchemy import select
 
@@ -18,10 +19,10 @@ from portal.accounts.models import User
 from portal.content.models import ShareLink
 from portal.db import db, new_id, write
 from tests.conftest import Browse
-from tests.factories import make_asset, version_of
+from tests.factories import days_ago, make_asset, version_of
 from tests.pages import text_of
 from tests.people import ada, anna, jonas, lena, mia
-from tests.tracking.reports import post, row, slot_now
+from tests.tracking.reports import BROWSER, post, post_body, row, slot_now, token_for
 from tests.tracking.test_rollups import differences, rebuild
 from tracking import metrics
 from tracking.metrics import Scope
@@ -94,6 +95,21 @@ def test_who_reads_without_being_measured_does_so_on_every_page_of_the_link(
     assert sum("without being measured" in page for page in pages.values()) == 3
     assert not any("data-attention" in page for page in pages.values())
     assert list(db.session.scalars(select(Download))) == []
+
+
+def test_whoever_tries_a_link_of_their_own_side_has_not_opened_it(browse: Browse) -> None:
+    link = share(browse, lena(), also=[str(make_asset("Price list").id)])
+    path = f"/s/{link.slug}/{link.items[0].asset_id}"
+    for person in (lena(), jonas(), anna()):
+        for page in (f"/s/{link.slug}", path):
+            shown = browse(person).get(page).text
+            assert "this does not count as opened" in shown
+            assert "data-attention" not in shown
+            assert "measure=0" not in shown
+        assert browse(person).post(path + "/download").data == b"%PDF-1.7 test"
+    assert list(db.session.scalars(select(Download))) == []
+    # Somebody of another partner may well be whom it was sent to.
+    assert "data-attention" in browse(mia()).get(path).text
 
 
 def test_a_link_ends_when_it_expires_and_when_it_is_ended(browse: Browse) -> None:
@@ -249,6 +265,44 @@ def test_many_who_read_one_public_link_have_each_their_own_time(browse: Browse) 
         found = metrics.total(db.session(), Scope(today, today + timedelta(days=1)))
     assert answers == [200] * 100
     assert (found.opens, found.customer_dwell) == (10, 150_000)
+
+
+def test_what_a_program_reads_behind_a_link_is_said_nowhere(browse: Browse) -> None:
+    link, played = share(browse, lena()), {"b": "AQ==", "p": 900, "d": 8}
+    asset_id, now = link.items[0].asset_id, clock.now()
+    day = timedelta(days=1)
+
+    def said() -> list[Any]:
+        session, links = db.session(), [link.id]
+        return [
+            len(metrics.recent_opens(session, link.partner_id, now - day, 9)),
+            len(metrics.opens_of_links(session, links)),
+            metrics.shares_opened(session, links).get(link.id, 0),
+            len(metrics.first_opened(session, select(ShareLink.id))),
+            [read.page for read in metrics.links_read_up_to(session, links)],
+            list(metrics.devices_of_links(session, links).values()),
+            metrics.recording(session, asset_id, now - day, now + day),
+        ]
+
+    nobody, body = said(), {"s": [row(slot_now(), 3, active=9_000)], "v": played}
+    with clock.at(now + timedelta(seconds=2)):
+        for agent in ("Barracuda Sentinel", BROWSER):
+            assert said() == nobody
+            token = opened_on(link, "Laptop" if agent == BROWSER else "Scanner")
+            report = {"t": token, "a": clock.now_ms(), **body}
+            assert post_body(msgspec.json.encode(report), agent=agent).status_code == 200
+        *opens, recorded = said()
+    assert opens == [1, 1, 1, 1, [3], [1]]
+    assert recorded is not None
+    assert recorded.loads == 1
+
+
+def test_what_a_program_reads_as_a_person_is_not_what_they_read(browse: Browse) -> None:
+    seen, scanned, since = make_asset("Seen"), make_asset("Scanned"), days_ago(1)
+    for asset, agent in ((seen, BROWSER), (scanned, "HeadlessChrome/142")):
+        read = row(slot_now(), active=900)
+        post(token_for(lena(), asset), read, activated=clock.now_ms() + 1, agent=agent)
+    assert metrics.assets_read(db.session(), [lena().id], since) == {seen.id}
 
 
 def test_erasing_a_link_drops_what_every_device_reports_later(browse: Browse) -> None:

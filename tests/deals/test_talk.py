@@ -75,7 +75,15 @@ def test_people_find_what_they_wrote_and_attached_among_what_is_recorded(browse:
     page = text_of(browse(lena()).get("/account/recorded"))
     assert "Frau Brandt decides." in page
     assert "offer.pdf" in page
-    assert "Frau Brandt decides." not in text_of(browse(jonas()).get("/account/recorded"))
+    assert "Moved a deal on Brandt & Söhne submitted the registration" in page
+    others = text_of(browse(jonas()).get("/account/recorded"))
+    assert "Frau Brandt decides." not in others
+    assert "submitted the registration" not in others
+    browse(otto()).post(f"/deals/{key}/notes", data={"text": "Their rival asked first."})
+    browse(otto()).post(f"/deals/{key}/move/take_in_review")
+    theirs = text_of(browse(otto()).get("/account/recorded"))
+    assert "Noted about a deal Brandt & Söhne Their rival asked first." in theirs
+    assert "rival" not in text_of(browse(lena()).get("/account/recorded"))
 
 
 def test_nobody_is_written_to_about_a_draft(browse: Browse) -> None:

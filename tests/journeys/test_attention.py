@@ -289,9 +289,13 @@ def test_only_a_person_with_a_browser_is_an_open(watch: Stopwatch) -> None:
             assert answer.status == 200
     assert watch.counted().loads == 0
     watch.person.visit(link)
+    watch.person.sees("this does not count as opened")
+    watch.browser.delete_all_cookies()
+    watch.person.visit(link)
     time.sleep(3)
     watch.leave()
     assert watch.counted().activated == 1
+    watch.person.sign_in("lena@kuehn.example", "lena-password")
     watch.person.visit("/shares")
     assert "opened" in watch.person.text()
 

@@ -76,8 +76,9 @@ def test_who_declines_loses_sight_and_the_next_is_asked(
     gone = mine.get(f"/leads/{lead_id}")
     assert gone.status_code == 410
     assert "This offer has ended" in text_of(gone)
-    for path in ("/", "/leads", "/leads.csv", f"/leads/{lead_id}"):
+    for path in ("/", "/leads", "/leads.csv", f"/leads/{lead_id}", "/account/recorded"):
         assert not any(word in mine.get(path).text for word in WHO), path
+    assert "Moved a lead on" in text_of(mine.get("/account/recorded"))
     jobs.run_now("offer_leads")
     assert states(lead_id) == [("Kühn Technik", "declined"), ("Brandt Pumpen", "open")]
     rival = text_of(browse(mia()).get(f"/leads/{lead_id}"))

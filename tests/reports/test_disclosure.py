@@ -425,6 +425,9 @@ def test_people_are_counted_on_the_day_on_which_they_looked(
     person = make_user("Late", partner=partner)
     with clock.at(datetime(2026, 4, 14, 21, 50, tzinfo=UTC)) as forward:
         token = token_of(person, asset)
+        # A program that follows them is not them.
+        program, slot = token_of(person, make_asset("Scanned")), row(slot_now(), active=9_000)
+        post(program, slot, activated=clock.now_ms(), agent="HeadlessChrome/142")
         forward(timedelta(minutes=20))
         post(token, row(slot_now(), active=9_000), activated=clock.now_ms())
     rebuild()

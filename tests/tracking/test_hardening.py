@@ -115,6 +115,19 @@ def test_a_view_is_measured_to_the_end_when_its_last_report_arrived(app: Flask) 
     assert (found.views, found.ended_views) == (2, 1)
 
 
+def test_the_last_time_a_reader_left_decides_in_whichever_order_it_is_told(app: Flask) -> None:
+    with clock.at(NOON):
+        now = clock.now_ms()
+        token, second = token_for(lena(), make_asset()), slot_now(back=-1)
+        for moment, slots in ((now + 20_000, [row(second, active=900)]), (now + 3_000, [])):
+            body = {"t": token, "s": [row(slot_now(), active=900), *slots], "a": now, "l": moment}
+            assert post_body(msgspec.json.encode(body)).status_code == 200
+        rebuild()
+    load = db.session.scalars(select(Load)).one()
+    assert (load.last_slot, load.left_at) == (second, now + 20_000)
+    assert metrics.total(db.session(), THAT_DAY).ended_views == 1
+
+
 def test_leaving_a_tab_after_the_life_of_its_page_loses_nothing(app: Flask) -> None:
     token = token_for(lena(), make_asset(), at=clock.now() - timedelta(hours=25))
     body = {"t": token, "s": [row(slot_now(back=61 * 4), active=900)], "l": clock.now_ms()}
@@ -408,6 +421,21 @@ def test_more_than_a_page_had_time_for_is_refused(app: Flask, played: dict[str, 
     assert stored()["load"] == 0
 
 
+def test_a_page_of_the_portal_plays_nothing(app: Flask) -> None:
+    body = {"t": area_token(), "s": [], "v": {"b": bits(0), "p": 10, "d": 10}}
+    assert post_body(msgspec.json.encode(body)).status_code == 400
+    assert db.session.query(Watched).count() == 0
+
+
+def test_what_was_played_is_taken_for_48_hours_after_the_life_of_its_page(app: Flask) -> None:
+    played = {"b": bits(0), "p": 900, "d": 10}
+    for hours in (73, 71):
+        token = token_for(lena(), make_asset(f"{hours}"), at=clock.now() - timedelta(hours=hours))
+        body = {"t": token, "s": [], "v": played}
+        assert post_body(msgspec.json.encode(body)).status_code == 200
+    assert db.session.query(Watched).count() == 1
+
+
 @given(st.integers(0, 2**40), st.integers(0, 40_000), st.integers(0, 40))
 def test_unique_seconds_never_exceed_what_could_be_played(
     seconds: int, played_ms: int, length: int
@@ -467,8 +495,9 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
         seen = area_token("wartung", 3)
         for _report in range(3):
             post(seen, row(slot_now(), active=1_000), activated=now)
+        post(area_token("scanned"), row(slot_now(), active=1_000), activated=now, agent="bot")
         rebuild()
-    assert db.session.query(Search).count() == 2
+    assert db.session.query(Search).count() == 3
     kept = {(row.words, row.found, row.searches) for row in db.session.scalars(select(SearchSum))}
     assert kept == {("atex certificate", False, 1), ("wartung", True, 1)}
     found = metrics.searches_in_vain(db.session(), THAT_DAY)
@@ -487,6 +516,37 @@ def test_a_search_is_counted_on_the_day_its_results_were_looked_at(app: Flask) -
     kept = db.session.scalars(select(SearchSum)).one()
     assert (kept.day, kept.searches) == (date(2026, 3, 11), 1)
     assert differences() == []
+
+
+def test_a_page_that_is_open_over_all_of_a_short_day_is_corrected_on_each_of_its_days(
+    app: Flask,
+) -> None:
+    # 24 hours from ten seconds before the day of 23 hours on which summer begins.
+    before, on, after = (date(2026, 3, n) for n in (28, 29, 30))
+    evening = datetime(2026, 3, 28, 22, 59, 50, tzinfo=UTC)
+
+    def views() -> list[int]:
+        rebuild()
+        spans = [Scope(day, day + timedelta(days=1)) for day in (before, on, after)]
+        found = [metrics.areas(db.session(), span).get("library") for span in spans]
+        assert differences() == []
+        return [area.views if area else -1 for area in found]
+
+    with clock.at(evening) as forward:
+        token = area_token()
+        forward(timedelta(hours=12))
+        noon, slot = clock.now_ms(), slot_now()
+        post(token, row(slot, active=1_000), activated=noon)
+        forward(timedelta(hours=11, minutes=40))
+        post(token, row(slot_now(), active=1_000))
+        assert views() == [-1, 1, 0]
+        # An earlier moment of activation arrives last.
+        post(token, activated=clock.to_ms(evening) + 1)
+        assert views() == [1, 0, 0]
+        # And then it turns out to be a machine.
+        body = {"t": token, "s": [row(slot, active=1_000)], "m": True}
+        assert post_body(msgspec.json.encode(body)).status_code == 200
+        assert views() == [-1, -1, -1]
 
 
 # --- devices --------------------------------------------------------------------------------------
