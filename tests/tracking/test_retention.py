@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from flask import Flask, current_app
 from sqlalchemy import event, select, update
@@ -21,11 +22,24 @@ from portal.db import db, write, write_connection
 from portal.runner import JobFailed, JobState
 from tests.factories import make_asset, version_of
 from tests.people import jonas, kuehn, lena, mia
-from tests.tracking.reports import post, row, slot_now, token_for
+from tests.tracking.reports import post, post_body, row, slot_now, token_for
+from tests.tracking.test_hardening import area_token
 from tests.tracking.test_rollups import add_load, differences, read, rebuild, stored_rows
 from tracking import erasure, events, metrics, retention, rollups, verify
+from tracking.events import read_token
 from tracking.metrics import Scope
-from tracking.models import Download, Folded, Load, Mark, Reader, Removal, Slot, SubjectKind
+from tracking.models import (
+    Download,
+    Folded,
+    Load,
+    Mark,
+    Reader,
+    Removal,
+    Search,
+    Slot,
+    SubjectKind,
+    Watched,
+)
 from tracking.sums import DayState
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -172,6 +186,22 @@ def test_after_13_months_the_raw_rows_go_and_the_numbers_stay(app: Flask) -> Non
     assert db.session.query(Mark).count() == 0
 
 
+def test_what_was_looked_for_and_played_goes_with_the_rest(app: Flask) -> None:
+    with clock.at(NOON) as forward:
+        played, now = {"b": "AQ==", "p": 900, "d": 8}, clock.now_ms()
+        token = token_for(lena(), make_asset())
+        post(area_token("atex"), row(slot_now(), active=900), activated=now)
+        forward(timedelta(seconds=1))
+        body = {"t": token, "s": [row(slot_now(), active=900)], "a": clock.now_ms(), "v": played}
+        assert post_body(msgspec.json.encode(body)).status_code == 200
+        rebuild()
+    grow_old(NOON + timedelta(days=430))
+    db.session.rollback()
+    assert [db.session.query(model).count() for model in (Load, Search, Watched)] == [0, 0, 0]
+    removed = db.session.scalars(select(Removal)).one().rows
+    assert removed == {"folded": 2, "library_search": 1, "load": 2, "watched": 1}
+
+
 def test_the_job_removes_by_the_setting_and_goes_on_after_a_kill(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +336,11 @@ def test_a_pseudonym_of_the_day_is_dropped_when_no_report_can_come_any_more(app:
             post(daily_token(lena(), asset), row(now // 15_000, active=9_000), activated=now)
             forward(timedelta(minutes=5))
         rebuild()
+        viewer = read_token(current_app.extensions["portal_keys"], daily_token(lena(), asset))
+        who = events.Viewer(viewer.subject, kuehn().id, "partner", subject_kind=SubjectKind.daily)
+        with write() as session:
+            events.grant_download(session, who, asset.id, version_of(asset).id, 9, BERLIN)
+        rebuild()
     db.session.rollback()
     subjects = db.session.scalars(select(Load.subject)).all()
     assert len(set(subjects)) == 1
@@ -320,6 +355,9 @@ def test_a_pseudonym_of_the_day_is_dropped_when_no_report_can_come_any_more(app:
     assert len({load.subject for load in dropped}) == 1
     assert dropped[0].subject not in subjects
     assert {load.subject_kind for load in dropped} == {SubjectKind.dropped}
+    download = db.session.scalars(select(Download)).one()
+    assert download.subject == dropped[0].subject
+    assert download.subject_kind == SubjectKind.dropped
     rollups.mark(db.engine, [NOON.date()])
     rebuild()
     assert stored_rows() == before
