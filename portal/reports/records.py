@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from portal import clock, mail
@@ -162,7 +163,13 @@ def in_words(session: Session, found: Sequence[Record]) -> list[Line]:
         detail = "" if record.dwell is None else duration(record.dwell)
         if record.pages:
             pages = ", ".join(map(str, record.pages))
-            detail = _("%(time)s, pages %(pages)s", time=detail, pages=pages)
+            detail = ngettext(
+                "%(time)s, page %(pages)s",
+                "%(time)s, pages %(pages)s",
+                len(record.pages),
+                time=detail,
+                pages=pages,
+            )
         lines.append(Line(record.kind, record.at, title, detail, record))
     return lines
 

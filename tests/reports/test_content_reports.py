@@ -325,7 +325,7 @@ def test_everyone_sees_what_is_recorded_about_them_and_can_take_it_along(
         browser.post(f"/library/{asset.id}/like", data={"liked": liked})
     page = text_of(browser.get("/account/recorded"))
     assert "Your reading is kept under a pseudonym. Nordwerk sees what your organisation" in page
-    assert "Read Case study: waterworks 9 s, pages 3" in page
+    assert "Read Case study: waterworks 9 s, page 3" in page
     assert "Downloaded Case study: waterworks" in page
     taken = browser.get("/account/recorded.json").json
     assert taken is not None
@@ -413,7 +413,7 @@ def test_a_customer_sees_what_is_recorded_and_can_stop_it(app: Flask, browse: Br
     sent = post(token[1], row(slot_now(), 2, active=9_000), activated=clock.now_ms())
     assert sent.status_code == 200
     page = text_of(stranger.get(f"/s/{slug}/recorded"))
-    assert "Read Case study: waterworks 9 s, pages 2" in page
+    assert "Read Case study: waterworks 9 s, page 2" in page
     assert "9 s" in text_of(browse(lena()).get(mine))
     stranger.post(f"/s/{slug}/recorded/erase")
     assert "This link is not measured any more." in text_of(stranger.get(f"/s/{slug}/recorded"))
