@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
@@ -22,6 +23,7 @@ from portal.db import let_others_in, write_connection
 
 # How long a part shall take, and how long parts may follow each other.
 PART_S, ALONE_S = 0.01, 0.02
+V = TypeVar("V")
 
 
 class Pace:
@@ -31,6 +33,12 @@ class Pace:
         self._engine, self._most = engine, most
         self._alone_since = time.perf_counter()
         self.room = most
+
+    def parts(self, values: Sequence[V]) -> Iterator[Sequence[V]]:
+        """`values` a part at a time, each as large as there is room for by then."""
+        while values:
+            some, values = values[: self.room], values[self.room :]
+            yield some
 
     @contextmanager
     def write(self, amount: int) -> Iterator[Connection]:

@@ -215,8 +215,7 @@ def seal(engine: Engine, day: date, zone: ZoneInfo) -> bool:
     with engine.connect() as connection:
         ended = _ended(connection, span)
     removal, removed, pace = new_id(), Counter[str](), Pace(engine, _LOADS_AT_ONCE)
-    while ended:
-        some, ended = ended[: pace.room], ended[pace.room :]
+    for some in pace.parts(ended):
         with pace.write(len(some)) as connection:
             removed += _remove_loads(connection, some)
             _keep_removal(connection, removal, "retention", removed)

@@ -120,9 +120,8 @@ def _stretches(days: Sequence[date]) -> Iterator[tuple[date, date]]:
 
 def _welcome(engine: Engine, newcomers: Iterable[uuid.UUID]) -> None:
     """Give readers who come for the first time their numbers."""
-    pace, left = Pace(engine, CHUNK_ROWS), sorted(newcomers)
-    while left:
-        some, left = left[: pace.room], left[pace.room :]
+    pace = Pace(engine, CHUNK_ROWS)
+    for some in pace.parts(sorted(newcomers)):
         with pace.write(len(some)) as connection:
             rows = [{"subject": subject} for subject in some]
             connection.execute(insert_once(connection, Reader), rows)

@@ -90,7 +90,6 @@ def drawing(store: Storage, library: Library) -> Iterator[None]:
     """Have the images of pages drawn while the rest is done, so that nobody who tries the demo
     waits for the job: it comes for what is not drawn by the end."""
     files = [row["file_key"] for row in _versions(library)]
-
     with ThreadPoolExecutor(os.cpu_count()) as children:
         drawn = [
             children.submit(previews.render, store, some, previews.QUICK)
