@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
@@ -156,6 +156,11 @@ _pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.Decoder(list[int]).deco
 def packed(numbers: Iterable[int]) -> bytes:
     """A set of whole numbers, sorted, so that equal sets are equal bytes."""
     return _pack(sorted(numbers))
+
+
+def members(packed_set: bytes) -> list[int]:
+    """The numbers of a packed set."""
+    return _unpack(packed_set)
 
 
 def united(sets: Iterable[bytes]) -> set[int]:
@@ -474,10 +479,12 @@ def merged(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Values:
     what a month's row holds."""
     if len(rows) == 1:
         return dict(zip(names, rows[0], strict=True))
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    values: Values = {name: sum(columns[name]) for name in FIGURES}
-    values["people"] = packed(united(columns["people"]))
-    if "partners" in columns:
-        values["partners"] = packed(united(columns["partners"]))
-        values["dwells"] = packed_histogram(histogram(columns["dwells"]))
-    return values
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return {name: _MERGED.get(name, sum)(values) for name, values in columns}
+
+
+_MERGED: dict[str, Callable[[Iterable[Any]], object]] = {
+    "people": lambda sets: packed(united(sets)),
+    "partners": lambda sets: packed(united(sets)),
+    "dwells": lambda packs: packed_histogram(histogram(packs)),
+}

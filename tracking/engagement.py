@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, false, func, null, or_, select, union_all
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.db import in_parts, once_per_request, plain_rows
@@ -19,6 +18,7 @@ from tracking.days import (
 )
 from tracking.dwell import DWELL_BUCKETS, IdleRule
 from tracking.models import Audience
+from tracking.spans import Scope, rows_within, sums_within
 from tracking.sums import (
     AssetSum,
     Grain,
@@ -97,62 +97,9 @@ _SUMS = (
     "shares",
     "likes",
 )
+# What follows them in an Engagement.
+_NO_OPENS = (0, 0, 0, 0)
 NOTHING = Engagement()
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Half-open days `[since, until)` and, where asked for, one partner, one asset, or both."""
-
-    since: date
-    until: date
-    partner_id: uuid.UUID | None = None
-    asset_id: uuid.UUID | None = None
-    rule: IdleRule = IdleRule.reading
-
-    def within(self, model: Any) -> ColumnElement[bool]:
-        """The days of this period; for tables that have rows of days alone."""
-        return and_(model.day >= self.since, model.day < self.until)
-
-
-def parts(
-    since: date, until: date, grain: Grain = Grain.month
-) -> Iterator[tuple[Grain, date, date]]:
-    """A period as whole months, whole dekads beside them, and the days that are left."""
-    if since >= until:
-        return
-    if grain is Grain.day:
-        yield grain, since, until
-        return
-    first, last = grain.first(since), grain.first(until)
-    if first < since:
-        first = grain.after(first)
-    if first >= last:
-        yield from parts(since, until, grain.finer)
-        return
-    yield from parts(since, first, grain.finer)
-    yield grain, first, last
-    yield from parts(last, until, grain.finer)
-
-
-def rows_within(
-    scope: Scope,
-    model: Any,
-    columns: Iterable[Any],
-    *where: ColumnElement[bool],
-) -> Any:
-    """The rows that make up a period, as few as there can be; to be selected from by the names of
-    their `columns`.
-
-    Each part of the period is a query of its own: asked for all parts at once with OR, SQLite looks
-    every row up twice, which took half of the time.
-    """
-    spans: list[ColumnElement[bool]] = [
-        and_(model.grain == grain, model.day >= first, model.day < until)
-        for grain, first, until in parts(scope.since, scope.until)
-    ] or [false()]
-    wanted = list(columns)
-    return union_all(*(select(*wanted).where(span, *where) for span in spans)).subquery()
 
 
 def _source(scope: Scope, key: str | None = None) -> tuple[Any, list[Any]]:
@@ -185,36 +132,23 @@ def _grouped(
     model, where = _source(scope, key)
     if only is not None and key is not None:
         where.append(getattr(model, key).in_(list(only)))
-    names = ("audience", *_SUMS) if key is None else ("audience", key, *_SUMS)
-    rows = _rows(scope, model, [getattr(model, name) for name in names], where)
-    sums = [func.sum(rows.c[name]) for name in _SUMS]
+    figures = [getattr(model, name) for name in _SUMS]
+    keys = [model.audience] if key is None else [model.audience, getattr(model, key)]
+    rows: Iterable[Any] = sums_within(session, scope, model, keys, figures, *where)
     if key is None:
-        query = select(rows.c.audience, null(), *sums).group_by(rows.c.audience)
-    else:
-        keys = (rows.c.audience, rows.c[key])
-        query = select(*keys, *sums).group_by(*keys)
-    return _merged(plain_rows(session, query), scope.rule)
-
-
-def _rows(scope: Scope, model: Any, columns: Iterable[Any], where: Iterable[Any]) -> Any:
-    if hasattr(model, "grain"):
-        return rows_within(scope, model, columns, *where)
-    return select(*columns).where(scope.within(model), *where).subquery()
+        rows = ((audience, None, *sums) for audience, *sums in rows)
+    return _merged(rows, scope.rule)
 
 
 def _merged(rows: Iterable[Any], rule: IdleRule) -> dict[Any, Engagement]:
     """Engagement by key, of rows `(audience, key, *_SUMS)`: at most one for each audience."""
     found: dict[Any, Engagement] = {}
-    customers: dict[Any, Any] = {}
+    customers: dict[Any, Engagement] = {}
     for audience, key, *sums in rows:
-        values: Any = [int(value) for value in sums]
-        if audience == CUSTOMER:
-            customers[key] = values
-        else:
-            found[key] = Engagement(*values)._replace(rule=rule)
-    nothing = NOTHING._replace(rule=rule)
-    for key, values in customers.items():
-        theirs = Engagement(*values)._replace(rule=rule)
+        of = Engagement._make((*sums, *_NO_OPENS, rule))
+        (customers if audience == CUSTOMER else found)[key] = of
+    nothing = Engagement(rule=rule)
+    for key, theirs in customers.items():
         found[key] = found.get(key, nothing)._replace(
             opens=theirs.views,
             opens_ended=theirs.ended_views,
@@ -226,7 +160,7 @@ def _merged(rows: Iterable[Any], rule: IdleRule) -> dict[Any, Engagement]:
 
 def total(session: Session, scope: Scope) -> Engagement:
     """Everything in a period."""
-    return _grouped(session, scope).get(None, NOTHING._replace(rule=scope.rule))
+    return _grouped(session, scope).get(None, Engagement(rule=scope.rule))
 
 
 @once_per_request
@@ -250,10 +184,8 @@ def activities_by_partner(session: Session, scope: Scope) -> dict[uuid.UUID, tup
     is_customer = model.audience == CUSTOMER
     counted = case((is_customer, model.views), else_=own).label("counted")
     read = case((is_customer, 0), else_=model.engaged_views).label("read")
-    rows = _rows(scope, model, (model.partner_id, counted, read), where)
-    query = select(rows.c.partner_id, func.sum(rows.c.counted), func.sum(rows.c.read))
-    query = query.group_by(rows.c.partner_id)
-    return {key: (int(n), int(of_them)) for key, n, of_them in plain_rows(session, query)}
+    rows = sums_within(session, scope, model, (model.partner_id,), (counted, read), *where)
+    return {key: (n, of_them) for key, n, of_them in rows}
 
 
 def readers_in_month(
@@ -323,7 +255,8 @@ def people(session: Session, scope: Scope) -> int:
     if scope.asset_id and scope.partner_id:
         raise ValueError("people are counted for a partner or for an asset")
     model, where = _source(scope)
-    rows = rows_within(scope, model, (model.people,), *where, model.audience == PARTNER)
+    own = (*where, model.audience == PARTNER)
+    rows = rows_within(scope, model, (model.people,), *own)
     return len(united(session.scalars(select(rows.c.people))))
 
 

@@ -12,7 +12,6 @@ from tracking.engagement import (
     PARTNER,
     ActiveDay,
     Engagement,
-    Scope,
     active_days,
     activities_by_partner,
     as_of,
@@ -63,6 +62,7 @@ from tracking.searching import (
     searches_of,
     times_in_vain,
 )
+from tracking.spans import Scope
 
 __all__ = [
     "CUSTOMER",

@@ -26,9 +26,10 @@ from tracking.days import (
     unpack_pages,
 )
 from tracking.dwell import LoadFacts, chains, first_activated
-from tracking.engagement import CUSTOMER, PARTNER, Scope
+from tracking.engagement import CUSTOMER, PARTNER
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import Download, Folded, Load, ShareEvent, Slot, Tombstone
+from tracking.spans import Scope
 
 
 def people_of(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, column, func, select, table, text, true
+from sqlalchemy import ColumnElement, column, func, select, table, text, true
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -18,11 +18,13 @@ from portal.db import Key, plain_rows
 from tracking.days import (
     EVERYONE,
     histogram,
+    members,
     united,
 )
 from tracking.dwell import DWELL_BUCKETS
-from tracking.engagement import CUSTOMER, PARTNER, Scope, rows_within
+from tracking.engagement import CUSTOMER, PARTNER
 from tracking.models import Load, Reader, Watched
+from tracking.spans import Scope, rows_within, sums_within
 from tracking.sums import (
     AreaSum,
     AssetSum,
@@ -91,36 +93,39 @@ def pages(
     audience: str | None = None,
 ) -> list[PageAttention]:
     """The attention strip of one version (or of all), by partners, customers, or both together."""
-    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
-    query = (
-        select(PageSum.page, func.sum(PageSum.readers), *dwell)
-        .where(
-            scope.within(PageSum),
-            true() if scope.asset_id is None else PageSum.asset_id == scope.asset_id,
-            true() if version_id is None else PageSum.version_id == version_id,
-            true() if audience is None else PageSum.audience == audience,
-        )
-        .group_by(PageSum.page)
-        .order_by(PageSum.page)
+    rows = sums_within(
+        session,
+        scope,
+        PageSum,
+        (PageSum.page,),
+        (PageSum.readers, *_dwell(scope)),
+        true() if scope.asset_id is None else PageSum.asset_id == scope.asset_id,
+        true() if version_id is None else PageSum.version_id == version_id,
+        true() if audience is None else PageSum.audience == audience,
     )
-    return [
-        PageAttention(row[0], int(row[1]), sum(map(int, row[2:])))
-        for row in plain_rows(session, query)
-    ]
+    return [PageAttention(page, readers, sum(dwell)) for page, readers, *dwell in sorted(rows)]
+
+
+def _dwell(scope: Scope) -> list[Any]:
+    """The columns of a page's row that are dwell by the idle rule of a report."""
+    return [getattr(PageSum, name) for name in DWELL_BUCKETS[scope.rule]]
 
 
 def readers_by_page(
     session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
 ) -> dict[tuple[uuid.UUID, str], dict[int, int]]:
     """How many views read each page of these assets, by version and audience."""
-    query = (
-        select(PageSum.version_id, PageSum.audience, PageSum.page, func.sum(PageSum.readers))
-        .where(scope.within(PageSum), PageSum.asset_id.in_(list(asset_ids)))
-        .group_by(PageSum.version_id, PageSum.audience, PageSum.page)
+    rows = sums_within(
+        session,
+        scope,
+        PageSum,
+        (PageSum.version_id, PageSum.audience, PageSum.page),
+        (PageSum.readers,),
+        PageSum.asset_id.in_(list(asset_ids)),
     )
     found: dict[tuple[uuid.UUID, str], dict[int, int]] = defaultdict(dict)
-    for version_id, audience, page, readers in plain_rows(session, query):
-        found[version_id, audience][page] = int(readers)
+    for version_id, audience, page, readers in rows:
+        found[version_id, audience][page] = readers
     return found
 
 
@@ -138,41 +143,61 @@ def reach(
 ) -> dict[uuid.UUID, Reach]:
     """How far each of these assets has come among the partners it is for.
 
-    Month by month; only the month in which half is reached is read day by day.
+    Month by month; only the month in which half is reached is read dekad by dekad, and only that
+    dekad day by day.
     """
-    # Many assets are for the same partners.
-    audiences = set(addressed.values())
+    # Many assets are for the same partners: of each audience how many they are, and who of them has
+    # ever been counted.
     numbers = _partner_numbers(session)
-    numbered = {keys: {numbers[key] for key in keys if key in numbers} for keys in audiences}
-    wanted = {asset_id: numbered[keys] for asset_id, keys in addressed.items()}
+    audiences = {
+        keys: (len(keys), {numbers[key] for key in keys & numbers.keys()})
+        for keys in set(addressed.values())
+    }
+    goals = {key: audiences[keys] for key, keys in addressed.items()}
     seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
-    # The month in which half was reached, and who had viewed it before that.
-    turned: dict[uuid.UUID, date] = {}
-    before: dict[uuid.UUID, set[int]] = {}
-    months = (AssetSum.grain == Grain.month, AssetSum.asset_id.in_(list(addressed)))
-    for asset_id, month, partners in _partner_sets(session, *months):
-        known = seen[asset_id]
-        seen[asset_id] = known | (wanted[asset_id] & united([partners]))
-        if asset_id not in turned and _is_half(seen[asset_id], addressed[asset_id]):
-            turned[asset_id], before[asset_id] = month, set(known)
-    halves: dict[uuid.UUID, date] = {}
-    for month, some in _by_value(turned).items():
-        days = (_days_of(month), AssetSum.asset_id.in_(some))
-        for asset_id, day, partners in _partner_sets(session, *days):
-            before[asset_id] |= wanted[asset_id] & united([partners])
-            if _is_half(before[asset_id], addressed[asset_id]):
-                halves.setdefault(asset_id, day)
-    return {key: Reach(len(seen[key]), halves.get(key)) for key in addressed}
+    halves = _halves(session, goals, seen, AssetSum.grain == Grain.month)
+    for grain in (Grain.dekad, Grain.day):
+        finer: dict[uuid.UUID, tuple[date, set[int]]] = {}
+        for first, some in _by_date(halves).items():
+            until = (Grain.month if grain is Grain.dekad else Grain.dekad).after(first)
+            within = (AssetSum.grain == grain, AssetSum.day >= first, AssetSum.day < until)
+            finer |= _halves(session, goals, some, *within)
+        halves = finer
+    days = {key: day for key, (day, _before) in halves.items()}
+    return {key: Reach(len(seen[key]), days.get(key)) for key in addressed}
 
 
-def _is_half(some: Collection[Any], of: Collection[Any]) -> bool:
-    return len(some) * 2 >= len(of) > 0
-
-
-def _partner_sets(session: Session, *conditions: ColumnElement[bool]) -> Iterable[Any]:
-    """Rows `(asset, day or month, set of partners)` in the order of days."""
+def _halves(
+    session: Session,
+    goals: Mapping[uuid.UUID, tuple[int, set[int]]],
+    seen: Mapping[uuid.UUID, set[int]],
+    *within: ColumnElement[bool],
+) -> dict[uuid.UUID, tuple[date, set[int]]]:
+    """Add the partners of some rows to those that have `seen` each asset, of its goal: how many it
+    is for, and the numbers that count. Returns the first day of the row by which half had, and who
+    had before that row."""
+    found: dict[uuid.UUID, tuple[date, set[int]]] = {}
     query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
-    return plain_rows(session, query.where(*_VIEWED, *conditions).order_by(AssetSum.day))
+    query = query.where(*_VIEWED, AssetSum.asset_id.in_(list(seen)), *within)
+    for asset_id, first, partners in plain_rows(session, query.order_by(AssetSum.day)):
+        known, (whole, wanted) = seen[asset_id], goals[asset_id]
+        if asset_id in found:
+            known.update(wanted.intersection(members(partners)))
+            continue
+        fresh = wanted.intersection(members(partners)) - known
+        known |= fresh
+        if len(known) * 2 >= whole > 0:
+            found[asset_id] = first, known - fresh
+    return found
+
+
+def _by_date(
+    some: Mapping[uuid.UUID, tuple[date, set[int]]],
+) -> dict[date, dict[uuid.UUID, set[int]]]:
+    found: dict[date, dict[uuid.UUID, set[int]]] = defaultdict(dict)
+    for key, (day, seen) in some.items():
+        found[day][key] = seen
+    return found
 
 
 def _partner_numbers(session: Session) -> dict[uuid.UUID, int]:
@@ -196,31 +221,11 @@ def last_views(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UU
     return {key: day for key, day in plain_rows(session, query) if day is not None}
 
 
-def _by_value(some: Mapping[uuid.UUID, date]) -> dict[date, list[uuid.UUID]]:
-    found: dict[date, list[uuid.UUID]] = defaultdict(list)
-    for key, value in some.items():
-        found[value].append(key)
-    return found
-
-
-def _days_of(month: date) -> ColumnElement[bool]:
-    """The rows of an asset's days of a month."""
-    return and_(
-        AssetSum.grain == Grain.day,
-        AssetSum.day >= month,
-        AssetSum.day < clock.add_months(month, 1),
-    )
-
-
 def dwell_by_version(session: Session, scope: Scope) -> dict[uuid.UUID, int]:
     """The dwell of every version that was read at all, by partners and customers together."""
-    dwell = [func.sum(getattr(PageSum, name)) for name in DWELL_BUCKETS[scope.rule]]
-    query = (
-        select(PageSum.version_id, *dwell)
-        .where(scope.within(PageSum), PageSum.asset_id == scope.asset_id)
-        .group_by(PageSum.version_id)
-    )
-    return {row[0]: sum(map(int, row[1:])) for row in plain_rows(session, query)}
+    of_asset = PageSum.asset_id == scope.asset_id
+    rows = sums_within(session, scope, PageSum, (PageSum.version_id,), _dwell(scope), of_asset)
+    return {version_id: sum(dwell) for version_id, *dwell in rows}
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ from tracking.sums import (
 
 CHUNK_ROWS = 400
 # Rows that bring their dekad and month along take that much longer than others.
-WEIGHTS = {"partners": 8, "assets": 20}
+WEIGHTS = {"partners": 8, "assets": 20, "pages": 4}
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
 
@@ -318,7 +318,7 @@ def _finer_rows(table: Table, some: bool) -> Select[Any]:
         table.c.day >= bindparam("first"),
         table.c.day < bindparam("after"),
     )
-    # The second part of the key (audience) is left to Python: there are two of them.
+    # What follows in the key (audience, page) is left to Python: there are few of them.
     among = table.c[columns[0]].in_(bindparam("among", expanding=True))
     return query.where(among) if some else query
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from tracking.engagement import Scope
+from tracking.spans import Scope
 from tracking.sums import (
     SearchSum,
 )

@@ -5,8 +5,8 @@ Context: a report over a year of ten million views must not read ten million row
 medians cannot be added up. Most periods begin and end within a month: with rows of days and months
 alone, nine tenths of what was read were the days beside the months.
 Decision: one table for each question that reports ask (a partner, an asset, the two together, a
-page, an area, a search). Partners and assets have a row for each day, each dekad (a third of a
-month) and each month, the sum of the next finer. People are kept as sets of numbers, dwell as a
+page, an area, a search). Partners, assets and pages have a row for each day, each dekad (a third of
+a month) and each month, the sum of the next finer. People are kept as sets of numbers, dwell as a
 histogram in whole seconds, so that both can be united exactly. A row for everyone together has the
 partner `EVERYONE`. Sets stand last in a row: SQLite follows a chain of pages to get past them.
 Consequences: a period is whole months with the dekads and days beside them; nothing is counted
@@ -147,12 +147,14 @@ class PageSum(_Attention, Base):
     """The attention of an asset's views by page; `readers` are views with 2 s of dwell on it."""
 
     __tablename__ = "sum_page"
+    # Clustered by asset on SQLite, too.
     __table_args__ = (
-        Index("ix_sum_page_day", "day"),
+        Index("ix_sum_page_day", "grain", "day"),
         {"sqlite_with_rowid": False},
     )
 
     asset_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
+    grain: Mapped[str] = mapped_column(String(5), primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     version_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
     audience: Mapped[str] = mapped_column(String(10), primary_key=True)
