@@ -25,6 +25,7 @@ from tracking.dwell import (
     chain_until,
     first_activated,
 )
+from tracking.packing import histogram, packed, packed_histogram, united
 
 # Stands for all partners together.
 EVERYONE = uuid.UUID(int=0)
@@ -148,42 +149,9 @@ class Rows:
     unnumbered: set[uuid.UUID] = field(default_factory=set)
 
 
-# --- packing --------------------------------------------------------------------------------------
+# --- folded pages ---------------------------------------------------------------------------------
 
 _pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.Decoder(list[int]).decode
-
-
-def packed(numbers: Iterable[int]) -> bytes:
-    """A set of whole numbers, sorted, so that equal sets are equal bytes."""
-    return _pack(sorted(numbers))
-
-
-def members(packed_set: bytes) -> list[int]:
-    """The numbers of a packed set."""
-    return _unpack(packed_set)
-
-
-def united(sets: Iterable[bytes]) -> set[int]:
-    """The exact union of packed sets."""
-    found: set[int] = set()
-    for some in sets:
-        found.update(_unpack(some))
-    return found
-
-
-def packed_histogram(bars: Mapping[int, int]) -> bytes:
-    """How many of each value, as pairs in the order of the values."""
-    return _pack([part for pair in sorted(bars.items()) for part in pair])
-
-
-def histogram(packs: Iterable[bytes]) -> dict[int, int]:
-    """The sum of packed histograms."""
-    bars: dict[int, int] = defaultdict(int)
-    for some in packs:
-        parts = iter(_unpack(some))
-        for value, n in zip(parts, parts, strict=True):
-            bars[value] += n
-    return bars
 
 
 def pack_pages(pages: Pages) -> bytes:
@@ -484,7 +452,7 @@ def merged(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Values:
 
 
 _MERGED: dict[str, Callable[[Iterable[Any]], object]] = {
-    "people": lambda sets: packed(united(sets)),
-    "partners": lambda sets: packed(united(sets)),
+    "people": united,
+    "partners": united,
     "dwells": lambda packs: packed_histogram(histogram(packs)),
 }

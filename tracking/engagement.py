@@ -12,12 +12,10 @@ from sqlalchemy.orm import Session
 
 from portal.db import in_parts, once_per_request, plain_rows
 from tracking import rollups
-from tracking.days import (
-    EVERYONE,
-    united,
-)
+from tracking.days import EVERYONE
 from tracking.dwell import DWELL_BUCKETS, IdleRule
 from tracking.models import Audience
+from tracking.packing import count_of
 from tracking.spans import Scope, rows_within, sums_within
 from tracking.sums import (
     AssetSum,
@@ -257,7 +255,7 @@ def people(session: Session, scope: Scope) -> int:
     model, where = _source(scope)
     own = (*where, model.audience == PARTNER)
     rows = rows_within(scope, model, (model.people,), *own)
-    return len(united(session.scalars(select(rows.c.people))))
+    return count_of(session.scalars(select(rows.c.people)))
 
 
 def as_of(session: Session) -> datetime | None:

@@ -8,22 +8,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, column, func, select, table, text, true
 from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.db import Key, plain_rows
-from tracking.days import (
-    EVERYONE,
-    histogram,
-    members,
-    united,
-)
+from tracking.days import EVERYONE
 from tracking.dwell import DWELL_BUCKETS
 from tracking.engagement import CUSTOMER, PARTNER
 from tracking.models import Load, Reader, Watched
+from tracking.packing import bits, bits_of, count_of, histogram
 from tracking.spans import Scope, rows_within, sums_within
 from tracking.sums import (
     AreaSum,
@@ -35,36 +31,32 @@ from tracking.sums import (
 from tracking.watching import Playing
 
 
-def partners_of_assets(
-    session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
-) -> dict[uuid.UUID, int]:
-    """How many partners viewed each of these assets."""
-    columns = (AssetSum.asset_id, AssetSum.partners)
-    some = AssetSum.asset_id.in_(asset_ids)
-    rows = rows_within(scope, AssetSum, columns, some, *_VIEWED)
-    sets: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, partners in plain_rows(session, select(rows)):
-        sets[asset_id].append(partners)
-    return {key: len(united(some)) for key, some in sets.items()}
+class Readership(NamedTuple):
+    """How many partners viewed an asset, and the median dwell of their views in whole seconds; with
+    an even number of views the lower middle one."""
+
+    partners: int
+    median: int
 
 
 _VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
 
 
-def median_dwell(
+def readerships(
     session: Session, scope: Scope, asset_ids: Collection[uuid.UUID]
-) -> dict[uuid.UUID, int]:
-    """The median dwell of the partners' views of these assets, in whole seconds.
-
-    From the histograms of days and months; with an even number of views the lower middle one.
-    """
-    columns = (AssetSum.asset_id, AssetSum.dwells)
-    some = AssetSum.asset_id.in_(asset_ids)
-    rows = rows_within(scope, AssetSum, columns, some, *_VIEWED)
-    packs: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, dwells in plain_rows(session, select(rows)):
-        packs[asset_id].append(dwells)
-    return {key: median_of(sorted(histogram(some).items())) for key, some in packs.items()}
+) -> dict[uuid.UUID, Readership]:
+    """The readership of these assets, from their sets and histograms; of those that had any."""
+    columns = (AssetSum.asset_id, AssetSum.partners, AssetSum.dwells)
+    rows = rows_within(scope, AssetSum, columns, AssetSum.asset_id.in_(asset_ids), *_VIEWED)
+    partners: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    dwells: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for asset_id, some, bars in plain_rows(session, select(rows)):
+        partners[asset_id].append(some)
+        dwells[asset_id].append(bars)
+    return {
+        key: Readership(count_of(some), median_of(sorted(histogram(dwells[key]).items())))
+        for key, some in partners.items()
+    }
 
 
 def median_of(histogram: Sequence[tuple[int, int]]) -> int:
@@ -150,51 +142,48 @@ def reach(
     # ever been counted.
     numbers = _partner_numbers(session)
     audiences = {
-        keys: (len(keys), {numbers[key] for key in keys & numbers.keys()})
+        keys: (len(keys), bits_of(numbers[key] for key in keys & numbers.keys()))
         for keys in set(addressed.values())
     }
     goals = {key: audiences[keys] for key, keys in addressed.items()}
-    seen: dict[uuid.UUID, set[int]] = {key: set() for key in addressed}
+    seen = dict.fromkeys(addressed, 0)
     halves = _halves(session, goals, seen, AssetSum.grain == Grain.month)
     for grain in (Grain.dekad, Grain.day):
-        finer: dict[uuid.UUID, tuple[date, set[int]]] = {}
+        finer: dict[uuid.UUID, tuple[date, int]] = {}
         for first, some in _by_date(halves).items():
             until = (Grain.month if grain is Grain.dekad else Grain.dekad).after(first)
             within = (AssetSum.grain == grain, AssetSum.day >= first, AssetSum.day < until)
             finer |= _halves(session, goals, some, *within)
         halves = finer
     days = {key: day for key, (day, _before) in halves.items()}
-    return {key: Reach(len(seen[key]), days.get(key)) for key in addressed}
+    return {
+        key: Reach((seen[key] & wanted).bit_count(), days.get(key))
+        for key, (_whole, wanted) in goals.items()
+    }
 
 
 def _halves(
     session: Session,
-    goals: Mapping[uuid.UUID, tuple[int, set[int]]],
-    seen: Mapping[uuid.UUID, set[int]],
+    goals: Mapping[uuid.UUID, tuple[int, int]],
+    seen: dict[uuid.UUID, int],
     *within: ColumnElement[bool],
-) -> dict[uuid.UUID, tuple[date, set[int]]]:
+) -> dict[uuid.UUID, tuple[date, int]]:
     """Add the partners of some rows to those that have `seen` each asset, of its goal: how many it
-    is for, and the numbers that count. Returns the first day of the row by which half had, and who
-    had before that row."""
-    found: dict[uuid.UUID, tuple[date, set[int]]] = {}
+    is for, and those that count. Returns the first day of the row by which half had, and who had
+    before that row. Partners as bits."""
+    found: dict[uuid.UUID, tuple[date, int]] = {}
     query = select(AssetSum.asset_id, AssetSum.day, AssetSum.partners)
     query = query.where(*_VIEWED, AssetSum.asset_id.in_(list(seen)), *within)
     for asset_id, first, partners in plain_rows(session, query.order_by(AssetSum.day)):
-        known, (whole, wanted) = seen[asset_id], goals[asset_id]
-        if asset_id in found:
-            known.update(wanted.intersection(members(partners)))
-            continue
-        fresh = wanted.intersection(members(partners)) - known
-        known |= fresh
-        if len(known) * 2 >= whole > 0:
-            found[asset_id] = first, known - fresh
+        before, (whole, wanted) = seen[asset_id], goals[asset_id]
+        seen[asset_id] = now = before | bits(partners)
+        if asset_id not in found and (now & wanted).bit_count() * 2 >= whole > 0:
+            found[asset_id] = first, before
     return found
 
 
-def _by_date(
-    some: Mapping[uuid.UUID, tuple[date, set[int]]],
-) -> dict[date, dict[uuid.UUID, set[int]]]:
-    found: dict[date, dict[uuid.UUID, set[int]]] = defaultdict(dict)
+def _by_date(some: Mapping[uuid.UUID, tuple[date, int]]) -> dict[date, dict[uuid.UUID, int]]:
+    found: dict[date, dict[uuid.UUID, int]] = defaultdict(dict)
     for key, (day, seen) in some.items():
         found[day][key] = seen
     return found

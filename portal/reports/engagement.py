@@ -77,17 +77,14 @@ def content_table(
         key=lambda key: (-found[key].views, -found[key].opens, sort_key(titles[key], key)),
     )
     shown = ranked[first:limit]
-    partners: dict[uuid.UUID, int] = {}
-    medians: dict[uuid.UUID, int] = {}
-    if partner_id is None:
-        partners = metrics.partners_of_assets(session, scope, shown)
-        medians = metrics.median_dwell(session, scope, shown)
+    of_everyone = partner_id is None
+    read = metrics.readerships(session, scope, shown) if of_everyone else {}
     rows: list[dict[str, Any]] = [
         {
             "content": titles[key],
             **figures(found[key], key not in hidden),
-            "partners": None if key in hidden else partners.get(key, 0),
-            "median": medians[key] * 1000 if key in medians.keys() - hidden else None,
+            "partners": None if key in hidden else read[key].partners if key in read else 0,
+            "median": read[key].median * 1000 if key in read.keys() - hidden else None,
             "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
         }
         for key in shown

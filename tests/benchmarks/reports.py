@@ -34,9 +34,10 @@ from tests import engines
 from tests.benchmarks import world
 from tests.benchmarks.table import Line
 from tests.live import portal_on
-from tracking.days import EVERYONE, FIGURES, packed, packed_histogram
+from tracking.days import EVERYONE, FIGURES
 from tracking.dwell import SLOT_MS
 from tracking.models import Load, Reader
+from tracking.packing import packed, packed_histogram
 from tracking.sums import AssetSum, DayState, Grain, PageSum, PairSum, PartnerSum, SearchSum
 
 SIZES = tuple(int(n) for n in os.environ.get("BENCH_VIEWS", "1000000,10000000").split(","))

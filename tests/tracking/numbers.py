@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.db import db
-from tracking.days import EVERYONE, Owned, SlotRow, granted, histogram
+from tracking.days import EVERYONE, Owned, SlotRow, granted
 from tracking.dwell import SLOT_MS
 from tracking.models import Audience, Load, Slot
+from tracking.packing import histogram
 from tracking.sums import AreaSum, AssetSum, Grain, PageSum, PairSum, PartnerSum
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -454,4 +454,4 @@ def test_months_are_the_sum_of_their_days_and_answer_for_them(app: Flask) -> Non
         one = Scope(since, until, partner_id=kuehn().id, asset_id=asset.id)
         assert metrics.total(session, one).dwell == dwell
     scope = Scope(date(2026, 3, 1), date(2026, 4, 3))
-    assert metrics.median_dwell(session, scope, [asset.id]) == {asset.id: 60}
+    assert metrics.readerships(session, scope, [asset.id])[asset.id].median == 60

@@ -87,7 +87,7 @@ def test_a_day_shows_views_dwell_downloads_shares_and_likes(app: Flask) -> None:
     assert (found.views, found.engaged_views, found.dwell) == (2, 1, 45_000)
     assert (found.downloads, found.likes) == (1, 1)
     assert metrics.people(db.session(), THAT_DAY) == 2
-    assert metrics.median_dwell(db.session(), THAT_DAY, [asset.id]) == {asset.id: 5}
+    assert metrics.readerships(db.session(), THAT_DAY, [asset.id])[asset.id].median == 5
     strip = metrics.pages(db.session(), THAT_DAY, version_of(asset).id)
     assert [(page.page, page.readers, page.dwell) for page in strip] == [
         (1, 1, 40_000),
@@ -158,7 +158,7 @@ def test_a_view_over_midnight_counts_on_the_day_it_began_and_its_time_on_both(ap
         "2026-03-11": (0, 20_000),
     }
     scope = Scope(date(2026, 3, 10), date(2026, 3, 12))
-    assert metrics.median_dwell(db.session(), scope, [asset.id]) == {asset.id: 30}
+    assert metrics.readerships(db.session(), scope, [asset.id])[asset.id].median == 30
     assert differences() == []
     assert db.session.query(Mark).count() == 0
 
@@ -492,8 +492,10 @@ def test_sets_of_partners_say_the_same_as_the_rows_of_each_partner(app: Flask) -
         counted: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
         for pair in session.scalars(select(PairSum).where(scope.within(PairSum))):
             counted[pair.asset_id].add(pair.partner_id)
-        found = metrics.partners_of_assets(session, scope, [asset.id for asset in assets])
-        assert found == {key: len(partners) for key, partners in counted.items()}
+        found = metrics.readerships(session, scope, [asset.id for asset in assets])
+        assert {key: of.partners for key, of in found.items()} == {
+            key: len(partners) for key, partners in counted.items()
+        }
     for asset in assets:
         rows = select(PairSum.partner_id, func.min(PairSum.day)).group_by(PairSum.partner_id)
         first = session.execute(rows.where(PairSum.asset_id == asset.id)).all()

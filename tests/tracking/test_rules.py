@@ -48,10 +48,10 @@ from tests.tracking.reports import post_body, row
 from tests.tracking.test_rollups import differences, rebuild, wipe
 from tracking import erasure, events, intake, metrics, retention
 from tracking.beacon import MAX_AGE_MS, SLOTS_AHEAD
-from tracking.days import united
 from tracking.events import Viewer, read_token
 from tracking.metrics import Scope
 from tracking.models import Folded, Load, Slot
+from tracking.packing import count_of
 from tracking.sums import AreaSum, AssetSum, PageSum, PairSum, PartnerSum
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
@@ -280,7 +280,7 @@ def numbers(*, people: bool = True) -> list[tuple[Any, ...]]:
         table, values = kept[0], dict(kept[1])
         for name in values.keys() & {"people", "partners"}:
             counts = people or name == "partners"
-            values[name] = len(united([values[name]])) if counts else 0
+            values[name] = count_of([values[name]]) if counts else 0
         found.append((table, *values.items()))
     return found
 
