@@ -13,10 +13,11 @@ from sqlalchemy import delete, select
 from portal.bulk import driver_rows, insert_all
 from portal.db import db, new_id, write_connection
 from tests.engines import migrated_app
-from tracking.days import EVERYONE, FIGURES
+from tracking.days import FIGURES
 from tracking.models import Load
 from tracking.sums import AssetSum, SearchSum
 
+DAY = date(2026, 3, 10)
 # PostgreSQL's text has no zero byte.
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 
@@ -24,7 +25,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 def test_words_with_quotes_braces_and_backslashes_come_back_as_they_were(app: Flask) -> None:
     table: Any = SearchSum.__table__
     kept = ['say "x"', "{a,b}", "back\\slash", "NULL", "", "Größe 'ß'", "null", ","]
-    rows = [(date(2026, 3, 10), words, EVERYONE, True, 3) for words in kept]
+    rows = [("day", DAY, words, 3, 1, b"\x80", None) for words in kept]
     with write_connection(db.engine) as connection:
         insert_all(connection, table, rows)
         found = connection.execute(select(table)).all()
@@ -35,7 +36,7 @@ def test_words_with_quotes_braces_and_backslashes_come_back_as_they_were(app: Fl
 @given(st.lists(WORDS, unique=True, max_size=8), st.sampled_from(["sqlite", "postgresql"]))
 def test_any_words_come_back(words: list[str], engine: str) -> None:
     table: Any = SearchSum.__table__
-    rows = {(date(2026, 3, 10), some, EVERYONE, False, 1) for some in words}
+    rows = {("day", DAY, some, 1, 1, b"{}", DAY) for some in words}
     with migrated_app(engine).app_context(), write_connection(db.engine) as connection:
         connection.execute(delete(table))
         insert_all(connection, table, sorted(rows))
@@ -46,7 +47,7 @@ def test_any_words_come_back(words: list[str], engine: str) -> None:
 def test_sets_and_large_numbers_come_back(app: Flask) -> None:
     table: Any = AssetSum.__table__
     values = {**dict.fromkeys(FIGURES, 7), "active": 2**40, "people": b"\x00{},\\", "partners": b""}
-    values |= {"dwells": b"\x90", "grain": "day", "day": date(2026, 3, 10), "audience": "partner"}
+    values |= {"dwells": b"\x90", "grain": "day", "day": DAY, "audience": "partner"}
     values["asset_id"] = new_id()
     with write_connection(db.engine) as connection:
         insert_all(connection, table, [[values[column.name] for column in table.columns]])

@@ -418,10 +418,7 @@ def rows_of(day: Day, facts: Facts) -> Rows:
     rows = building.rows()
     rows.across = hashlib.sha256(repr(across).encode()).hexdigest() if across else ""
     rows.areas = _areas(day, facts)
-    rows.searches = {
-        (found.words, found.partner_id, found.found): {"searches": found.n}
-        for found in facts.searches
-    }
+    rows.searches = _searches(day, facts, rows.unnumbered)
     return rows
 
 
@@ -442,6 +439,31 @@ def _areas(day: Day, facts: Facts) -> dict[Key, Values]:
     return {k: dict(zip(("views", *ATTENTION), sums, strict=True)) for k, sums in found.items()}
 
 
+def _searches(day: Day, facts: Facts, unnumbered: set[uuid.UUID]) -> dict[Key, Values]:
+    """What was looked for, by words; adds partners without a number to the `unnumbered`."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    seekers: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for search in facts.searches:
+        counts[search.words][0] += search.n
+        if search.found:
+            continue
+        counts[search.words][1] += search.n
+        number = facts.numbers.get(search.partner_id)
+        if number is None:
+            unnumbered.add(search.partner_id)
+        else:
+            seekers[search.words][number] += search.n
+    return {
+        (words,): {
+            "searches": searches,
+            "in_vain": in_vain,
+            "seekers": packed_histogram(seekers[words]),
+            "last": day.day if in_vain else None,
+        }
+        for words, (searches, in_vain) in counts.items()
+    }
+
+
 def merged(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Values:
     """The sum of the rows of several days for one key, each with the values of the columns `names`:
     what a month's row holds."""
@@ -455,4 +477,6 @@ _MERGED: dict[str, Callable[[Iterable[Any]], object]] = {
     "people": united,
     "partners": united,
     "dwells": lambda packs: packed_histogram(histogram(packs)),
+    "seekers": lambda packs: packed_histogram(histogram(packs)),
+    "last": lambda days: max((day for day in days if day is not None), default=None),
 }

@@ -100,15 +100,15 @@ def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     views = chains_of(connection, day)
     loads = [load for chain in views for load in chain]
     crossing = [load for load in loads if not day.holds_all_of(load)]
-    areas = _area_loads(connection, day)
+    areas, searches = _area_loads(connection, day), _searches(connection, day)
     facts = Facts(
         chains=views,
         here=attention_of(connection, day, loads, areas),
         elsewhere=_attention_elsewhere(connection, day, crossing, zone),
         acts=_acts(connection, day),
         areas=areas,
-        searches=_searches(connection, day),
-        numbers=_numbers(connection, loads),
+        searches=searches,
+        numbers=_numbers(connection, loads, searches),
     )
     rows = rows_of(day, facts)
     rows.touched = _days_of(crossing, zone) - {day.day}
@@ -300,10 +300,13 @@ def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
     return days
 
 
-def _numbers(connection: Connection, loads: Sequence[LoadFacts]) -> dict[uuid.UUID, int]:
-    subjects = {load.subject for load in loads if load.lasting}
+def _numbers(
+    connection: Connection, loads: Sequence[LoadFacts], searches: Iterable[SearchFacts]
+) -> dict[uuid.UUID, int]:
+    wanted = {load.subject for load in loads if load.lasting}
+    wanted |= {load.partner_id for load in loads} | {search.partner_id for search in searches}
     found: dict[uuid.UUID, int] = {}
-    for some in in_parts(sorted(subjects | {load.partner_id for load in loads})):
+    for some in in_parts(sorted(wanted)):
         query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
         found.update((row[0], row[1]) for row in connection.execute(query))
     return found

@@ -5,10 +5,11 @@ Context: a report over a year of ten million views must not read ten million row
 medians cannot be added up. Most periods begin and end within a month: with rows of days and months
 alone, nine tenths of what was read were the days beside the months.
 Decision: one table for each question that reports ask (a partner, an asset, the two together, a
-page, an area, a search). Partners, assets and pages have a row for each day, each dekad (a third of
-a month) and each month, the sum of the next finer. People are kept as sets of numbers, dwell as a
-histogram in whole seconds, so that both can be united exactly. A row for everyone together has the
-partner `EVERYONE`. Sets stand last in a row: SQLite follows a chain of pages to get past them.
+page, an area, a search). All but the pairs and the areas have a row for each day, each dekad (a
+third of a month) and each month, the sum of the next finer. People are kept as sets of numbers,
+dwell as a histogram in whole seconds, so that both can be united exactly. A row for everyone
+together has the partner `EVERYONE`. Sets stand last in a row: SQLite follows a chain of pages to
+get past them.
 Consequences: a period is whole months with the dekads and days beside them; nothing is counted
 twice, and each row can be checked against the finer ones.
 """
@@ -19,7 +20,7 @@ import uuid
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Date, Index, Integer, LargeBinary, SmallInteger, String
+from sqlalchemy import Date, Index, Integer, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal import clock
@@ -178,16 +179,19 @@ class AreaSum(_Attention, Base):
 
 
 class SearchSum(Base):
-    """How often a partner looked for these words, and whether it found anything."""
+    """How often partners looked for these words; how often in vain, who did (a histogram of their
+    numbers), and on which day last."""
 
     __tablename__ = "sum_search"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
+    grain: Mapped[str] = mapped_column(String(5), primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     words: Mapped[str] = mapped_column(String(100), primary_key=True)
-    partner_id: Mapped[uuid.UUID] = mapped_column(Key, primary_key=True)
-    found: Mapped[bool] = mapped_column(Boolean, primary_key=True)
     searches: Mapped[int] = mapped_column(Integer)
+    in_vain: Mapped[int] = mapped_column(Integer)
+    seekers: Mapped[bytes] = mapped_column(LargeBinary)
+    last: Mapped[date | None] = mapped_column(Date)
 
 
 class DayState(Base):

@@ -31,8 +31,8 @@ from portal.tables import Column, Table
 from tracking import metrics
 from tracking.metrics import Searched
 
-# So many partners, or so many times: less than that may be anything.
-OFTEN = (2, 3)
+# Several partners, or one so many times: less than that may be anything.
+OFTEN = 3
 # Parts of a company's name that say nothing about which company it is.
 COMMON = {
     "gmbh", "mbh", "kgaa", "ohg", "gbr", "sarl", "srl", "spa", "sas", "ltd", "llc", "inc", "plc",
@@ -89,7 +89,7 @@ def _without_names(
         if any(partner_id in names.get(part, ()) for part in parts(words)):
             row = known[words]
             known[words] = replace(row, times=row.times - times, partners=row.partners - 1)
-    shown = [row for row in known.values() if row.partners >= OFTEN[0] or row.times >= OFTEN[1]]
+    shown = [row for row in known.values() if row.partners > 1 or row.times >= OFTEN]
     return sorted(shown, key=lambda row: (-row.times, -row.partners, row.words))
 
 

@@ -95,7 +95,7 @@ def fill(engine: Engine, place: world.World, views: int, last: date) -> None:
             connection.execute(insert(PartnerSum), rows)
             connection.execute(insert(AssetSum), assets)
     days = [last - timedelta(days=n) for n in range(DAYS)]
-    fill_pages(engine, place, days, max(1, round(a_day / len(place.assets))))
+    fill_pages(engine, place, last, max(1, round(a_day / len(place.assets))))
     fill_pairs(engine, place, days, views)
     fill_loads(engine, place, days, views)
     fill_searches(engine, place, days, views // 50)
@@ -108,14 +108,15 @@ def fill(engine: Engine, place: world.World, views: int, last: date) -> None:
             connection.execute(text("VACUUM ANALYZE"))
 
 
-def fill_pages(engine: Engine, place: world.World, days: list[date], per: int) -> None:
-    """Five pages of every asset on every day."""
+def fill_pages(engine: Engine, place: world.World, last: date, per: int) -> None:
+    """Five pages of every asset on every day, `per` views of each."""
+    none = {"idle": 0, "glance": 0, "overlap": 0}
     for asset, version in zip(place.assets, place.versions, strict=True):
         key = {"asset_id": asset, "version_id": version, "audience": "partner"}
-        one = {"active": per * 2000, "reading": per * 4000, "idle": 0, "glance": 0, "overlap": 0}
         rows = [
-            {**key, "day": day, "page": page, "readers": per, **one}
-            for day in days
+            {**key, "grain": grain, "day": day, "page": page, "readers": per * n, **none}
+            | {"active": per * n * 2000, "reading": per * n * 4000}
+            for grain, day, n in spans(last)
             for page in range(1, 6)
         ]
         with write_connection(engine) as connection:
@@ -176,16 +177,26 @@ def fill_loads(engine: Engine, place: world.World, days: list[date], views: int)
 def fill_searches(engine: Engine, place: world.World, days: list[date], n: int) -> None:
     """So many searches for 20 000 different words, some of them often; two of five in vain."""
     rng = random.Random(17)
-    words = [int(rng.paretovariate(0.35)) % 20_000 for _search in range(n)]
-    rows = {
-        (rng.choice(days), f"words number {word}", rng.choice(place.partners), rng.random() < 0.6)
-        for word in words
-    }
-    names = ("day", "words", "partner_id", "found")
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for _search in range(n):
+        day, partner = rng.choice(days), rng.randrange(len(place.partners)) + 1
+        words = f"words number {int(rng.paretovariate(0.35)) % 20_000}"
+        in_vain = rng.random() >= 0.6
+        for grain in Grain:
+            row = found.setdefault((grain.value, grain.first(day), words), [0, 0, {}, None])
+            row[0] += 1
+            if in_vain:
+                row[1] += 1
+                row[2][partner] = row[2].get(partner, 0) + 1
+                row[3] = max(day, row[3] or day)
+    names = [column.name for column in SearchSum.__table__.columns]
     with write_connection(engine) as connection:
         numbers = [{"number": at, "subject": key} for at, key in enumerate(place.partners, 1)]
         connection.execute(insert(Reader), numbers)
-        values = [{**dict(zip(names, row, strict=True)), "searches": 1} for row in sorted(rows)]
+        values = [
+            dict(zip(names, (*key, times, in_vain, packed_histogram(seekers), last), strict=True))
+            for key, (times, in_vain, seekers, last) in found.items()
+        ]
         connection.execute(insert(SearchSum), values)
 
 
