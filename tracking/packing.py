@@ -101,3 +101,11 @@ def histogram(packs: Iterable[bytes]) -> dict[int, int]:
         for value, n in zip(parts, parts, strict=True):
             bars[value] += n
     return bars
+
+
+def values_of(packs: Iterable[bytes]) -> set[int]:
+    """The different values in packed histograms."""
+    found: set[int] = set()
+    for some in packs:
+        found.update(_unpack(some)[::2])
+    return found

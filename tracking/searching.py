@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.db import plain_rows
 from tracking.models import Reader
-from tracking.packing import histogram
+from tracking.packing import histogram, values_of
 from tracking.spans import Scope, rows_within, sums_within
 from tracking.sums import SearchSum
 
@@ -52,36 +52,33 @@ def searches_in_vain(
     """Searches of partners without result, the most wanted first, from `first` up to `limit`.
     Words that one partner alone looked for fewer times than `often` are left out."""
     columns = (SearchSum.words, SearchSum.in_vain, SearchSum.seekers, SearchSum.last)
-    times: dict[str, int] = defaultdict(int)
-    seekers: dict[str, list[bytes]] = defaultdict(list)
-    last: dict[str, date] = {}
-    for words, n, some, day in plain_rows(
-        session, select(rows_within(scope, SearchSum, columns, _IN_VAIN))
-    ):
-        times[words] += n
-        seekers[words].append(some)
-        last[words] = max(day, last.get(words, day))
-
-    def searched(words: str) -> Searched:
-        return Searched(words, times[words], len(histogram(seekers[words])), last[words])
-
-    by_times: dict[int, list[str]] = defaultdict(list)
-    for words, n in times.items():
-        by_times[n].append(words)
-    # Who looked for them is asked only of those that are shown, and where it decides: most words
-    # are looked for once.
-    rows: list[Searched] = []
+    by_words: dict[str, list[Any]] = defaultdict(list)
+    for row in plain_rows(session, select(rows_within(scope, SearchSum, columns, _IN_VAIN))):
+        by_words[row[0]].append(row)
+    by_times: dict[int, list[list[Any]]] = defaultdict(list)
+    for of_words in by_words.values():
+        by_times[sum([row[1] for row in of_words])].append(of_words)
+    # Who looked for them is worked out only for those that are shown, and where it decides: most
+    # words were looked for once.
+    found: list[Searched] = []
     total = together = 0
-    for n in sorted((n for n in by_times if n >= min(often, 2)), reverse=True):
-        some_words = by_times[n]
-        is_wanted = limit is None or total < limit
-        if is_wanted or n < often:
-            found = [one for one in map(searched, some_words) if n >= often or one.partners > 1]
-            rows += sorted(found, key=lambda one: (-one.partners, one.words)) if is_wanted else []
-            some_words = [one.words for one in found]
-        total += len(some_words)
-        together += n * len(some_words)
-    return Searches(rows[first:limit], total, together)
+    for times in sorted((n for n in by_times if n >= min(often, 2)), reverse=True):
+        n, is_wanted = len(by_times[times]), limit is None or total < limit
+        if is_wanted or times < often:
+            some = [_searched(times, rows) for rows in by_times[times]]
+            some = [one for one in some if times >= often or one.partners > 1]
+            n = len(some)
+            if is_wanted:
+                found += sorted(some, key=lambda one: (-one.partners, one.words))
+        total += n
+        together += times * n
+    return Searches(found[first:limit], total, together)
+
+
+def _searched(times: int, rows: Sequence[Any]) -> Searched:
+    """Of one row for each span: words, how often, who, and the last day."""
+    partners = values_of(row[2] for row in rows)
+    return Searched(rows[0][0], times, len(partners), max(row[3] for row in rows))
 
 
 def searches_of(

@@ -449,10 +449,12 @@ def test_unique_seconds_never_exceed_what_could_be_played(
 # --- areas and searches ---------------------------------------------------------------------------
 
 
-def area_token(words: str = "", results: int = 0, area: str = "library") -> str:
-    """One page load of Lena's in an area of the portal."""
+def area_token(
+    words: str = "", results: int = 0, area: str = "library", person: User | None = None
+) -> str:
+    """One page load of Lena's, or of another `person`, in an area of the portal."""
     keys = current_app.extensions["portal_keys"]
-    viewer = events.area_viewer(keys, lena(), clock.local_day(clock.now(), BERLIN))
+    viewer = events.area_viewer(keys, person or lena(), clock.local_day(clock.now(), BERLIN))
     return events.issue_area_token(keys, viewer, area, words=words, results=results)
 
 
@@ -504,6 +506,41 @@ def test_a_search_is_counted_when_a_person_saw_its_results(app: Flask) -> None:
     found = metrics.searches_in_vain(db.session(), THAT_DAY)
     assert [(row.words, row.times, row.partners) for row in found.rows] == [
         ("atex certificate", 1, 1)
+    ]
+    assert differences() == []
+
+
+def test_searches_of_months_are_added_up_with_who_looked_for_them(app: Flask) -> None:
+    searched = [
+        (lena(), "atex certificate", 0), (mia(), "atex certificate", 35),
+        (lena(), "spare parts", 3), (lena(), "spare parts", 3),
+        (lena(), "wartung", 5), (mia(), "wartung", 6),
+        (lena(), "once", 40), (mia(), "often", 20), (mia(), "often", 41), (mia(), "often", 42),
+    ]  # fmt: skip
+    for person, words, after in searched:
+        with clock.at(NOON + timedelta(days=after)):
+            now, token = clock.now_ms(), area_token(words, person=person)
+            post(token, row(slot_now(), active=1_000), activated=now)
+    rebuild()
+    period, session = Scope(date(2026, 3, 9), date(2026, 4, 30)), db.session()
+    found = metrics.searches_in_vain(session, period)
+    assert [(one.words, one.times, one.partners) for one in found.rows] == [
+        ("often", 3, 1), ("atex certificate", 2, 2), ("wartung", 2, 2), ("spare parts", 2, 1),
+        ("once", 1, 1),
+    ]  # fmt: skip
+    assert found.rows[1].last == date(2026, 4, 14)
+    assert (found.total, found.times) == (5, 10)
+    # What one partner alone looked for now and then is left out, and counted nevertheless.
+    for limit in (None, 1, 2):
+        often = metrics.searches_in_vain(session, period, often=3, limit=limit)
+        names = ["often", "atex certificate", "wartung"][:limit]
+        assert [one.words for one in often.rows] == names
+        assert (often.total, often.times) == (3, 7)
+    assert metrics.times_in_vain(session, period) == 10
+    assert metrics.searches_of(session, period, ["wartung", "spare parts"]) == [
+        (lena().partner_id, "spare parts", 2),
+        (lena().partner_id, "wartung", 1),
+        (mia().partner_id, "wartung", 1),
     ]
     assert differences() == []
 

@@ -505,3 +505,58 @@ def test_sets_of_partners_say_the_same_as_the_rows_of_each_partner(app: Flask) -
         last = select(func.max(PairSum.day)).where(PairSum.asset_id == asset.id)
         assert metrics.last_views(session, [asset.id]) == {asset.id: session.scalar(last)}
     assert differences() == []
+
+
+def test_any_period_says_what_its_days_say_together(app: Flask) -> None:
+    """Read from months, dekads and days, some of them taken away from the others."""
+    rng, assets = random.Random(5), [make_asset("One"), make_asset("Other")]
+    sellers = [make_user(partner=make_partner()) for _n in range(3)]
+    for _view in range(40):
+        day = NOON + timedelta(days=rng.randrange(70), minutes=rng.randrange(300))
+        with clock.at(day):
+            someone, asset = rng.choice(sellers), rng.choice(assets)
+            read(someone, asset, rng.randrange(1, 40), page=rng.randrange(1, 4))
+    rebuild()
+    session, first = db.session(), date(2026, 3, 1)
+    for _period in range(12):
+        since = first + timedelta(days=rng.randrange(60))
+        scope = Scope(since, since + timedelta(days=rng.randrange(1, 60)))
+        days = [since + timedelta(days=n) for n in range((scope.until - since).days)]
+        single = [Scope(day, day + timedelta(days=1)) for day in days]
+        for ask in (metrics.by_asset, metrics.by_partner, by_page, by_version, activities):
+            together: dict[Any, list[int]] = {}
+            for of_day in single:
+                for key, values in ask(session, of_day).items():
+                    together[key] = added(together.get(key), values)
+            found = {key: added(None, values) for key, values in ask(session, scope).items()}
+            assert found == together, (ask, scope)
+        viewed = [found for found in map(metrics.total, itertools.repeat(session), single) if found]
+        assert metrics.total(session, scope).views == sum(found.views for found in viewed)
+
+
+def added(before: list[int] | None, values: Any) -> list[int]:
+    """The sum of figures, by place; those that are no numbers left out."""
+    numbers = [value for value in values if isinstance(value, int)]
+    return [sum(pair) for pair in zip(before or [0] * len(numbers), numbers, strict=True)]
+
+
+def activities(session: Any, scope: Scope) -> dict[Any, tuple[int, int]]:
+    """Of the partners that had any."""
+    found = metrics.activities_by_partner(session, scope)
+    return {key: values for key, values in found.items() if any(values)}
+
+
+def by_page(session: Any, scope: Scope) -> dict[Any, tuple[int, int]]:
+    """Views and dwell of every page."""
+    return {page.page: (page.readers, page.dwell) for page in metrics.pages(session, scope)}
+
+
+def by_version(session: Any, scope: Scope) -> dict[Any, tuple[int, int]]:
+    """Readers of all pages, by version and page."""
+    assets = list(metrics.by_asset(session, scope))
+    found = metrics.readers_by_page(session, scope, assets)
+    return {
+        (key, page): (readers, 0)
+        for key, of_pages in found.items()
+        for page, readers in of_pages.items()
+    }
