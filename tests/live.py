@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
+from portal.cli import setup
 from portal.config import Settings
 from tests import engines
 
@@ -122,13 +124,20 @@ def children(pid: int) -> list[int]:
 
 @contextmanager
 def portal_on(
-    engine: str, name: str, *, demo: bool = False, copy_of: Path | None = None, **more: str
+    engine: str,
+    name: str,
+    *,
+    from_nothing: bool = False,
+    demo: bool = False,
+    copy_of: Path | None = None,
+    **more: str,
 ) -> Iterator[Live]:
     """A portal of Nordwerk, migrated and set up: empty, with the demo company, or a copy of one on
-    SQLite that has been filled already."""
+    SQLite that has been filled already. `from_nothing`: by the command, as for the first time."""
     # Two tests with the same name for theirs must not meet in one folder.
     data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
-    settings = engines.settings_for(engine, data)
+    copied = not (from_nothing or demo or copy_of)
+    settings = engines.settings_for(engine, data, migrated=copied)
     url = f"http://127.0.0.1:{port}"
     # Nor must a portal be told not to keep what it compiled: each start would compile it again.
     other = ("PORTAL_", "PYTHONDONTWRITEBYTECODE")
@@ -146,8 +155,12 @@ def portal_on(
         shutil.copytree(copy_of, data, dirs_exist_ok=True)
     elif demo:
         live.command("demo")
-    else:
+    elif from_nothing:
         live.command(*SETUP)
+    else:
+        # The same command, without a process that would import everything again.
+        with engines.opened(live.settings) as app, patch("portal.cli.create_app", lambda _: app):
+            setup.main([*SETUP[1:]], standalone_mode=False, obj=live.settings)
     try:
         yield live
     finally:
