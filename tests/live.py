@@ -21,6 +21,7 @@ from unittest.mock import patch
 from portal.cli import setup
 from portal.config import Settings
 from tests import engines
+from tests.forked import Forked
 
 SETUP = (
     "setup", "--company", "Nordwerk", "--timezone", "Europe/Berlin", "--admin-name", "Ada Berg",
@@ -29,6 +30,8 @@ SETUP = (
     "--privacy-mode", "pseudonymous",
 )  # fmt: skip
 
+
+Started = subprocess.Popen[bytes] | Forked
 
 _numbers = count(1)
 
@@ -48,7 +51,7 @@ class Live:
     url: str
     data: Path
     environ: dict[str, str]
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Started] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -70,6 +73,12 @@ class Live:
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a process of the portal in a group of its own."""
         return self.start_module("portal.cli", *words, log=words[0])
+
+    def start_forked(self, *words: str) -> Forked:
+        """The same without importing everything once more, for what is started again and again."""
+        process = Forked(words, self.environ, self.data / f"{words[0]}.log")
+        self.processes.append(process)
+        return process
 
     def start_module(self, module: str, *words: str, log: str = "") -> subprocess.Popen[bytes]:
         """Start a module of ours in the same way."""
@@ -136,6 +145,8 @@ def portal_on(
     SQLite that has been filled already. `from_nothing`: by the command, as for the first time."""
     # Two tests with the same name for theirs must not meet in one folder.
     data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
+    if copy_of is not None:
+        shutil.copytree(copy_of, data, symlinks=True)
     copied = not (from_nothing or demo or copy_of)
     settings = engines.settings_for(engine, data, migrated=copied)
     url = f"http://127.0.0.1:{port}"
@@ -151,13 +162,11 @@ def portal_on(
         **more,
     }
     live = Live(url, data, environ)
-    if copy_of is not None:
-        shutil.copytree(copy_of, data, dirs_exist_ok=True)
-    elif demo:
+    if demo:
         live.command("demo")
     elif from_nothing:
         live.command(*SETUP)
-    else:
+    elif copied:
         # The same command, without a process that would import everything again.
         with engines.opened(live.settings) as app, patch("portal.cli.create_app", lambda _: app):
             setup.main([*SETUP[1:]], standalone_mode=False, obj=live.settings)
