@@ -74,6 +74,10 @@ def settings_for(engine: str, data: Path, *, migrated: bool = False, **more: str
     if migrated:
         migrated_app(engine)
     data.mkdir(parents=True, exist_ok=True)
+    if not (data / "cache").exists():
+        # What an installation makes once, such as the script that draws charts, a worker does.
+        (folder() / "cache").mkdir(exist_ok=True)
+        (data / "cache").symlink_to(folder() / "cache")
     environ = {"PORTAL_DATA_DIR": str(data), "PORTAL_URL": "http://127.0.0.1:8000", **more}
     if engine == "postgresql" and "PORTAL_DATABASE_URL" not in environ:
         template = MIGRATED if migrated else "template1"

@@ -41,7 +41,7 @@ def filled_on(engine: str, from_folder: Path) -> Settings:
     """A portal filled with the demo: on SQLite a copy of one that is."""
     folder = engines.folder() / f"demo_{engine}"
     if engine == "sqlite":
-        shutil.copytree(from_folder, folder)
+        shutil.copytree(from_folder, folder, symlinks=True)
         return engines.settings_for(engine, folder)
     settings = engines.settings_for(engine, folder, migrated=True)
     # The images of pages are the same whatever the engine: they are not made again.
