@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
-from flask_migrate import upgrade
 
 from portal import clock, demo
 from portal.accounts.models import User
@@ -52,8 +51,7 @@ def _tidy() -> Iterator[None]:
 def demo_folder() -> Path:
     """The data folder of a portal with the demo company on SQLite, filled once. Copy it."""
     folder = engines.folder() / "demo_company"
-    with engines.opened(engines.settings_for("sqlite", folder)):
-        upgrade()
+    with engines.opened(engines.settings_for("sqlite", folder, migrated=True)):
         with clock.at(now().replace(microsecond=0)):
             demo.fill()
         db.session.remove()

@@ -16,9 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
+from portal.cli import setup
 from portal.config import Settings
 from tests import engines
+from tests.forked import Forked
 
 SETUP = (
     "setup", "--company", "Nordwerk", "--timezone", "Europe/Berlin", "--admin-name", "Ada Berg",
@@ -27,6 +30,8 @@ SETUP = (
     "--privacy-mode", "pseudonymous",
 )  # fmt: skip
 
+
+Started = subprocess.Popen[bytes] | Forked
 
 _numbers = count(1)
 
@@ -46,7 +51,7 @@ class Live:
     url: str
     data: Path
     environ: dict[str, str]
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Started] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -68,6 +73,12 @@ class Live:
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a process of the portal in a group of its own."""
         return self.start_module("portal.cli", *words, log=words[0])
+
+    def start_forked(self, *words: str) -> Forked:
+        """The same without importing everything once more, for what is started again and again."""
+        process = Forked(words, self.environ, self.data / f"{words[0]}.log")
+        self.processes.append(process)
+        return process
 
     def start_module(self, module: str, *words: str, log: str = "") -> subprocess.Popen[bytes]:
         """Start a module of ours in the same way."""
@@ -122,13 +133,22 @@ def children(pid: int) -> list[int]:
 
 @contextmanager
 def portal_on(
-    engine: str, name: str, *, demo: bool = False, copy_of: Path | None = None, **more: str
+    engine: str,
+    name: str,
+    *,
+    from_nothing: bool = False,
+    demo: bool = False,
+    copy_of: Path | None = None,
+    **more: str,
 ) -> Iterator[Live]:
     """A portal of Nordwerk, migrated and set up: empty, with the demo company, or a copy of one on
-    SQLite that has been filled already."""
+    SQLite that has been filled already. `from_nothing`: by the command, as for the first time."""
     # Two tests with the same name for theirs must not meet in one folder.
     data, port = engines.folder() / f"{name}_{next(_numbers)}", free_port()
-    settings = engines.settings_for(engine, data)
+    if copy_of is not None:
+        shutil.copytree(copy_of, data, symlinks=True)
+    copied = not (from_nothing or demo or copy_of)
+    settings = engines.settings_for(engine, data, migrated=copied)
     url = f"http://127.0.0.1:{port}"
     # Nor must a portal be told not to keep what it compiled: each start would compile it again.
     other = ("PORTAL_", "PYTHONDONTWRITEBYTECODE")
@@ -142,12 +162,14 @@ def portal_on(
         **more,
     }
     live = Live(url, data, environ)
-    if copy_of is not None:
-        shutil.copytree(copy_of, data, dirs_exist_ok=True)
-    elif demo:
+    if demo:
         live.command("demo")
-    else:
+    elif from_nothing:
         live.command(*SETUP)
+    elif copied:
+        # The same command, without a process that would import everything again.
+        with engines.opened(live.settings) as app, patch("portal.cli.create_app", lambda _: app):
+            setup.main([*SETUP[1:]], standalone_mode=False, obj=live.settings)
     try:
         yield live
     finally:

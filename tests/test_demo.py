@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 from flask import Flask
-from flask_migrate import upgrade
 from sqlalchemy import func, select
 
 from portal import clock, demo
@@ -42,12 +41,11 @@ def filled_on(engine: str, from_folder: Path) -> Settings:
     """A portal filled with the demo: on SQLite a copy of one that is."""
     folder = engines.folder() / f"demo_{engine}"
     if engine == "sqlite":
-        shutil.copytree(from_folder, folder)
+        shutil.copytree(from_folder, folder, symlinks=True)
         return engines.settings_for(engine, folder)
-    settings = engines.settings_for(engine, folder)
+    settings = engines.settings_for(engine, folder, migrated=True)
     # The images of pages are the same whatever the engine: they are not made again.
     with engines.opened(settings), patch.object(previews, "render", lambda *_args: 1):
-        upgrade()
         with clock.at(clock.now().replace(microsecond=0)):
             demo.fill()
         db.session.remove()

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 from flask import Flask, g
-from flask_migrate import upgrade
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -31,6 +30,7 @@ from portal.errors import BadSetting, Busy
 from portal.formatting import ago, count, duration, initials, money, soon, sort_by_name
 from portal.logs import JsonLines
 from portal.security import Keys
+from tests import engines
 from tests.conftest import Browse
 from tests.factories import LONG_AGO, make_partner
 from tests.pages import text_of
@@ -386,12 +386,8 @@ def test_setup_refuses_a_privacy_mode_that_means_nothing(tmp_path: Path, wrong: 
 
 
 def test_before_setup_the_sign_in_page_is_there_and_nothing_else(tmp_path: Path) -> None:
-    app = create_app(Settings.from_environ({"PORTAL_DATA_DIR": str(tmp_path)}), testing=True)
-    with app.app_context():
-        upgrade()
-        db.session.remove()
-        db.engine.dispose()
-    client = app.test_client()
+    settings = engines.settings_for("sqlite", tmp_path, migrated=True)
+    client = (app := create_app(settings, testing=True)).test_client()
     assert client.get("/sign-in").status_code == 200
     assert client.get("/").status_code == 302
     with app.app_context():

@@ -254,9 +254,7 @@ def test_every_job_has_words_for_people() -> None:
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_a_job_that_hangs_holds_up_no_other_and_is_taken_over_after_its_lease(engine: str) -> None:
     """In a scheduler as it runs: it starts itself afresh, in the same process."""
-    engines.migrated_app(engine)
-    template = engines.folder() / "sqlite-app" if engine == "sqlite" else None
-    with portal_on(engine, "hanging", copy_of=template) as live:
+    with portal_on(engine, "hanging") as live:
         scheduler = live.start_module("tests.hanging")
         log = live.data / "tests.hanging.log"
         until = time.monotonic() + 30

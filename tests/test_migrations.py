@@ -213,9 +213,8 @@ def test_the_newest_migration_keeps_what_is_there_and_can_go_back(engine: str) -
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_reminders_and_mails_that_wait_survive_the_change_to_one_mail_a_day(engine: str) -> None:
-    settings = engines.settings_for(engine, engines.folder() / f"migrate_notices_{engine}")
-    with engines.opened(settings):
-        upgrade()
+    folder = engines.folder() / f"migrate_notices_{engine}"
+    with engines.opened(engines.settings_for(engine, folder, migrated=True)):
         with write() as session:
             set_up(session, company="N", timezone="UTC", privacy_mode="person")
         add_lost_deal(lena(), anna())
@@ -260,8 +259,8 @@ def test_reminders_and_mails_that_wait_survive_the_change_to_one_mail_a_day(engi
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_exchange_rates_come_and_go_with_their_tables(engine: str) -> None:
-    with engines.opened(engines.settings_for(engine, engines.folder() / f"migrate_rates_{engine}")):
-        upgrade()
+    folder = engines.folder() / f"migrate_rates_{engine}"
+    with engines.opened(engines.settings_for(engine, folder, migrated=True)):
         with write() as session:
             set_up(session, company="N", timezone="UTC", privacy_mode="person")
             rates.choose_currency(session, "CHF")

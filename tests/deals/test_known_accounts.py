@@ -156,11 +156,7 @@ def test_anna_brings_a_list_in_and_gets_the_refused_rows_back(words: Flask, brow
 
 
 def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
-    settings = engines.settings_for("sqlite", tmp_path / "data")
-    with engines.opened(settings):
-        from flask_migrate import upgrade
-
-        upgrade()
+    settings = engines.settings_for("sqlite", tmp_path / "data", migrated=True)
     file, refused = tmp_path / "accounts.csv", tmp_path / "refused.csv"
     file.write_text(LIST.replace("Pumps", ""), encoding="utf-8")
     environ = {"PORTAL_DATA_DIR": str(settings.data_dir), "PORTAL_URL": settings.url}

@@ -35,8 +35,8 @@ PAGES = 6
 
 @pytest.fixture(params=ENGINES)
 def live(request: pytest.FixtureRequest) -> Iterator[Live]:
-    """The portal with its scheduler, on each engine."""
-    with portal_on(request.param, f"journey_{request.param}") as running:
+    """The portal with its scheduler, on each engine, made from nothing by its own commands."""
+    with portal_on(request.param, f"journey_{request.param}", from_nothing=True) as running:
         running.start("serve")
         running.start("scheduler")
         running.wait_until_ready()

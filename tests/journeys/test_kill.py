@@ -24,7 +24,7 @@ from portal.db import db, new_id, write_connection
 from tests import engines
 from tests.engines import ENGINES
 from tests.factories import make_asset
-from tests.live import Live, children, portal_on
+from tests.live import Live, Started, children, portal_on
 from tests.people import lena
 from tests.tracking.reports import BROWSER, row, slot_now, token_for
 from tracking import metrics
@@ -46,7 +46,7 @@ def live(request: pytest.FixtureRequest) -> Iterator[Live]:
         yield installed
 
 
-def server_of(live: Live) -> subprocess.Popen[bytes]:
+def server_of(live: Live) -> Started:
     """The server with its two workers, started where none is running."""
     running = [process for process in live.processes if process.poll() is None]
     if running:
@@ -56,7 +56,7 @@ def server_of(live: Live) -> subprocess.Popen[bytes]:
     return started
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Started) -> None:
     """End a process without its having a say."""
     process.kill()
     process.wait()
@@ -135,7 +135,8 @@ def kept_of(live: Live, tokens: Iterable[str]) -> dict[str, int]:
 
 
 def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
-    server, scheduler = server_of(live), live.start("scheduler")
+    server = server_of(live)
+    scheduler: Started = live.start("scheduler")
     tokens = tokens_of(live, SENDERS * PEOPLE_EACH)
     with Senders(live, tokens) as senders:
         for number in range(ROUNDS):
@@ -149,12 +150,15 @@ def test_every_acknowledged_report_survives_kill_9(live: Live) -> None:
             wait_until_gone(orphans)
             if number % 6 == 0:
                 kill(scheduler)
-                scheduler = live.start("scheduler")
+                scheduler = live.start_forked("scheduler")
             # The port is free again: nothing of the old server kept it.
-            server = live.start("serve")
+            server = live.start_forked("serve")
             live.wait_until_ready()
         time.sleep(1)
         kill(scheduler)
+    # The tests after this one get a server that was started by the command.
+    server.terminate()
+    server.wait(timeout=15)
     kept = kept_of(live, tokens)
     assert len(senders.acknowledged) == len(kept) == SENDERS * PEOPLE_EACH
     for token, total in senders.acknowledged.items():
