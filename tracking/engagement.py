@@ -242,10 +242,9 @@ def by_day(session: Session, scope: Scope) -> dict[date, Engagement]:
     if hasattr(model, "grain"):
         where.append(model.grain == Grain.day)
     sums = [func.sum(getattr(model, name)) for name in _SUMS]
-    query = (
-        select(model.audience, model.day, *sums).where(*where).group_by(model.audience, model.day)
-    )
-    return _merged(plain_rows(session, query), scope.rule)
+    keys = (model.audience, model.day)
+    rows = plain_rows(session, select(*keys, *sums).where(*where).group_by(*keys))
+    return _merged(((audience, day, *map(int, some)) for audience, day, *some in rows), scope.rule)
 
 
 def people(session: Session, scope: Scope) -> int:
