@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
+from flask import current_app
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import func, inspect, select, text, update
 
@@ -26,10 +28,11 @@ from portal.reports.baselines import Entry
 from surveys import definitions
 from surveys.models import Answer, Invitation, Response, Survey, SurveyLink, Wave
 from tests import engines
-from tests.factories import make_asset, make_family, make_user
+from tests.factories import make_asset, make_family, make_partner, make_user
 from tests.people import anna, lena
 from tests.tracking.reports import post, row, slot_now, token_for
-from tracking import metrics, rollups, verify
+from tracking import events, metrics, rollups, verify
+from tracking.sums import AssetSum, PageSum, PartnerSum, SearchSum
 
 TODAY = metrics.Scope(now().date() - timedelta(days=1), now().date() + timedelta(days=2))
 
@@ -290,3 +293,59 @@ def test_what_older_tables_cannot_hold_is_not_lost_without_a_word(
         assert "There are anonymous answers" in caplog.text
         assert db.session.query(Response).count() == 1
         db.session.remove()
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_sums_of_pages_and_searches_are_the_same_after_going_back_and_on(engine: str) -> None:
+    folder = engines.folder() / f"migrate_sums_{engine}"
+    with engines.opened(engines.settings_for(engine, folder, migrated=True)) as app:
+        with write() as session:
+            set_up(session, company="N", timezone="UTC", privacy_mode="pseudonymous")
+        partners = [make_user(email=f"a@p{n}.example", partner=make_partner()) for n in range(4)]
+        with app.test_request_context():
+            for person in partners:
+                token = token_for(person, make_asset())
+                rows = [row(slot_now(), page, active=3000) for page in (1, 2)]
+                assert post(token, *rows, activated=now_ms()).status_code == 200
+            for person, words, results in (
+                (partners[0], "atex", 0), (partners[0], "atex", 0), (partners[1], "atex", 0),
+                (partners[1], "atex", 7), (partners[2], "wartung", 3),
+            ):  # fmt: skip
+                token = search_token(person, words, results)
+                assert (
+                    post(token, row(slot_now(), active=900), activated=now_ms()).status_code == 200
+                )
+        rollups.rebuild_marked(db.engine, ZoneInfo("UTC"), at_once=True)
+        before = kept_sums()
+        assert {row[0] for row in before["sum_search"]} == {"day", "dekad", "month"}
+        db.session.remove()
+        downgrade(revision="0016")
+        with db.engine.connect() as connection:
+            times = "SELECT words, found, sum(searches) FROM sum_search GROUP BY 1, 2"
+            found = {(row[0], bool(row[1]), int(row[2])) for row in connection.execute(text(times))}
+            assert found == {("atex", False, 3), ("atex", True, 1), ("wartung", True, 1)}
+            longest = "SELECT people FROM sum_partner ORDER BY length(people) DESC"
+            people = connection.scalar(text(longest))
+        # Four readers are a list there, and bits before and after.
+        assert len(msgspec.msgpack.decode(bytes(people))) == 4
+        upgrade()
+        assert kept_sums() == before
+        assert list(verify.differences(db.engine, ZoneInfo("UTC"))) == []
+        db.session.remove()
+
+
+def kept_sums() -> dict[str, list[tuple[object, ...]]]:
+    """Every row of the sums of partners, assets, pages and searches."""
+    tables = [AssetSum.__table__, PageSum.__table__, PartnerSum.__table__, SearchSum.__table__]
+    with db.engine.connect() as connection:
+        return {
+            table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)  # type: ignore[attr-defined]
+            for table in tables
+        }
+
+
+def search_token(person: User, words: str, results: int) -> str:
+    """A page of results in the library of this person."""
+    keys = current_app.extensions["portal_keys"]
+    viewer = events.area_viewer(keys, person, now().date())
+    return events.issue_area_token(keys, viewer, "library", words=words, results=results)
