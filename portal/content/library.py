@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import Partner, User
@@ -64,18 +64,29 @@ def is_addressed(rules: Collection[tuple[str, str]], partner: Partner | PartnerF
     return all((kind, values[kind]) in rules for kind in {kind for kind, _value in rules})
 
 
+# To name more keys than that in a query takes longer than to read what else there is.
+_MANY = 100
+
+
+def _among(column: Any, asset_ids: Collection[uuid.UUID]) -> ColumnElement[bool]:
+    """The rows of some assets; of many, all rows: whoever asks leaves out the others."""
+    few: ColumnElement[bool] = column.in_(list(asset_ids))
+    return few if len(asset_ids) <= _MANY else true()
+
+
 def audiences(
-    session: Session, asset_ids: Iterable[uuid.UUID]
+    session: Session, asset_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, frozenset[tuple[str, str]]]:
     """The rules as (kind, value) of those of some assets that are not for every partner; many
     assets have the same."""
-    query = select(AudienceRule.asset_id, AudienceRule.kind, AudienceRule.value).where(
-        AudienceRule.asset_id.in_(list(asset_ids))
-    )
+    query = select(AudienceRule.asset_id, AudienceRule.kind, AudienceRule.value)
     found: dict[uuid.UUID, set[tuple[str, str]]] = defaultdict(set)
-    for asset_id, kind, value in session.execute(query):
+    for asset_id, kind, value in plain_rows(
+        session, query.where(_among(AudienceRule.asset_id, asset_ids))
+    ):
         found[asset_id].add((kind, value))
-    return {key: frozenset(rules) for key, rules in found.items()}
+    wanted = found.keys() & set(asset_ids)
+    return {key: frozenset(found[key]) for key in wanted}
 
 
 class AssetFacts(NamedTuple):
@@ -93,7 +104,7 @@ def live(session: Session) -> list[AssetFacts]:
     return [AssetFacts._make(row) for row in plain_rows(session, query)]
 
 
-def find(session: Session, user: User, filters: Filters) -> list[Asset]:
+def find(session: Session, user: User, filters: Filters, limit: int | None = None) -> list[Asset]:
     """The assets `user` may see that fit, newest first."""
     query = (
         select(Asset)
@@ -111,10 +122,14 @@ def find(session: Session, user: User, filters: Filters) -> list[Asset]:
                 and_(AssetVersion.language == filters.language, AssetVersion.current)
             )
         )
-    found = list(session.scalars(query))
-    # In Python, because the engines disagree on case and accents.
     words = [sort_key(word)[0] for word in filters.words.split()]
-    return [a for a in found if all(w in sort_key(f"{a.title} {a.summary}")[0] for w in words)]
+    if not words:
+        return list(session.scalars(query.limit(limit)))
+    # In Python, because the engines disagree on case and accents.
+    found = session.scalars(query)
+    return [a for a in found if all(w in sort_key(f"{a.title} {a.summary}")[0] for w in words)][
+        :limit
+    ]
 
 
 def _uuid(text: str) -> uuid.UUID | None:
@@ -173,13 +188,14 @@ def families_of_assets(session: Session) -> dict[uuid.UUID, set[uuid.UUID]]:
 
 def newest(session: Session, user: User, limit: int) -> list[Asset]:
     """The latest content for `user`."""
-    return find(session, user, Filters())[:limit]
+    return find(session, user, Filters(), limit)
 
 
-def titles(session: Session, asset_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+def titles(session: Session, asset_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     """What the assets behind ids are called, for reports, retired ones included."""
-    query = select(Asset.id, Asset.title).where(Asset.id.in_(list(asset_ids)))
-    return {row.id: row.title for row in session.execute(query)}
+    query = select(Asset.id, Asset.title).where(_among(Asset.id, asset_ids))
+    found: dict[uuid.UUID, str] = dict(plain_rows(session, query))
+    return {key: found[key] for key in found.keys() & set(asset_ids)}
 
 
 def current_versions(session: Session, asset_ids: Iterable[uuid.UUID]) -> list[AssetVersion]:
