@@ -41,13 +41,11 @@ class BulkInsert:
 
     def ready(self, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
         """`rows` of plain values, as the driver takes them."""
-        found: list[Sequence[Any]] = []
-        for row in rows:
-            values = list(row)
+        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+        if columns:
             for place, fit in self._converters:
-                values[place] = fit(values[place])
-            found.append(values)
-        return found
+                columns[place] = map(fit, columns[place])
+        return list(zip(*columns, strict=True))
 
     def write(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> None:
         """Insert `rows`, which are ready, by a cursor of the driver."""
@@ -79,11 +77,13 @@ def driver_rows(
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of a query as the driver gives them, a few at a time: moments are left as they are,
     and so are keys, if they are not asked for as `Raw`."""
-    result: Any = connection.execute(query, asked)
-    try:
-        yield from chain.from_iterable(iter(lambda: result.cursor.fetchmany(_AT_ONCE), []))
-    finally:
-        result.close()
+    return chain.from_iterable(_parts_of(connection.execute(query, asked)))
+
+
+def _parts_of(result: Any) -> Iterator[list[tuple[Any, ...]]]:
+    while some := result.cursor.fetchmany(_AT_ONCE):
+        yield some
+    result.close()
 
 
 class Raw(FunctionElement[Any]):

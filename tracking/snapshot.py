@@ -24,7 +24,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    true,
+    union,
 )
 from sqlalchemy.engine import Connection, Engine
 
@@ -172,9 +172,7 @@ def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
     while True:
         # Widen the window until no view that touches the day can have more outside of it.
         found = chains(loads.values())
-        edge = [
-            chain for chain in found if day.touches(chain) and _may_go_on(chain, day, low, high)
-        ]
+        edge = [chain for chain in found if _may_go_on(chain, day, low, high)]
         if not edge:
             return found
         low -= 2 * TOKEN_LIFE_MS
@@ -186,9 +184,10 @@ def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
 
 
 def _may_go_on(chain: Sequence[LoadFacts], day: Day, low: int, high: int) -> bool:
-    begins = chain[0].issued_at
+    """Whether a view that touches the day may have more outside of what was looked at."""
+    begins, until = chain[0].issued_at, chain_until(chain)
     earlier = begins < day.start and begins < low + TOKEN_LIFE_MS + VIEW_GAP_MS
-    return earlier or chain_until(chain) + VIEW_GAP_MS >= high
+    return (earlier or until + VIEW_GAP_MS >= high) and day.touches(chain)
 
 
 def _area_loads(connection: Connection, day: Day) -> list[AreaLoad]:
@@ -393,23 +392,20 @@ def columns_of(table: Table) -> list[str]:
 def unnumbered(engine: Engine, when: tuple[int, int]) -> set[uuid.UUID]:
     """The readers of a `span`, people and partners, that were not counted before."""
     begin, end = when
-    here = (
-        _CONTENT,
-        Load.issued_at >= begin - TOKEN_LIFE_MS,
-        Load.issued_at < end,
-        Load.activated_at.is_not(None),
-        Reader.number.is_(None),
+    # The loads are read once; of the few thousand readers it is then asked who has a number.
+    seen = (
+        select(Load.subject, Load.subject_kind, Load.partner_id)
+        .distinct()
+        .where(
+            _CONTENT,
+            Load.issued_at >= begin - TOKEN_LIFE_MS,
+            Load.issued_at < end,
+            Load.activated_at.is_not(None),
+        )
+        .cte()
     )
-    lasting = Load.subject_kind == SubjectKind.lasting
+    people = select(seen.c.subject).where(seen.c.subject_kind == SubjectKind.lasting)
+    readers = union(people, select(seen.c.partner_id)).subquery()
+    query = select(readers).outerjoin(Reader, Reader.subject == readers.c.subject)
     with engine.connect() as connection:
-        return {
-            key
-            for column, also in ((Load.subject, lasting), (Load.partner_id, true()))
-            for key in connection.scalars(
-                select(column)
-                .distinct()
-                .outerjoin(Reader, Reader.subject == column)
-                .where(*here, also)
-            )
-            if key is not None
-        }
+        return set(connection.scalars(query.where(Reader.number.is_(None))))
