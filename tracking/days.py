@@ -277,24 +277,22 @@ class _Building:
     def chain(self, first: LoadFacts, chain: Sequence[LoadFacts]) -> None:
         """Add what a view has on this day to every sum it belongs to."""
         asset = self._assets[first.audience][first.asset_id]
-        pages = asset.pages[first.version_id]
-        attention, dwell = _read(chain, self._facts.here, pages)
+        sums, here = asset.pages[first.version_id], _by_page(chain, self._facts.here)
+        attention = _added_by_page(here, sums)
         if not self._day.holds(first.activated_at):
             if any(attention):
                 asset.add(first.partner_id, [0, 0, 0, *attention, *_NO_ACTS])
             return
-        # Few days have views that cross them.
-        if self._facts.elsewhere:
-            _read(chain, self._facts.elsewhere, defaultdict(lambda: [0] * 6), dwell)
+        dwell = {page: counts[0] + counts[1] for page, counts in here.items()}
+        for page, counts in _by_page(chain, self._facts.elsewhere).items():
+            dwell[page] = dwell.get(page, 0) + counts[0] + counts[1]
         total = sum(dwell.values())
-        ended = max(chain, key=_last_slot).is_ended
-        asset.add(
-            first.partner_id, [1, int(total >= ENGAGED_MS), int(ended), *attention, *_NO_ACTS]
-        )
+        views = (1, int(total >= ENGAGED_MS), int(max(chain, key=_last_slot).is_ended))
+        asset.add(first.partner_id, [*views, *attention, *_NO_ACTS])
         asset.dwells[total // 1000] += 1
         for page, milliseconds in dwell.items():
             if milliseconds >= PAGE_READ_MS:
-                pages[page][5] += 1
+                sums[page][5] += 1
         number = self.number(first.subject) if first.lasting else None
         if number is not None:
             asset.people.add(number)
@@ -390,33 +388,33 @@ def _last_slot(load: LoadFacts) -> int:
 _NOTHING: Pages = {}
 
 
-def _read(
-    chain: Sequence[LoadFacts],
-    attention: Attention,
-    pages: dict[int, list[int]],
-    dwell: dict[int, int] | None = None,
-) -> tuple[list[int], dict[int, int]]:
-    """Add the attention of a view to its `pages`; returns the sum of them, and the dwell by page,
-    added to `dwell` where it is given."""
-    dwell = {} if dwell is None else dwell
-    actives = readings = idles = glances = overlaps = 0
+def _by_page(chain: Sequence[LoadFacts], attention: Attention) -> Pages:
+    """The attention of a view."""
+    if len(chain) == 1:
+        return attention.get(chain[0].id, _NOTHING)
+    found: Pages = {}
     for load in chain:
-        for page, (active, reading, idle, glance, overlap) in attention.get(
-            load.id, _NOTHING
-        ).items():
-            sums = pages[page]
-            sums[0] += active
-            sums[1] += reading
-            sums[2] += idle
-            sums[3] += glance
-            sums[4] += overlap
-            actives += active
-            readings += reading
-            idles += idle
-            glances += glance
-            overlaps += overlap
-            dwell[page] = dwell.get(page, 0) + active + reading
-    return [actives, readings, idles, glances, overlaps], dwell
+        for page, counts in attention.get(load.id, _NOTHING).items():
+            _credit(found, page, counts)
+    return found
+
+
+def _added_by_page(pages: Pages, sums: dict[int, list[int]]) -> list[int]:
+    """Add the attention of a view to the `sums` of its pages; returns all of it together."""
+    actives = readings = idles = glances = overlaps = 0
+    for page, (active, reading, idle, glance, overlap) in pages.items():
+        of_page = sums[page]
+        of_page[0] += active
+        of_page[1] += reading
+        of_page[2] += idle
+        of_page[3] += glance
+        of_page[4] += overlap
+        actives += active
+        readings += reading
+        idles += idle
+        glances += glance
+        overlaps += overlap
+    return [actives, readings, idles, glances, overlaps]
 
 
 def rows_of(day: Day, facts: Facts) -> Rows:
