@@ -135,7 +135,16 @@ _CONTENT = and_(_COUNTED, Load.asset_id.is_not(None))
 def _loads(
     connection: Connection, query: Executable, asked: Mapping[str, int] | None = None
 ) -> dict[Id, LoadFacts]:
-    return {row[0]: LoadFacts._make(row) for row in driver_rows(connection, query, asked)}
+    # One object for each thing, however many loads are about it: they are near in memory, and equal
+    # at first sight.
+    known: dict[Any, Any] = {}
+    one = known.setdefault
+    return {
+        key: LoadFacts(
+            key, one(who, who), one(of, of), one(to, to), one(what, what), one(which, which), *more
+        )
+        for key, who, of, to, what, which, *more in driver_rows(connection, query, asked)
+    }
 
 
 # Whether a load may have something on a day, or next to it.
