@@ -11,12 +11,18 @@ Consequences: values must be as the driver takes them, which `ready` sees to.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ARRAY, Executable, Table, bindparam, cast, func, insert, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
+
+_AT_ONCE = 1000
 
 
 class BulkInsert:
@@ -35,13 +41,11 @@ class BulkInsert:
 
     def ready(self, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
         """`rows` of plain values, as the driver takes them."""
-        found: list[Sequence[Any]] = []
-        for row in rows:
-            values = list(row)
+        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+        if columns:
             for place, fit in self._converters:
-                values[place] = fit(values[place])
-            found.append(values)
-        return found
+                columns[place] = map(fit, columns[place])
+        return list(zip(*columns, strict=True))
 
     def write(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> None:
         """Insert `rows`, which are ready, by a cursor of the driver."""
@@ -68,17 +72,36 @@ def insert_all(connection: Connection, table: Table, rows: Iterable[Sequence[Any
         cursor.close()
 
 
-def driver_rows(connection: Connection, query: Executable) -> list[tuple[Any, ...]]:
-    """The rows of a query as the driver gives them: keys and moments are left as they are."""
-    result: Any = connection.execute(query)
-    found: list[tuple[Any, ...]] = result.cursor.fetchall()
+def driver_rows(
+    connection: Connection, query: Executable, asked: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query as the driver gives them, a few at a time: moments are left as they are,
+    and so are keys, if they are not asked for as `Raw`."""
+    return chain.from_iterable(_parts_of(connection.execute(query, asked)))
+
+
+def _parts_of(result: Any) -> Iterator[list[tuple[Any, ...]]]:
+    while some := result.cursor.fetchmany(_AT_ONCE):
+        yield some
     result.close()
-    return found
 
 
-def as_key(raw: Any) -> uuid.UUID:
-    """A key of a driver's row."""
-    return raw if isinstance(raw, uuid.UUID) else uuid.UUID(bytes=bytes(raw))
+class Raw(FunctionElement[Any]):
+    """A key as the 16 bytes that it is, on both engines: a UUID takes as long to make as a row to
+    read, and is compared and looked up in Python. Both sort alike."""
+
+    type = NullType()
+    inherit_cache = True
+
+
+@compiles(Raw)
+def _as_it_is(element: Raw, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(Raw, "postgresql")
+def _sent(element: Raw, compiler: Any, **options: Any) -> str:
+    return f"uuid_send({compiler.process(element.clauses, **options)})"
 
 
 def _by_column(statement: Any, dialect: Any) -> str:

@@ -59,4 +59,4 @@ def test_nothing_to_write_is_written_and_read(app: Flask) -> None:
     table: Any = SearchSum.__table__
     with write_connection(db.engine) as connection:
         insert_all(connection, table, [])
-        assert driver_rows(connection, select(Load.id)) == []
+        assert list(driver_rows(connection, select(Load.id))) == []

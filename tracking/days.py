@@ -12,7 +12,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, NamedTuple, TypeVar
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +23,7 @@ from tracking.dwell import (
     ENGAGED_MS,
     PAGE_READ_MS,
     SLOT_MS,
+    Id,
     LoadFacts,
     cap,
     chain_until,
@@ -29,12 +33,11 @@ from tracking.packing import histogram, packed, packed_histogram, united
 
 # Stands for all partners together.
 EVERYONE = uuid.UUID(int=0)
-V = TypeVar("V")
 Key = tuple[object, ...]
 Values = dict[str, object]
 Pages = dict[int, list[int]]
 # What counts, by load and page: active, reading, idle, glance, overlap in milliseconds.
-Attention = dict[uuid.UUID, Pages]
+Attention = dict[Id, Pages]
 
 ATTENTION = ("active", "reading", "idle", "glance", "overlap")
 ACTS = ("downloads", "downloads_started", "downloads_completed", "shares", "likes")
@@ -42,9 +45,9 @@ FIGURES = ("views", "engaged_views", "ended_views", *ATTENTION, *ACTS)
 _AT = {name: place for place, name in enumerate(FIGURES)}
 
 
-# Attention of a load to a page in a slot, as it was reported: the load's place in a list, slot,
-# page, active, reading, idle, glance. A plain tuple, because a busy day has a million.
-SlotRow = tuple[int, int, int, int, int, int, int]
+# Attention of a load to a page in a slot, as it was reported: the load's id, slot, page, active,
+# reading, idle, glance. A plain tuple, because a busy day has a million.
+SlotRow = tuple[Id, int, int, int, int, int, int]
 
 
 class Act(NamedTuple):
@@ -55,25 +58,18 @@ class Act(NamedTuple):
     """
 
     kind: str
-    partner_id: uuid.UUID
-    asset_id: uuid.UUID | None
+    partner_id: Id
+    asset_id: Id | None
     audience: str
     n: int
-
-
-class Owned(NamedTuple):
-    """A load and the person whose time it is; all that the cap wants to know."""
-
-    id: uuid.UUID
-    subject: uuid.UUID
 
 
 class AreaLoad(NamedTuple):
     """A page load in an area of the portal."""
 
-    id: uuid.UUID
-    subject: uuid.UUID
-    partner_id: uuid.UUID
+    id: Id
+    subject: Id
+    partner_id: Id
     area: str
     activated_at: int | None
 
@@ -81,7 +77,7 @@ class AreaLoad(NamedTuple):
 class SearchFacts(NamedTuple):
     """`n` searches of a partner for these words."""
 
-    partner_id: uuid.UUID
+    partner_id: Id
     words: str
     found: bool
     n: int
@@ -129,7 +125,7 @@ class Facts:
     acts: Iterable[Act] = ()
     areas: Iterable[AreaLoad] = ()
     searches: Iterable[SearchFacts] = ()
-    numbers: Mapping[uuid.UUID, int] = field(default_factory=dict)
+    numbers: Mapping[Id, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -147,6 +143,13 @@ class Rows:
     touched: set[date] = field(default_factory=set)
     # Readers and partners that have no number yet.
     unnumbered: set[uuid.UUID] = field(default_factory=set)
+
+
+# The same few thousand keys again and again.
+@lru_cache(maxsize=16_384)
+def key_of(raw: bytes) -> uuid.UUID:
+    """A key that was read as its 16 bytes."""
+    return uuid.UUID(bytes=raw)
 
 
 # --- folded pages ---------------------------------------------------------------------------------
@@ -168,36 +171,55 @@ def unpack_pages(data: bytes) -> Pages:
 # --- the cap --------------------------------------------------------------------------------------
 
 
-def granted(rows: Sequence[SlotRow], loads: Sequence[Owned | LoadFacts | AreaLoad]) -> Attention:
+def granted(rows: Iterable[SlotRow], person_of: Mapping[Id, Id]) -> Attention:
     """What counts of the slots of one day, after the cap per person.
 
-    `rows` are all that the persons of `loads` have on that day.
+    `person_of` says whose time a load is. `rows` are all that these persons have on that day; those
+    of other loads are left out.
     """
-    persons: dict[uuid.UUID, int] = {}
-    person_of = [persons.setdefault(load.subject, len(persons)) << 32 for load in loads]
+    persons: dict[Id, list[_Rows]] = defaultdict(list)
+    # Mostly, the rows of a load come one after the other.
+    for load_id, some in groupby(rows, key=itemgetter(0)):
+        person = person_of.get(load_id)
+        if person is not None:
+            persons[person].append((load_id, list(some)))
+    attention: Attention = defaultdict(dict)
+    for theirs in persons.values():
+        _grant(theirs, attention)
+    return dict(attention)
+
+
+# Some rows of one load.
+_Rows = tuple[Id, list[SlotRow]]
+
+
+def _grant(theirs: Sequence[_Rows], attention: Attention) -> None:
+    """Add to `attention` what counts of one person's rows."""
     wanted: dict[int, int] = defaultdict(int)
-    for load, slot, _page, active, reading, idle, glance in rows:
-        wanted[person_of[load] | slot] += active + reading + idle + glance
-    sums: list[Pages] = [{} for _load in loads]
-    crowded: dict[int, list[SlotRow]] = defaultdict(list)
-    for row in rows:
-        load, slot, page, active, reading, idle, glance = row
-        if wanted[person_of[load] | slot] > SLOT_MS:
-            crowded[person_of[load] | slot].append(row)
-        elif (known := sums[load].get(page)) is None:
-            sums[load][page] = [active, reading, idle, glance, 0]
-        else:
-            known[0] += active
-            known[1] += reading
-            known[2] += idle
-            known[3] += glance
+    for _load_id, rows in theirs:
+        for _id, slot, _page, active, reading, idle, glance in rows:
+            wanted[slot] += active + reading + idle + glance
+    crowded: dict[int, list[SlotRow]] = {slot: [] for slot, n in wanted.items() if n > SLOT_MS}
+    for load_id, rows in theirs:
+        pages = attention[load_id]
+        for row in rows:
+            _id, slot, page, active, reading, idle, glance = row
+            if slot in crowded:
+                crowded[slot].append(row)
+            elif page in pages:
+                known = pages[page]
+                known[0] += active
+                known[1] += reading
+                known[2] += idle
+                known[3] += glance
+            else:
+                pages[page] = [active, reading, idle, glance, 0]
     for entries in crowded.values():
         # Sorted, so that rounding does not depend on the order in which rows were read.
-        entries.sort(key=lambda row: (loads[row[0]].id.bytes, row[2]))
+        entries.sort(key=itemgetter(0, 2))
         given = cap([(row[3], row[4], row[5], row[6]) for row in entries])
         for row, counts in zip(entries, given, strict=True):
-            _credit(sums[row[0]], row[2], counts)
-    return {load.id: pages for load, pages in zip(loads, sums, strict=True) if pages}
+            _credit(attention[row[0]], row[2], counts)
 
 
 def _credit(pages: Pages, page: int, counts: Sequence[int]) -> None:
@@ -220,94 +242,64 @@ def add_attention(total: Attention, more: Attention) -> None:
 # --- the rows -------------------------------------------------------------------------------------
 
 
-class _OfPartner:
-    """What a partner, or everyone, did, while it is added up; sums in the order of FIGURES."""
-
-    __slots__ = ("people", "sums")
-
-    def __init__(self) -> None:
-        self.sums = [0] * len(FIGURES)
-        self.people: set[int] = set()
-
-
 class _OfAsset:
-    """What was done with an asset: in all, by partner, and by version and page."""
+    """What was done with an asset, while it is added up: by partner, in the order of FIGURES,
+    and by version and page. All other sums are sums of those by partner."""
 
-    __slots__ = ("dwells", "pages", "pairs", "partners", "people", "sums")
+    __slots__ = ("dwells", "pages", "pairs", "people")
 
     def __init__(self) -> None:
-        self.sums = [0] * len(FIGURES)
         self.people: set[int] = set()
-        self.partners: set[int] = set()
         self.dwells: dict[int, int] = defaultdict(int)
-        self.pairs: dict[uuid.UUID, list[int]] = defaultdict(lambda: [0] * len(FIGURES))
-        self.pages: dict[uuid.UUID, dict[int, list[int]]] = defaultdict(
+        self.pairs: dict[Id, list[int]] = {}
+        self.pages: dict[Id, dict[int, list[int]]] = defaultdict(
             lambda: defaultdict(lambda: [0] * 6)
         )
 
+    def add(self, partner_id: Id, figures: list[int]) -> None:
+        """Add what a partner did; the figures are kept."""
+        known = self.pairs.get(partner_id)
+        self.pairs[partner_id] = _added((known, figures)) if known else figures
+
 
 class _Building:
-    """The rows of a day while they are added up.
-
-    By audience and then by partner or asset: a busy day has a hundred thousand views, and a key
-    that is made and looked up for each sum of each took a tenth of the rebuild.
-    """
+    """The rows of a day while they are added up."""
 
     def __init__(self, day: Day, facts: Facts) -> None:
-        self.unnumbered: set[uuid.UUID] = set()
+        self.unnumbered: set[Id] = set()
         self._day, self._facts = day, facts
-        self._partners: dict[str, dict[uuid.UUID, _OfPartner]] = defaultdict(
-            lambda: defaultdict(_OfPartner)
-        )
-        self._everyone: dict[str, _OfPartner] = defaultdict(_OfPartner)
-        self._assets: dict[str, dict[uuid.UUID, _OfAsset]] = defaultdict(
-            lambda: defaultdict(_OfAsset)
-        )
+        self._assets: dict[str, dict[Id, _OfAsset]] = defaultdict(lambda: defaultdict(_OfAsset))
+        # Who of a partner had a view.
+        self._people: dict[str, dict[Id, set[int]]] = defaultdict(lambda: defaultdict(set))
+        # What is a partner's and of no asset.
+        self._own: dict[str, dict[Id, list[int]]] = defaultdict(lambda: defaultdict(_nothing))
 
     def chain(self, first: LoadFacts, chain: Sequence[LoadFacts]) -> None:
         """Add what a view has on this day to every sum it belongs to."""
         asset = self._assets[first.audience][first.asset_id]
-        pages = asset.pages[first.version_id]
-        attention, dwell = _read(chain, self._facts.here, pages)
-        figures = [0, 0, 0, *attention]
-        is_counted = self._day.holds(first.activated_at)
-        if is_counted:
-            # Few days have views that cross them.
-            if self._facts.elsewhere:
-                _read(chain, self._facts.elsewhere, defaultdict(lambda: [0] * 6), dwell)
-            total = sum(dwell.values())
-            ended = max(chain, key=_last_slot).is_ended
-            figures[:3] = 1, int(total >= ENGAGED_MS), int(ended)
-            asset.dwells[total // 1000] += 1
-            for page, milliseconds in dwell.items():
-                if milliseconds >= PAGE_READ_MS:
-                    pages[page][5] += 1
-        if not any(figures):
+        sums, here = asset.pages[first.version_id], _by_page(chain, self._facts.here)
+        attention = _added_by_page(here, sums)
+        if not self._day.holds(first.activated_at):
+            if any(attention):
+                asset.add(first.partner_id, [0, 0, 0, *attention, *_NO_ACTS])
             return
-        everyone = self._everyone[first.audience]
-        partner = self._partners[first.audience][first.partner_id]
-        if is_counted:
-            self._count(first, asset, (partner, everyone))
-        pair = asset.pairs[first.partner_id]
-        for place, n in enumerate(figures):
-            if n:
-                everyone.sums[place] += n
-                partner.sums[place] += n
-                asset.sums[place] += n
-                pair[place] += n
-
-    def _count(self, first: LoadFacts, asset: _OfAsset, partners: Iterable[_OfPartner]) -> None:
-        """Count the reader of a view, and the partner."""
-        number = self._number(first.partner_id)
-        if number is not None:
-            asset.partners.add(number)
-        number = self._number(first.subject) if first.lasting else None
+        dwell = {page: counts[0] + counts[1] for page, counts in here.items()}
+        for page, counts in _by_page(chain, self._facts.elsewhere).items():
+            dwell[page] = dwell.get(page, 0) + counts[0] + counts[1]
+        total = sum(dwell.values())
+        views = (1, int(total >= ENGAGED_MS), int(max(chain, key=_last_slot).is_ended))
+        asset.add(first.partner_id, [*views, *attention, *_NO_ACTS])
+        asset.dwells[total // 1000] += 1
+        for page, milliseconds in dwell.items():
+            if milliseconds >= PAGE_READ_MS:
+                sums[page][5] += 1
+        number = self.number(first.subject) if first.lasting else None
         if number is not None:
             asset.people.add(number)
-            for partner in partners:
-                partner.people.add(number)
+            self._people[first.audience][first.partner_id].add(number)
 
-    def _number(self, key: uuid.UUID) -> int | None:
+    def number(self, key: Id) -> int | None:
+        """The number of a reader or a partner; whoever has none is `unnumbered`."""
         number = self._facts.numbers.get(key)
         if number is None:
             self.unnumbered.add(key)
@@ -315,53 +307,78 @@ class _Building:
 
     def act(self, act: Act) -> None:
         """Add deliberate acts to the sums they belong to."""
-        place, found = _AT[act.kind], []
+        figures = _nothing()
+        figures[_AT[act.kind]] = act.n
         if act.asset_id is not None:
-            asset = self._assets[act.audience][act.asset_id]
-            found += [asset.sums, asset.pairs[act.partner_id]]
-        if act.asset_id is None or act.kind != "shares":
-            partner = self._partners[act.audience][act.partner_id]
-            found += [partner.sums, self._everyone[act.audience].sums]
-        for sums in found:
-            sums[place] += act.n
+            self._assets[act.audience][act.asset_id].add(act.partner_id, figures)
+        else:
+            own = self._own[act.audience]
+            own[act.partner_id] = _added((own[act.partner_id], figures))
 
     def rows(self) -> Rows:
         """The finished rows, those of an asset together, as they are kept."""
-        rows = Rows(unnumbered=self.unnumbered)
-        for audience, partners in self._partners.items():
-            together = {EVERYONE: self._everyone[audience]}
-            for partner_id, partner in _in_order(partners | together):
-                people = packed(partner.people)
-                rows.partners[partner_id, audience] = {**_figures(partner.sums), "people": people}
+        rows = Rows()
+        for audience in dict.fromkeys((*self._assets, *self._own)):
+            self._rows_of_partners(rows, audience)
         for audience, assets in self._assets.items():
-            for asset_id, asset in _in_order(assets):
-                self._rows_of_asset(rows, (asset_id, audience), asset)
+            for asset_id, asset in sorted(assets.items()):
+                self._rows_of_asset(rows, (key_of(asset_id), audience), asset)
         return rows
+
+    def _rows_of_partners(self, rows: Rows, audience: str) -> None:
+        pairs: dict[Id, list[list[int]]] = defaultdict(list)
+        for asset in self._assets[audience].values():
+            for partner_id, figures in asset.pairs.items():
+                pairs[partner_id].append(figures)
+        own, people = self._own[audience], self._people[audience]
+        of_all = []
+        for partner_id in sorted(pairs.keys() | own.keys()):
+            sums = _added((_nothing(), *pairs[partner_id]))
+            # A link is one share of the partner, however many assets it has.
+            sums[_AT["shares"]] = 0
+            sums = _added((sums, own[partner_id]))
+            if any(sums):
+                of_all.append(sums)
+                rows.partners[key_of(partner_id), audience] = _values(sums, people[partner_id])
+        if of_all:
+            everybody = set().union(*people.values())
+            rows.partners[EVERYONE, audience] = _values(_added(of_all), everybody)
 
     def _rows_of_asset(self, rows: Rows, key: tuple[uuid.UUID, str], asset: _OfAsset) -> None:
         asset_id, audience = key
         # Looked at on this day, and no more: a page that was open without attention.
-        if any(asset.sums):
+        if asset.pairs:
+            viewers = (self.number(id_) for id_, figures in asset.pairs.items() if figures[0])
             rows.assets[key] = {
-                **_figures(asset.sums),
-                "people": packed(asset.people),
-                "partners": packed(asset.partners),
+                **_values(_added(asset.pairs.values()), asset.people),
+                "partners": packed(number for number in viewers if number is not None),
                 "dwells": packed_histogram(asset.dwells),
             }
-        for partner_id, sums in _in_order(asset.pairs):
-            rows.pairs[asset_id, partner_id, audience] = _figures(sums)
+        for partner_id, figures in sorted(asset.pairs.items()):
+            rows.pairs[asset_id, key_of(partner_id), audience] = _figures(figures)
         for version_id, pages in asset.pages.items():
             for page, sums in pages.items():
                 values: Values = dict(zip((*ATTENTION, "readers"), sums, strict=True))
-                rows.pages[asset_id, version_id, audience, page] = values
+                rows.pages[asset_id, key_of(version_id), audience, page] = values
 
 
-def _in_order(found: Mapping[uuid.UUID, V]) -> list[tuple[uuid.UUID, V]]:
-    return sorted(found.items(), key=lambda item: item[0].int)
+_NO_ACTS = [0] * len(ACTS)
+
+
+def _nothing() -> list[int]:
+    return [0] * len(FIGURES)
+
+
+def _added(lists: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(column) for column in zip(*lists, strict=True)]
 
 
 def _figures(sums: Sequence[int]) -> Values:
     return dict(zip(FIGURES, sums, strict=True))
+
+
+def _values(sums: Sequence[int], people: Iterable[int]) -> Values:
+    return {**_figures(sums), "people": packed(people)}
 
 
 def _last_slot(load: LoadFacts) -> int:
@@ -371,33 +388,33 @@ def _last_slot(load: LoadFacts) -> int:
 _NOTHING: Pages = {}
 
 
-def _read(
-    chain: Sequence[LoadFacts],
-    attention: Attention,
-    pages: dict[int, list[int]],
-    dwell: dict[int, int] | None = None,
-) -> tuple[list[int], dict[int, int]]:
-    """Add the attention of a view to its `pages`; returns the sum of them, and the dwell by page,
-    added to `dwell` where it is given."""
-    dwell = {} if dwell is None else dwell
-    actives = readings = idles = glances = overlaps = 0
+def _by_page(chain: Sequence[LoadFacts], attention: Attention) -> Pages:
+    """The attention of a view."""
+    if len(chain) == 1:
+        return attention.get(chain[0].id, _NOTHING)
+    found: Pages = {}
     for load in chain:
-        for page, (active, reading, idle, glance, overlap) in attention.get(
-            load.id, _NOTHING
-        ).items():
-            sums = pages[page]
-            sums[0] += active
-            sums[1] += reading
-            sums[2] += idle
-            sums[3] += glance
-            sums[4] += overlap
-            actives += active
-            readings += reading
-            idles += idle
-            glances += glance
-            overlaps += overlap
-            dwell[page] = dwell.get(page, 0) + active + reading
-    return [actives, readings, idles, glances, overlaps], dwell
+        for page, counts in attention.get(load.id, _NOTHING).items():
+            _credit(found, page, counts)
+    return found
+
+
+def _added_by_page(pages: Pages, sums: dict[int, list[int]]) -> list[int]:
+    """Add the attention of a view to the `sums` of its pages; returns all of it together."""
+    actives = readings = idles = glances = overlaps = 0
+    for page, (active, reading, idle, glance, overlap) in pages.items():
+        of_page = sums[page]
+        of_page[0] += active
+        of_page[1] += reading
+        of_page[2] += idle
+        of_page[3] += glance
+        of_page[4] += overlap
+        actives += active
+        readings += reading
+        idles += idle
+        glances += glance
+        overlaps += overlap
+    return [actives, readings, idles, glances, overlaps]
 
 
 def rows_of(day: Day, facts: Facts) -> Rows:
@@ -405,20 +422,22 @@ def rows_of(day: Day, facts: Facts) -> Rows:
     building, across = _Building(day, facts), []
     for chain in facts.chains:
         first = first_activated(chain)
-        if first is None or not day.touches(chain):
+        is_whole = all(map(day.holds_all_of, chain))
+        if first is None or not (is_whole or day.touches(chain)):
             continue
         building.chain(first, chain)
-        if not all(map(day.holds_all_of, chain)):
-            here = [(str(x.id), sorted(facts.here.get(x.id, {}).items())) for x in chain]
+        if not is_whole:
+            here = [(str(key_of(x.id)), sorted(facts.here.get(x.id, {}).items())) for x in chain]
             across.append(
-                ([(str(x.id), x.activated_at, x.last_slot, x.left_at) for x in chain], here)
+                ([(str(key_of(x.id)), x.activated_at, x.last_slot, x.left_at) for x in chain], here)
             )
     for act in facts.acts:
         building.act(act)
     rows = building.rows()
     rows.across = hashlib.sha256(repr(across).encode()).hexdigest() if across else ""
     rows.areas = _areas(day, facts)
-    rows.searches = _searches(day, facts, rows.unnumbered)
+    rows.searches = _searches(day, facts, building.number)
+    rows.unnumbered = {key_of(key) for key in building.unnumbered}
     return rows
 
 
@@ -432,15 +451,15 @@ def _areas(day: Day, facts: Facts) -> dict[Key, Values]:
                 counts[place] += milliseconds
         if not any(counts):
             continue
-        for partner_id in (load.partner_id, EVERYONE):
+        for partner_id in (key_of(load.partner_id), EVERYONE):
             sums = found.setdefault((partner_id, load.area), [0] * 6)
             for place, n in enumerate(counts):
                 sums[place] += n
     return {k: dict(zip(("views", *ATTENTION), sums, strict=True)) for k, sums in found.items()}
 
 
-def _searches(day: Day, facts: Facts, unnumbered: set[uuid.UUID]) -> dict[Key, Values]:
-    """What was looked for, by words; adds partners without a number to the `unnumbered`."""
+def _searches(day: Day, facts: Facts, number_of: Callable[[Id], int | None]) -> dict[Key, Values]:
+    """What was looked for, by words."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     seekers: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for search in facts.searches:
@@ -448,10 +467,8 @@ def _searches(day: Day, facts: Facts, unnumbered: set[uuid.UUID]) -> dict[Key, V
         if search.found:
             continue
         counts[search.words][1] += search.n
-        number = facts.numbers.get(search.partner_id)
-        if number is None:
-            unnumbered.add(search.partner_id)
-        else:
+        number = number_of(search.partner_id)
+        if number is not None:
             seekers[search.words][number] += search.n
     return {
         (words,): {

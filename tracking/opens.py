@@ -19,7 +19,6 @@ from portal import clock
 from portal.db import in_parts, plain_rows
 from tracking.days import (
     Attention,
-    Owned,
     SlotRow,
     add_attention,
     granted,
@@ -247,19 +246,13 @@ def _granted_of(session: Session, load_ids: Sequence[uuid.UUID]) -> Attention:
         )
     )
     # What a program did is kept apart from its person.
-    loads: dict[int, dict[uuid.UUID, Owned]] = {0: {}, 1: {}}
-    places: dict[uuid.UUID, int] = {}
-    rows: dict[int, list[SlotRow]] = {0: [], 1: []}
+    person_of: dict[uuid.UUID, tuple[uuid.UUID, int]] = {}
+    rows: list[SlotRow] = []
     for machine, subject, load_id, *counts in session.execute(query):
-        place = places.setdefault(load_id, len(loads[machine]))
-        loads[machine].setdefault(load_id, Owned(load_id, subject))
+        person_of[load_id] = subject, machine
         slot, page, active, reading, idle, glance = counts
-        rows[machine].append((place, slot, page, active, reading, idle, glance))
-    both = {
-        key: pages
-        for machine, mine in loads.items()
-        for key, pages in granted(rows[machine], list(mine.values())).items()
-    }
+        rows.append((load_id, slot, page, active, reading, idle, glance))
+    both = granted(rows, person_of)
     return {key: both[key] for key in both.keys() & set(load_ids)}
 
 

@@ -13,7 +13,7 @@ verified, and says so. Either step is taken up again where a kill has ended it.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from portal import clock
-from portal.bulk import as_key, driver_rows, insert_all
+from portal.bulk import Raw, driver_rows, insert_all
 from portal.db import in_parts, insert_once, new_id, write_connection
 from portal.logs import log
 from portal.pace import Pace, without_collecting
@@ -31,14 +31,14 @@ from tracking import snapshot
 from tracking.days import (
     Attention,
     Day,
-    Owned,
     SlotRow,
     add_attention,
     granted,
+    key_of,
     pack_pages,
     unpack_pages,
 )
-from tracking.dwell import SLOT_MS, chain_until
+from tracking.dwell import SLOT_MS, Id, chain_until
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import (
     Download,
@@ -111,19 +111,17 @@ def _fold(engine: Engine, day: Day) -> None:
     while persons:
         fresh: Attention = {}
         while persons and len(fresh) < pace.room:
-            loads, slots = persons.pop()
-            fresh |= granted(slots, loads)
+            slots = persons.pop()
+            fresh |= granted(slots, {slot[0]: 0 for slot in slots})
         with pace.write(len(fresh)) as connection:
-            _replace_slots(connection, day, fresh)
+            _replace_slots(connection, day, {key_of(raw): fresh[raw] for raw in fresh})
 
 
-def _slots_by_person(
-    connection: Connection, day: Day
-) -> dict[tuple[Any, Any], tuple[list[Owned], list[SlotRow]]]:
+def _slots_by_person(connection: Connection, day: Day) -> dict[tuple[Any, ...], list[SlotRow]]:
     """The slots of a day by person; what a program did is kept apart from its person."""
-    columns = (Load.id, Load.subject, Load.machine, Slot.slot, Slot.page, Slot.active)
+    person, counts = (Raw(Load.subject), Load.machine), (Slot.active, Slot.reading, Slot.idle)
     query = (
-        select(*columns, Slot.reading, Slot.idle, Slot.glance)
+        select(*person, Raw(Load.id), Slot.slot, Slot.page, *counts, Slot.glance)
         .join(Load, Load.id == Slot.load_id)
         .where(
             Load.issued_at >= day.start - TOKEN_LIFE_MS - SLOT_MS,
@@ -132,16 +130,10 @@ def _slots_by_person(
             Slot.slot < day.slots.stop,
         )
     )
-    found: dict[tuple[Any, Any], tuple[list[Owned], list[SlotRow]]] = {}
-    places: dict[Any, int] = {}
+    found: dict[tuple[Any, ...], list[SlotRow]] = defaultdict(list)
     # As the driver gives them: there may be a million.
-    for raw, subject, machine, *slot in driver_rows(connection, query):
-        loads, slots = found.setdefault((subject, bool(machine)), ([], []))
-        place = places.get(raw)
-        if place is None:
-            place = places[raw] = len(loads)
-            loads.append(Owned(as_key(raw), as_key(subject)))
-        slots.append((place, *slot))
+    for row in driver_rows(connection, query):
+        found[row[:2]].append(row[2:])
     return found
 
 
@@ -251,20 +243,20 @@ def _remove_loads(connection: Connection, load_ids: Sequence[uuid.UUID]) -> Coun
 
 def _ended(connection: Connection, day: Day) -> list[uuid.UUID]:
     """The loads that end on `day` or before, with everything they are chained to."""
-    kept: set[uuid.UUID] = set()
-    found: set[uuid.UUID] = set()
+    kept: set[Id] = set()
+    found: set[Id] = set()
     for chain in snapshot.chains_of(connection, day):
         (kept if chain_until(chain) >= day.end else found).update(load.id for load in chain)
     # Vendor's, machine's and area loads have no chains; each ends by itself.
-    columns = (Load.id, Load.issued_at, Load.activated_at, Load.last_slot)
+    columns = (Raw(Load.id), Load.issued_at, Load.activated_at, Load.last_slot)
     query = select(*columns).where(
         Load.issued_at >= day.start - 2 * TOKEN_LIFE_MS, Load.issued_at < day.end
     )
-    for load_id, issued, activated, last_slot in connection.execute(query):
+    for load_id, issued, activated, last_slot in driver_rows(connection, query):
         last = max(issued, activated or 0, (last_slot + 1) * SLOT_MS - 1)
         if last < day.end and load_id not in kept:
             found.add(load_id)
-    return sorted(found)
+    return [key_of(load_id) for load_id in sorted(found)]
 
 
 def note_removal(

@@ -121,7 +121,7 @@ def _stretches(days: Sequence[date]) -> Iterator[tuple[date, date]]:
 def _welcome(engine: Engine, newcomers: Iterable[uuid.UUID]) -> None:
     """Give readers who come for the first time their numbers."""
     pace = Pace(engine, CHUNK_ROWS)
-    for some in pace.parts(sorted(newcomers)):
+    for some in pace.parts(sorted(newcomers, key=attrgetter("int"))):
         with pace.write(len(some)) as connection:
             rows = [{"subject": subject} for subject in some]
             connection.execute(insert_once(connection, Reader), rows)

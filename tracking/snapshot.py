@@ -24,14 +24,12 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    true,
-    type_coerce,
+    union,
 )
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.types import NullType
 
 from portal import clock
-from portal.bulk import as_key, driver_rows
+from portal.bulk import Raw, driver_rows
 from portal.db import UTCDateTime, in_parts
 from tracking.days import (
     Act,
@@ -41,13 +39,13 @@ from tracking.days import (
     Facts,
     Rows,
     SearchFacts,
-    SlotRow,
     add_attention,
     granted,
+    key_of,
     rows_of,
     unpack_pages,
 )
-from tracking.dwell import SLOT_MS, VIEW_GAP_MS, LoadFacts, chain_until, chains
+from tracking.dwell import SLOT_MS, VIEW_GAP_MS, Id, LoadFacts, chain_until, chains
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import (
     Audience,
@@ -115,18 +113,13 @@ def computed(connection: Connection, day: Day, zone: ZoneInfo) -> Rows:
     return rows
 
 
-def _raw(column: Any) -> Any:
-    """A key as the driver gives it: on a busy day a million of them are read."""
-    return type_coerce(column, NullType)
-
-
 _FACTS = (
-    Load.id,
-    _raw(Load.subject),
-    _raw(Load.partner_id),
+    Raw(Load.id),
+    Raw(Load.subject),
+    Raw(Load.partner_id),
     Load.audience,
-    _raw(Load.asset_id),
-    _raw(Load.version_id),
+    Raw(Load.asset_id),
+    Raw(Load.version_id),
     Load.issued_at,
     Load.activated_at,
     Load.last_slot,
@@ -141,23 +134,17 @@ _CONTENT = and_(_COUNTED, Load.asset_id.is_not(None))
 
 def _loads(
     connection: Connection, query: Executable, asked: Mapping[str, int] | None = None
-) -> dict[uuid.UUID, LoadFacts]:
-    found = connection.execute(query, asked).all()
-    known = _Interned()
+) -> dict[Id, LoadFacts]:
+    # One object for each thing, however many loads are about it: they are near in memory, and equal
+    # at first sight.
+    known: dict[Any, Any] = {}
+    one = known.setdefault
     return {
         key: LoadFacts(
-            key, known[subject], known[partner], audience, known[asset], known[version], *more
+            key, one(who, who), one(of, of), one(to, to), one(what, what), one(which, which), *more
         )
-        for key, subject, partner, audience, asset, version, *more in found
+        for key, who, of, to, what, which, *more in driver_rows(connection, query, asked)
     }
-
-
-class _Interned(dict[Any, uuid.UUID]):
-    """One object per key, so that many rows about few things are compared quickly."""
-
-    def __missing__(self, raw: Any) -> uuid.UUID:
-        key = self[raw] = as_key(raw)
-        return key
 
 
 # Whether a load may have something on a day, or next to it.
@@ -171,9 +158,9 @@ _REACHING = and_(
     ),
 )
 _LOADS = select(*_FACTS).where(_CONTENT, _REACHING)
-_AREA_LOADS = select(Load.id, Load.subject, Load.partner_id, Load.area, Load.activated_at).where(
-    _COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _REACHING
-)
+_AREA_LOADS = select(
+    Raw(Load.id), Raw(Load.subject), Raw(Load.partner_id), Load.area, Load.activated_at
+).where(_COUNTED, Load.audience == PARTNER, Load.area.is_not(None), _REACHING)
 
 
 def _reaching_into(day: Day) -> dict[str, int]:
@@ -194,28 +181,31 @@ def chains_of(connection: Connection, day: Day) -> list[list[LoadFacts]]:
     while True:
         # Widen the window until no view that touches the day can have more outside of it.
         found = chains(loads.values())
-        edge = [
-            chain for chain in found if day.touches(chain) and _may_go_on(chain, day, low, high)
-        ]
+        edge = [chain for chain in found if _may_go_on(chain, day, low, high)]
         if not edge:
             return found
         low -= 2 * TOKEN_LIFE_MS
         high += 2 * TOKEN_LIFE_MS
-        for some in in_parts(sorted({chain[0].subject for chain in edge})):
+        for some in in_parts(_subjects(chain[0] for chain in edge)):
             outside = or_(Load.issued_at < day.start, Load.issued_at >= day.end)
             also = (Load.issued_at >= low, Load.issued_at < high, outside, Load.subject.in_(some))
             loads |= _loads(connection, select(*_FACTS).where(_CONTENT, *also))
 
 
 def _may_go_on(chain: Sequence[LoadFacts], day: Day, low: int, high: int) -> bool:
-    begins = chain[0].issued_at
+    """Whether a view that touches the day may have more outside of what was looked at."""
+    begins, until = chain[0].issued_at, chain_until(chain)
     earlier = begins < day.start and begins < low + TOKEN_LIFE_MS + VIEW_GAP_MS
-    return earlier or chain_until(chain) + VIEW_GAP_MS >= high
+    return (earlier or until + VIEW_GAP_MS >= high) and day.touches(chain)
 
 
 def _area_loads(connection: Connection, day: Day) -> list[AreaLoad]:
-    found = connection.execute(_AREA_LOADS, _reaching_into(day))
+    found = driver_rows(connection, _AREA_LOADS, _reaching_into(day))
     return [AreaLoad._make(row) for row in found]
+
+
+def _subjects(loads: Iterable[LoadFacts]) -> list[uuid.UUID]:
+    return [key_of(subject) for subject in sorted({load.subject for load in loads})]
 
 
 def attention_of(
@@ -230,47 +220,29 @@ def attention_of(
     A person's slots of a day are folded all at once, so that the two never mix.
     """
     everybody: list[LoadFacts | AreaLoad] = [*loads, *areas]
-    attention = granted(_slots(connection, day, everybody, *conditions), everybody)
-    known = {load.id for load in everybody}
-    query = select(Folded.load_id, Folded.pages).where(Folded.day == day.day)
+    person_of = {load.id: load.subject for load in everybody}
+    attention = granted(driver_rows(connection, _slots(day, *conditions)), person_of)
+    query = select(Raw(Folded.load_id), Folded.pages).where(Folded.day == day.day)
     if conditions:
         query = query.join(Load, Load.id == Folded.load_id).where(*conditions)
-    for load_id, pages in connection.execute(query):
-        if load_id in known:
+    for load_id, pages in driver_rows(connection, query):
+        if load_id in person_of:
             add_attention(attention, {load_id: unpack_pages(pages)})
     return attention
 
 
-def _slots(
-    connection: Connection, day: Day, loads: Sequence[LoadFacts | AreaLoad], *conditions: Any
-) -> list[SlotRow]:
-    native = connection.dialect.name == "postgresql"
-    place: dict[Any, int] = {
-        load.id if native else load.id.bytes: n for n, load in enumerate(loads)
-    }
-    columns = (
-        _raw(Slot.load_id),
-        Slot.slot,
-        Slot.page,
-        Slot.active,
-        Slot.reading,
-        Slot.idle,
-        Slot.glance,
+def _slots(day: Day, *conditions: Any) -> Select[Any]:
+    """The slots of a day, as `SlotRow`, and some of loads that count for nothing."""
+    # By the moment of issue alone, an index has these: the loads need not be read once more.
+    loads = select(Load.id).where(
+        Load.issued_at >= day.start - TOKEN_LIFE_MS - SLOT_MS,
+        Load.issued_at < day.end,
+        *conditions,
     )
-    query = (
-        select(*columns)
-        .join(Load, Load.id == Slot.load_id)
-        .where(
-            _COUNTED,
-            Load.issued_at >= day.start - TOKEN_LIFE_MS - SLOT_MS,
-            Load.issued_at < day.end,
-            Slot.slot >= day.slots.start,
-            Slot.slot < day.slots.stop,
-            *conditions,
-        )
+    counts: Sequence[Any] = (Slot.active, Slot.reading, Slot.idle, Slot.glance)
+    return select(Raw(Slot.load_id), Slot.slot, Slot.page, *counts).where(
+        Slot.load_id.in_(loads), Slot.slot >= day.slots.start, Slot.slot < day.slots.stop
     )
-    found = driver_rows(connection, query)
-    return [(place[row[0]], *row[1:]) for row in found if row[0] in place]
 
 
 def _attention_elsewhere(
@@ -281,7 +253,7 @@ def _attention_elsewhere(
     wanted = {load.id for load in crossing}
     for other in sorted(_days_of(crossing, zone) - {day.day}):
         that = the_day(other, zone)
-        for some in in_parts(sorted({load.subject for load in crossing})):
+        for some in in_parts(_subjects(crossing)):
             mine = (Load.subject.in_(some),)
             # All that these persons have on that day, so that the cap is right there, too.
             theirs = _loads(connection, _LOADS.where(*mine), _reaching_into(that))
@@ -302,13 +274,13 @@ def _days_of(loads: Iterable[LoadFacts], zone: ZoneInfo) -> set[date]:
 
 def _numbers(
     connection: Connection, loads: Sequence[LoadFacts], searches: Iterable[SearchFacts]
-) -> dict[uuid.UUID, int]:
+) -> dict[Id, int]:
     wanted = {load.subject for load in loads if load.lasting}
     wanted |= {load.partner_id for load in loads} | {search.partner_id for search in searches}
-    found: dict[uuid.UUID, int] = {}
-    for some in in_parts(sorted(wanted)):
-        query = select(Reader.subject, Reader.number).where(Reader.subject.in_(some))
-        found.update((row[0], row[1]) for row in connection.execute(query))
+    found: dict[Id, int] = {}
+    for some in in_parts([key_of(key) for key in sorted(wanted)]):
+        query = select(Raw(Reader.subject), Reader.number).where(Reader.subject.in_(some))
+        found.update(driver_rows(connection, query))
     return found
 
 
@@ -327,7 +299,7 @@ def _acts_of(model: Any, at: Any, by: Sequence[Any], *counts: Any) -> Select[Any
 
 
 def _keys(model: Any) -> tuple[Any, ...]:
-    return model.partner_id, model.asset_id, model.audience
+    return Raw(model.partner_id), Raw(model.asset_id), model.audience
 
 
 # What is counted, column by column after the keys, and the query.
@@ -350,7 +322,7 @@ _ACTS: tuple[tuple[tuple[str, ...], Select[Any]], ...] = (
         _acts_of(
             ShareEvent,
             ShareEvent.at,
-            (ShareEvent.partner_id, null(), ShareEvent.audience),
+            (Raw(ShareEvent.partner_id), null(), ShareEvent.audience),
             func.count(ShareEvent.share_id.distinct()),
         ),
     ),
@@ -378,7 +350,7 @@ def _acts(connection: Connection, day: Day) -> list[Act]:
 
 def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
     found = (Search.results > 0).label("found")
-    keys = (Search.partner_id, Search.words, found)
+    keys = (Raw(Search.partner_id), Search.words, found)
     query = (
         select(*keys, func.count())
         .join(Load, Load.id == Search.load_id)
@@ -393,10 +365,7 @@ def _searches(connection: Connection, day: Day) -> list[SearchFacts]:
         )
         .group_by(*keys)
     )
-    return [
-        SearchFacts(row[0], row[1], bool(row[2]), row[3])  # type: ignore[arg-type]
-        for row in connection.execute(query)
-    ]
+    return [SearchFacts(row[0], row[1], bool(row[2]), row[3]) for row in connection.execute(query)]
 
 
 def stored(connection: Connection, day: date, grain: Grain = Grain.day) -> Rows:
@@ -432,23 +401,20 @@ def columns_of(table: Table) -> list[str]:
 def unnumbered(engine: Engine, when: tuple[int, int]) -> set[uuid.UUID]:
     """The readers of a `span`, people and partners, that were not counted before."""
     begin, end = when
-    here = (
-        _CONTENT,
-        Load.issued_at >= begin - TOKEN_LIFE_MS,
-        Load.issued_at < end,
-        Load.activated_at.is_not(None),
-        Reader.number.is_(None),
+    # The loads are read once; of the few thousand readers it is then asked who has a number.
+    seen = (
+        select(Load.subject, Load.subject_kind, Load.partner_id)
+        .distinct()
+        .where(
+            _CONTENT,
+            Load.issued_at >= begin - TOKEN_LIFE_MS,
+            Load.issued_at < end,
+            Load.activated_at.is_not(None),
+        )
+        .cte()
     )
-    lasting = Load.subject_kind == SubjectKind.lasting
+    people = select(seen.c.subject).where(seen.c.subject_kind == SubjectKind.lasting)
+    readers = union(people, select(seen.c.partner_id)).subquery()
+    query = select(readers).outerjoin(Reader, Reader.subject == readers.c.subject)
     with engine.connect() as connection:
-        return {
-            key
-            for column, also in ((Load.subject, lasting), (Load.partner_id, true()))
-            for key in connection.scalars(
-                select(column)
-                .distinct()
-                .outerjoin(Reader, Reader.subject == column)
-                .where(*here, also)
-            )
-            if key is not None
-        }
+        return set(connection.scalars(query.where(Reader.number.is_(None))))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.db import db
-from tracking.days import EVERYONE, Owned, SlotRow, granted
+from tracking.days import EVERYONE, SlotRow, granted
 from tracking.dwell import SLOT_MS
 from tracking.models import Audience, Load, Slot
 from tracking.packing import histogram
@@ -102,14 +102,13 @@ def attention_by_slot() -> dict[int, dict[Load, list[int]]]:
     loads: dict[uuid.UUID, Load] = {}
     for load, kept in db.session.execute(query):
         loads[load.id] = load
-        place = list(loads).index(load.id)
         buckets = (kept.active, kept.reading, kept.idle, kept.glance)
-        rows[kept.slot].append((place, kept.slot, kept.page, *buckets))
-    owned = [Owned(load.id, load.subject) for load in loads.values()]
+        rows[kept.slot].append((load.id, kept.slot, kept.page, *buckets))
+    person_of = {load.id: load.subject for load in loads.values()}
     return {
         slot: {
             loads[key]: [sum(column) for column in zip(*pages.values(), strict=True)]
-            for key, pages in granted(mine, owned).items()
+            for key, pages in granted(mine, person_of).items()
         }
         for slot, mine in rows.items()
     }
