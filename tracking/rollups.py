@@ -68,7 +68,7 @@ from tracking.sums import (
 
 CHUNK_ROWS = 400
 # Rows that bring their dekad and month along take that much longer than others.
-WEIGHTS = {"partners": 8, "assets": 20, "pages": 4, "searches": 4}
+WEIGHTS = {"partners": 8, "assets": 20, "pages": 8, "searches": 8}
 # Today changes all the time: it is rebuilt at most every 20 times as long as it takes.
 PATIENCE = 20
 
