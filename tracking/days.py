@@ -17,8 +17,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
-
 from tracking.dwell import (
     ENGAGED_MS,
     PAGE_READ_MS,
@@ -29,13 +27,12 @@ from tracking.dwell import (
     chain_until,
     first_activated,
 )
-from tracking.packing import histogram, packed, packed_histogram, united
+from tracking.packing import Pages, histogram, packed, packed_histogram, united
 
 # Stands for all partners together.
 EVERYONE = uuid.UUID(int=0)
 Key = tuple[object, ...]
 Values = dict[str, object]
-Pages = dict[int, list[int]]
 # What counts, by load and page: active, reading, idle, glance, overlap in milliseconds.
 Attention = dict[Id, Pages]
 
@@ -150,22 +147,6 @@ class Rows:
 def key_of(raw: bytes) -> uuid.UUID:
     """A key that was read as its 16 bytes."""
     return uuid.UUID(bytes=raw)
-
-
-# --- folded pages ---------------------------------------------------------------------------------
-
-_pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.Decoder(list[int]).decode
-
-
-def pack_pages(pages: Pages) -> bytes:
-    """The attention of one load on one day, for a folded row."""
-    return _pack([part for page in sorted(pages) for part in (page, *pages[page])])
-
-
-def unpack_pages(data: bytes) -> Pages:
-    """What `pack_pages` was given."""
-    parts = _unpack(data)
-    return {parts[i]: parts[i + 1 : i + 6] for i in range(0, len(parts), 6)}
 
 
 # --- the cap --------------------------------------------------------------------------------------

@@ -253,8 +253,7 @@ def people(session: Session, scope: Scope) -> int:
         raise ValueError("people are counted for a partner or for an asset")
     model, where = _source(scope)
     own = (*where, model.audience == PARTNER)
-    rows = rows_within(scope, model, (model.people,), *own)
-    return count_of(session.scalars(select(rows.c.people)))
+    return count_of(row[0] for row in rows_within(session, scope, model, (model.people,), *own))
 
 
 def as_of(session: Session) -> datetime | None:

@@ -39,6 +39,7 @@ from tracking.opens import (
     shares_opened,
 )
 from tracking.reading import (
+    NO_READERS,
     AreaTime,
     PageAttention,
     Reach,
@@ -67,6 +68,7 @@ from tracking.spans import Scope
 __all__ = [
     "CUSTOMER",
     "NOTHING",
+    "NO_READERS",
     "PARTNER",
     "ActiveDay",
     "AreaTime",

@@ -122,7 +122,8 @@ class Slot(Base):
 class Folded(Base):
     """What one load was granted on one past day, page by page; it replaces its slots.
 
-    `pages` is packed by `tracking.days.pack`: page, active, reading, idle, glance, overlap.
+    `pages` is what `tracking.packing.pack_pages` makes: page, active, reading, idle, glance,
+    overlap.
     """
 
     __tablename__ = "folded"

@@ -22,12 +22,12 @@ from tracking.days import (
     SlotRow,
     add_attention,
     granted,
-    unpack_pages,
 )
 from tracking.dwell import LoadFacts, chains, first_activated
 from tracking.engagement import CUSTOMER, PARTNER
 from tracking.events import TOKEN_LIFE_MS
 from tracking.models import Download, Folded, Load, ShareEvent, Slot, Tombstone
+from tracking.packing import unpack_pages
 from tracking.spans import Scope
 
 

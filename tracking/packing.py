@@ -1,4 +1,4 @@
-"""Sets and histograms of whole numbers, as they are kept in rollups. Pure.
+"""Sets and histograms of rollups, and the pages of folded loads, as they are kept. Pure.
 
 Context: people and partners of several days cannot be added up, so that rows keep who they were, by
 number. A popular document's month has thousands of readers: as a list 5 kB, read for each row.
@@ -13,6 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import msgspec
+
+# By page: active, reading, idle, glance, overlap in milliseconds.
+Pages = dict[int, list[int]]
 
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.Decoder(list[int]).decode
@@ -109,3 +112,17 @@ def values_of(packs: Iterable[bytes]) -> set[int]:
     for some in packs:
         found.update(_unpack(some)[::2])
     return found
+
+
+# --- folded pages ---------------------------------------------------------------------------------
+
+
+def pack_pages(pages: Pages) -> bytes:
+    """The attention of one load on one day, for a folded row."""
+    return _pack([part for page in sorted(pages) for part in (page, *pages[page])])
+
+
+def unpack_pages(data: bytes) -> Pages:
+    """What `pack_pages` was given."""
+    parts = _unpack(data)
+    return {parts[i]: parts[i + 1 : i + 6] for i in range(0, len(parts), 6)}

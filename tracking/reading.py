@@ -33,12 +33,13 @@ from tracking.watching import Playing
 
 class Readership(NamedTuple):
     """How many partners viewed an asset, and the median dwell of their views in whole seconds; with
-    an even number of views the lower middle one."""
+    an even number of views the lower middle one. None where there was no view."""
 
     partners: int
-    median: int
+    median: int | None
 
 
+NO_READERS = Readership(0, None)
 _VIEWED = (AssetSum.audience == PARTNER, AssetSum.views > 0)
 
 
@@ -47,10 +48,10 @@ def readerships(
 ) -> dict[uuid.UUID, Readership]:
     """The readership of these assets, from their sets and histograms; of those that had any."""
     columns = (AssetSum.asset_id, AssetSum.partners, AssetSum.dwells)
-    rows = rows_within(scope, AssetSum, columns, AssetSum.asset_id.in_(asset_ids), *_VIEWED)
+    where = (AssetSum.asset_id.in_(asset_ids), *_VIEWED)
     partners: dict[uuid.UUID, list[bytes]] = defaultdict(list)
     dwells: dict[uuid.UUID, list[bytes]] = defaultdict(list)
-    for asset_id, some, bars in plain_rows(session, select(rows)):
+    for asset_id, some, bars in rows_within(session, scope, AssetSum, columns, *where):
         partners[asset_id].append(some)
         dwells[asset_id].append(bars)
     return {
@@ -148,16 +149,15 @@ def reach(
     goals = {key: audiences[keys] for key, keys in addressed.items()}
     seen = dict.fromkeys(addressed, 0)
     halves = _halves(session, goals, seen, AssetSum.grain == Grain.month)
-    for grain in (Grain.dekad, Grain.day):
+    for grain in (Grain.month, Grain.dekad):
         finer: dict[uuid.UUID, tuple[date, int]] = {}
         for first, some in _by_date(halves).items():
-            until = (Grain.month if grain is Grain.dekad else Grain.dekad).after(first)
-            within = (AssetSum.grain == grain, AssetSum.day >= first, AssetSum.day < until)
-            finer |= _halves(session, goals, some, *within)
+            days = (AssetSum.day >= first, AssetSum.day < grain.after(first))
+            finer |= _halves(session, goals, some, AssetSum.grain == grain.finer, *days)
         halves = finer
-    days = {key: day for key, (day, _before) in halves.items()}
+    half = {key: day for key, (day, _before) in halves.items()}
     return {
-        key: Reach((seen[key] & wanted).bit_count(), days.get(key))
+        key: Reach((seen[key] & wanted).bit_count(), half.get(key))
         for key, (_whole, wanted) in goals.items()
     }
 

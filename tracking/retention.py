@@ -35,8 +35,6 @@ from tracking.days import (
     add_attention,
     granted,
     key_of,
-    pack_pages,
-    unpack_pages,
 )
 from tracking.dwell import SLOT_MS, Id, chain_until
 from tracking.events import TOKEN_LIFE_MS
@@ -52,6 +50,7 @@ from tracking.models import (
     SubjectKind,
     Watched,
 )
+from tracking.packing import pack_pages, unpack_pages
 from tracking.sums import DayState
 
 # Reports are taken for 48 hours; the rest is for clocks that differ and commits under way.

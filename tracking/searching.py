@@ -53,7 +53,7 @@ def searches_in_vain(
     Words that one partner alone looked for fewer times than `often` are left out."""
     columns = (SearchSum.words, SearchSum.in_vain, SearchSum.seekers, SearchSum.last)
     by_words: dict[str, list[Any]] = defaultdict(list)
-    for row in plain_rows(session, select(rows_within(scope, SearchSum, columns, _IN_VAIN))):
+    for row in rows_within(session, scope, SearchSum, columns, _IN_VAIN):
         by_words[row[0]].append(row)
     by_times: dict[int, list[list[Any]]] = defaultdict(list)
     for of_words in by_words.values():
@@ -88,9 +88,7 @@ def searches_of(
     columns = (SearchSum.words, SearchSum.seekers)
     some = SearchSum.words.in_(list(words))
     packs: dict[str, list[bytes]] = defaultdict(list)
-    for key, seekers in plain_rows(
-        session, select(rows_within(scope, SearchSum, columns, some, _IN_VAIN))
-    ):
+    for key, seekers in rows_within(session, scope, SearchSum, columns, some, _IN_VAIN):
         packs[key].append(seekers)
     counted = {key: histogram(of_words) for key, of_words in packs.items()}
     numbers = {number for times in counted.values() for number in times}

@@ -43,7 +43,6 @@ from tracking.days import (
     granted,
     key_of,
     rows_of,
-    unpack_pages,
 )
 from tracking.dwell import SLOT_MS, VIEW_GAP_MS, Id, LoadFacts, chain_until, chains
 from tracking.events import TOKEN_LIFE_MS
@@ -59,6 +58,7 @@ from tracking.models import (
     Slot,
     SubjectKind,
 )
+from tracking.packing import unpack_pages
 from tracking.sums import (
     AreaSum,
     AssetSum,

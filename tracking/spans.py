@@ -13,7 +13,7 @@ were taken away alone has a sum of zero.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -103,19 +103,20 @@ def _edges(grain: Grain, day: date) -> Sequence[date]:
 
 
 def rows_within(
+    session: Session,
     scope: Scope,
     model: Any,
-    columns: Iterable[Any],
+    columns: Sequence[Any],
     *where: ColumnElement[bool],
-) -> Any:
-    """The rows that make up a period; to be selected from by the names of their `columns`.
+) -> Sequence[Any]:
+    """The rows that make up a period, with these `columns`.
 
     Each part of the period is a query of its own: asked for all parts at once with OR, SQLite looks
     every row up twice, which took half of the time.
     """
-    wanted = list(columns)
     spans = [_rows_of(model, span) for span in added(scope.since, scope.until)] or [false()]
-    return union_all(*(select(*wanted).where(span, *where) for span in spans)).subquery()
+    query = union_all(*(select(*columns).where(span, *where) for span in spans))
+    return plain_rows(session, query)
 
 
 def sums_within(

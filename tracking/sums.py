@@ -90,7 +90,7 @@ class _Figures(_Attention):
 class PartnerSum(_Figures, Base):
     """What a partner (or its customers, by audience) did; and EVERYONE together.
 
-    `people` is the set of readers with a view, as `tracking.days.packed` numbers.
+    `people` is the set of readers with a view, as `tracking.packing.packed` makes it.
     """
 
     __tablename__ = "sum_partner"

@@ -126,10 +126,10 @@ def find(session: Session, user: User, filters: Filters, limit: int | None = Non
     if not words:
         return list(session.scalars(query.limit(limit)))
     # In Python, because the engines disagree on case and accents.
-    found = session.scalars(query)
-    return [a for a in found if all(w in sort_key(f"{a.title} {a.summary}")[0] for w in words)][
-        :limit
-    ]
+    texts = (
+        (asset, sort_key(f"{asset.title} {asset.summary}")[0]) for asset in session.scalars(query)
+    )
+    return [asset for asset, text in texts if all(word in text for word in words)][:limit]
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -149,7 +149,7 @@ def asset_facts(session: Session, period: Period, asset: Asset) -> AssetFacts:
     """The numbers of one asset in a period."""
     scope = scope_of(period, asset_id=asset.id)
     total = metrics.total(session, scope)
-    readership = metrics.readerships(session, scope, [asset.id]).get(asset.id)
+    readership = metrics.readerships(session, scope, [asset.id]).get(asset.id, metrics.NO_READERS)
     read = metrics.dwell_by_version(session, scope)
     counts = [v.page_count for v in asset.versions if v.id in read] or [0]
     through = None
@@ -160,8 +160,8 @@ def asset_facts(session: Session, period: Period, asset: Asset) -> AssetFacts:
         reading=splits(session, period, asset_id=asset.id),
         total=total,
         people=metrics.people(session, scope),
-        partners=readership.partners if readership else 0,
-        median=readership.median if readership else None,
+        partners=readership.partners,
+        median=readership.median,
         links=metrics.links_opened(session, scope, zone()),
         spread=spreads(session, [asset]).get(asset.id),
         pages_read=through,

@@ -83,11 +83,11 @@ def content_table(
         {
             "content": titles[key],
             **figures(found[key], key not in hidden),
-            "partners": None if key in hidden else read[key].partners if key in read else 0,
-            "median": read[key].median * 1000 if key in read.keys() - hidden else None,
+            "partners": None if key in hidden else of.partners,
+            "median": None if key in hidden or of.median is None else of.median * 1000,
             "href": url_for("reports.asset", asset_id=key) + f"?{period.query}",
         }
-        for key in shown
+        for key, of in ((key, read.get(key, metrics.NO_READERS)) for key in shown)
     ]
     columns = [Column("content", _("Content")), *_columns(reading)]
     note = _("Views, dwell time and downloads by their people; opens by their customers.")

@@ -31,8 +31,6 @@ PAGES = sa.table(
     sa.column('day', sa.Date()),
     *(sa.column(name) for name in (*KEYS, *FIGURES)),
 )
-
-
 SEARCHES = sa.table(
     'sum_search',
     sa.column('grain', sa.String()),
@@ -53,7 +51,7 @@ SEARCHES_BEFORE = sa.table(
 )
 READERS = sa.table('reader', sa.column('number', sa.Integer()), sa.column('subject', portal.db.Key()))
 # Whoever found something is not known after going back.
-SOMEBODY = '00000000-0000-0000-0000-000000000000'
+SOMEBODY = uuid.UUID(int=0)
 _pack = msgspec.msgpack.encode
 _unpack = msgspec.msgpack.decode
 
@@ -156,7 +154,7 @@ def _searches_by_grain() -> None:
         sqlite_with_rowid=False,
     )
     before = SEARCHES_BEFORE.c
-    known = {key for key in connection.scalars(sa.select(READERS.c.subject))}
+    known = set(connection.scalars(sa.select(READERS.c.subject)))
     seekers = set(connection.scalars(sa.select(before.partner_id).where(sa.not_(before.found))))
     if seekers - known:
         rows = [{'subject': key} for key in sorted(seekers - known)]
@@ -206,8 +204,7 @@ def _searches_by_day() -> None:
         for number, n in zip(parts[::2], parts[1::2], strict=True):
             rows.append({**key, 'partner_id': numbers[number], 'found': False, 'searches': n})
         if n := row.searches - row.in_vain:
-            somebody = uuid.UUID(SOMEBODY)
-            rows.append({**key, 'partner_id': somebody, 'found': True, 'searches': n})
+            rows.append({**key, 'partner_id': SOMEBODY, 'found': True, 'searches': n})
     if rows:
         connection.execute(sa.insert(SEARCHES_BEFORE), rows)
     op.drop_table('sum_search')
